@@ -1,0 +1,1 @@
+"""Ready-made studies: one TOML each, with the table that it should reproduce."""
