@@ -108,8 +108,9 @@ class Completion:
 
     text: str
     """Generated text, before the stop string and without special tokens."""
-    token_ids: tuple[int, ...]
-    """Generated ids, the stop token or the tokens that spell the stop string included."""
+    token_ids: tuple[int, ...] | None
+    """Generated ids, the stop token or the tokens that spell the stop string included; None for a
+    trace that was imported without them."""
     logprobs: NDArray[np.float32] | None
     """Natural-log probability of each sampled token under the raw distribution (before
     temperature, top-k and top-p), shape [token]; None where unknown."""

@@ -1,0 +1,351 @@
+"""The run folder: sampling writes traces into it once, every analysis adds one table.
+
+    runs/NAME/
+      run.json            what was sampled and how, written once
+      calls.jsonl         one line a call: n, limit, versions, seconds
+      questions.parquet   prompts.parquet
+      traces/part-*.parquet          samples/PURPOSE/part-*.parquet
+      tables/NAME.parquet            activations/            report.html
+
+    >>> run = open_run("runs/demo")                                              # doctest: +SKIP
+    >>> run.traces()[["question_id", "sample_index", "text"]]                    # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cot.errors import InputError
+from cot.lock import write_lock
+from cot.tables import Provenance, read_provenance, read_table, versions, write_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cot.shards import ShardWriter
+    from cot.types import Message, Question
+
+__all__ = ["Run", "create_run", "open_run"]
+
+log = logging.getLogger("cot")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. `open_run` and `create_run` make one."""
+
+    path: Path
+    """The folder."""
+    identity: Mapping[str, Any]
+    """What a later call must not change: model, engine, prompt, sampling, dataset, seed."""
+    _fingerprints: dict[str, tuple[Any, str]] = field(default_factory=dict, repr=False)
+
+    # -- what was asked and what came back -------------------------------------------------------
+
+    def questions(self) -> pd.DataFrame:
+        """One row a question: question_id, text, gold, choices (list or None), dataset, meta (dict).
+
+        Rows stand in the order in which they were sampled.
+        """
+        frame = read_table(self.path / "questions.parquet")
+        frame["meta"] = [json.loads(text) for text in frame["meta"]]
+        frame["choices"] = [None if row is None else list(row) for row in frame["choices"]]
+        return frame
+
+    def prompts(self) -> pd.DataFrame:
+        """One row a prompt: prompt_sha, text (or None), messages (list of dicts, or None),
+        token_ids (or None)."""
+        frame = read_table(self.path / "prompts.parquet")
+        frame["messages"] = [json.loads(text) if text else None for text in frame["messages"]]
+        return frame
+
+    def traces(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row a trace, ordered as the questions are, then by sample_index.
+
+        Columns: question_id, sample_index, seed (Int64), prompt_sha, text, token_ids, logprobs,
+        top_means (arrays or None), finish_reason, meta (dict).
+
+        Args:
+            columns: names to read beside the two of the key; all where None.
+        """
+        frame = self._read_samples(self.path / "traces", columns)
+        return frame.drop(columns=["variant", "scores"], errors="ignore")
+
+    def samples(self, purpose: str) -> pd.DataFrame:
+        """What an analysis sampled, as `traces` with a `variant` and `scores` (dict or None)."""
+        return self._read_samples(self.path / "samples" / purpose, None)
+
+    def _read_samples(self, folder: Path, columns: Sequence[str] | None) -> pd.DataFrame:
+        import pandas as pd
+
+        from cot.shards import KEY, TRACE_SCHEMA, read_shards
+
+        extra = TRACE_SCHEMA.names if columns is None else columns
+        names = [*KEY, *(name for name in extra if name not in (*KEY, "digest"))]
+        frame = read_shards(folder, names).to_pandas(integer_object_nulls=False)
+        if "seed" in frame:  # 63 bits don't survive a float column
+            seeds = read_shards(folder, ["seed"])["seed"]
+            frame["seed"] = pd.array(seeds.to_pylist(), dtype="Int64")
+        for name in ("meta", "scores"):
+            if name in frame:
+                frame[name] = [json.loads(text) if text else None for text in frame[name]]
+        ids = read_table(self.path / "questions.parquet", ["question_id"])["question_id"]
+        order = pd.Index(ids).get_indexer(frame["question_id"])
+        frame = frame.assign(_order=order).sort_values(["_order", "sample_index", "variant"])
+        return frame.drop(columns="_order").reset_index(drop=True)
+
+    # -- derived tables --------------------------------------------------------------------------
+
+    def tables(self) -> list[str]:
+        """Names of the derived tables, sorted."""
+        return sorted(path.stem for path in (self.path / "tables").glob("[!.]*.parquet"))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A derived table; a notice is logged where its inputs have changed since it was made.
+
+        Raises:
+            InputError: no such table (the message lists those there are).
+        """
+        path = self._table_path(name)
+        reason = self.stale(name)
+        if reason:
+            log.warning("table %s is stale: %s", name, reason)
+        return read_table(path)
+
+    def provenance(self, name: str) -> Provenance:
+        """What made a derived table."""
+        return read_provenance(self._table_path(name))
+
+    def stale(self, name: str) -> str | None:
+        """Why a derived table no longer follows from its inputs, or None where it does."""
+        for source, then in self.provenance(name).inputs.items():
+            now = self.fingerprint(source)
+            if now is None:
+                return f"{source} is gone"
+            if now != then:
+                return f"{source} changed after it was made"
+            if source in self.tables() and self.stale(source):
+                return f"{source} is stale"
+        return None
+
+    def write_table(
+        self,
+        name: str,
+        frame: pd.DataFrame,
+        *,
+        command: str,
+        parameters: Mapping[str, Any],
+        inputs: Iterable[str],
+    ) -> None:
+        """Replace a derived table.
+
+        Args:
+            inputs: what it was made from: `traces`, `questions`, `samples/PURPOSE`, or tables.
+        """
+        prints = {source: self.fingerprint(source) or "" for source in inputs}
+        write_table(self.path / "tables" / f"{name}.parquet", frame, command, parameters, prints)
+
+    def fingerprint(self, source: str) -> str | None:
+        """Identity of the contents of `traces`, `questions`, `samples/PURPOSE` or a table."""
+        from cot.shards import fingerprint
+        from cot.tables import contents
+
+        if source == "traces" or source.startswith("samples/"):
+            folder = self.path / source
+            state = tuple(sorted(path.name for path in folder.glob("part-*.parquet")))
+            if self._fingerprints.get(source, (None, ""))[0] != state:
+                self._fingerprints[source] = (state, fingerprint(folder))
+            return self._fingerprints[source][1]
+        if source == "questions":
+            import pyarrow.parquet as pq
+
+            return contents(pq.read_table(self.path / "questions.parquet"))
+        path = self.path / "tables" / f"{source}.parquet"
+        return read_provenance(path).contents if path.exists() else None
+
+    def _table_path(self, name: str) -> Path:
+        if name not in self.tables():
+            there = ", ".join(self.tables()) or "none yet"
+            raise InputError(f"{self.path} has no table {name!r}; it has: {there}")
+        return self.path / "tables" / f"{name}.parquet"
+
+    def activations(self, *, layer: int, position: str) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+        """Captured hidden states of one layer and position, row for row.
+
+        Returns:
+            index: one row a vector: question_id, sample_index (Int64; missing for `prompt_end`,
+                which is captured once a question), position, step, token.
+            vectors: float32, shape [vector, d_model].
+
+        Raises:
+            InputError: nothing was captured there (the message lists what was).
+        """
+        from cot.vectors import read_vectors
+
+        return read_vectors(self.path / "activations", layer=layer, position=position)
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Be the run's only writer while the block runs; InputError if there is another."""
+        return write_lock(self.path)
+
+    def writer(self, purpose: str | None = None) -> ShardWriter:
+        """Where new traces go; with a purpose, what an analysis samples. Needs the lock."""
+        from cot.shards import ShardWriter
+
+        return ShardWriter(self.path / ("traces" if purpose is None else f"samples/{purpose}"))
+
+    def add_questions(self, questions: Sequence[Question]) -> None:
+        """Append the questions that are not there yet. Needs the lock."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from cot.shards import write_parquet
+
+        schema = pa.schema(
+            [
+                ("question_id", pa.string()),
+                ("text", pa.string()),
+                ("gold", pa.string()),
+                ("choices", pa.list_(pa.string())),
+                ("dataset", pa.string()),
+                ("meta", pa.string()),
+            ]
+        )
+        path = self.path / "questions.parquet"
+        old = pq.read_table(path) if path.exists() else schema.empty_table()
+        known = set(old["question_id"].to_pylist())
+        rows = [
+            {
+                "question_id": question.id,
+                "text": question.text,
+                "gold": question.gold,
+                "choices": list(question.choices) if question.choices is not None else None,
+                "dataset": question.dataset,
+                "meta": json.dumps(dict(question.meta), ensure_ascii=False, sort_keys=True),
+            }
+            for question in questions
+            if question.id not in known
+        ]
+        if rows or not path.exists():
+            write_parquet(pa.concat_tables([old, pa.Table.from_pylist(rows, schema)]), path)
+
+    def add_prompts(
+        self, prompts: Mapping[str, tuple[str | tuple[Message, ...], Sequence[int] | None]]
+    ) -> None:
+        """Append prompts that are not there yet: sha256 to (text or messages, token ids or None)."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from cot.shards import write_parquet
+
+        schema = pa.schema(
+            [
+                ("prompt_sha", pa.string()),
+                ("text", pa.string()),
+                ("messages", pa.string()),
+                ("token_ids", pa.list_(pa.int32())),
+            ]
+        )
+        path = self.path / "prompts.parquet"
+        old = pq.read_table(path) if path.exists() else schema.empty_table()
+        known = set(old["prompt_sha"].to_pylist())
+        rows = [
+            {
+                "prompt_sha": sha,
+                "text": prompt if isinstance(prompt, str) else None,
+                "messages": None
+                if isinstance(prompt, str)
+                else json.dumps([dict(message) for message in prompt], ensure_ascii=False),
+                "token_ids": None if ids is None else list(ids),
+            }
+            for sha, (prompt, ids) in prompts.items()
+            if sha not in known
+        ]
+        if rows or not path.exists():
+            write_parquet(pa.concat_tables([old, pa.Table.from_pylist(rows, schema)]), path)
+
+    def log_call(self, command: str, **details: Any) -> None:
+        """Append one line to calls.jsonl: when, what, with which versions."""
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": command,
+            **details,
+            "versions": versions(),
+        }
+        with open(self.path / "calls.jsonl", "a", encoding="utf-8") as handle:
+            handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def open_run(path: str | Path) -> Run:
+    """Open an existing run.
+
+    Raises:
+        InputError: the folder is not a run.
+    """
+    path = Path(path)
+    try:
+        manifest = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        what = "is not a run: it has no run.json" if path.exists() else "does not exist"
+        raise InputError(f"{path} {what}; `cot sample` or `cot import` makes a run") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path / 'run.json'}:{error.lineno}: not JSON: {error.msg}") from None
+    return Run(path, manifest["identity"])
+
+
+def create_run(path: str | Path, identity: Mapping[str, Any]) -> Run:
+    """Make a run, or open the one that is there if it has the same identity.
+
+    Raises:
+        InputError: the folder holds a run with another identity (the message names each field that
+            differs, with both values), or something else.
+    """
+    path = Path(path)
+    identity = json.loads(json.dumps(identity))  # tuples become lists, as they will be read back
+    if (path / "run.json").exists():
+        run = open_run(path)
+        differences = _differences(run.identity, identity)
+        if differences:
+            raise InputError(
+                f"{path} was made with other settings: {'; '.join(differences)}; "
+                "use the same settings or another --out"
+            )
+        return run
+    if path.exists() and (not path.is_dir() or _occupied(path)):
+        raise InputError(f"{path} exists and is not a run; choose another --out")
+    path.mkdir(parents=True, exist_ok=True)
+    manifest = {"format": 1, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    temporary = path / f".run.json.{os.getpid()}.tmp"
+    with open(temporary, "w", encoding="utf-8") as handle:
+        json.dump({**manifest, "identity": identity}, handle, indent=2, ensure_ascii=False)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path / "run.json")
+    return Run(path, identity)
+
+
+def _occupied(path: Path) -> bool:
+    return any(not (p.name.startswith(".run.json.") or p.name == "run.lock") for p in path.iterdir())
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for name in [*old, *(name for name in new if name not in old)]:
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += _differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            found.append(f"{prefix}{name} was {before!r}, now {after!r}")
+    return found

@@ -1,0 +1,225 @@
+"""Traces on disk: immutable parquet shards, written whole or not at all.
+
+A shard is written under a temporary name, synced, then renamed, so that a killed process leaves
+either a whole shard or none. Shards are small while sampling goes on (64 traces or 10 seconds) and
+are merged when it ends; should that be interrupted, a key may be in two shards for a while, and
+readers keep its first copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cot.types import Trace
+
+__all__ = ["KEY", "TRACE_SCHEMA", "ShardWriter", "fingerprint", "read_shards", "write_parquet"]
+
+KEY = ["question_id", "sample_index", "variant"]
+TRACE_SCHEMA = pa.schema(
+    [
+        ("question_id", pa.string()),
+        ("sample_index", pa.int32()),
+        ("variant", pa.string()),
+        ("seed", pa.int64()),
+        ("prompt_sha", pa.string()),
+        ("text", pa.string()),
+        ("token_ids", pa.list_(pa.int32())),
+        ("logprobs", pa.list_(pa.float32())),
+        ("top_means", pa.list_(pa.float32())),
+        ("scores", pa.string()),
+        ("finish_reason", pa.string()),
+        ("meta", pa.string()),
+        ("digest", pa.uint64()),
+    ]
+)
+MERGED_ROWS = 20_000
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a table so that `path` holds the old file or the whole new one, never a torn one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as handle:
+        pq.write_table(table, handle, compression="zstd")
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class ShardWriter:
+    """Appends traces to a folder of shards. Use it as a context manager, holding the run's lock.
+
+    Raises (from `add`): ValueError if a key is added twice to one writer.
+    """
+
+    def __init__(self, folder: Path, flush_rows: int = 64, flush_seconds: float = 10.0) -> None:
+        self.folder = folder
+        self.flush_rows = flush_rows
+        self.flush_seconds = flush_seconds
+        self._rows: list[dict[str, Any]] = []
+        self._keys: set[tuple[str, int, str]] = set()
+        self._mutex = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._failure: OSError | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink()
+        self._next = 1 + max((int(path.stem[5:]) for path in _list(folder)), default=-1)
+
+    def add(self, trace: Trace) -> None:
+        """Store one trace; it is on disk after at most 64 more, or 10 seconds."""
+        key = (trace.question_id, trace.sample_index, trace.variant)
+        if key in self._keys:
+            raise ValueError(f"trace {key} was added twice")
+        with self._mutex:
+            if self._failure is not None:
+                raise self._failure
+            self._keys.add(key)
+            self._rows.append(_to_row(trace))
+            if len(self._rows) >= self.flush_rows:
+                self._write()
+            elif self._timer is None:
+                self._timer = threading.Timer(self.flush_seconds, self._flush_late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        """Put everything that was added on disk."""
+        with self._mutex:
+            self._write()
+
+    def close(self) -> None:
+        """Flush, then merge small shards."""
+        self.flush()
+        _compact(self.folder)
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.flush()
+
+    def _flush_late(self) -> None:
+        with self._mutex:
+            try:
+                self._write()
+            except OSError as error:
+                self._failure = error
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._rows:
+            return
+        table = pa.Table.from_pylist(self._rows, schema=TRACE_SCHEMA)
+        write_parquet(table, self.folder / f"part-{self._next:06d}.parquet")
+        self._next += 1
+        self._rows = []
+
+
+def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """All traces of a folder, each key once; an empty table where there is no folder.
+
+    Args:
+        columns: names of TRACE_SCHEMA to read, in this order; all where None.
+    """
+    wanted = list(columns) if columns is not None else TRACE_SCHEMA.names
+    for attempt in range(5):  # a writer may merge shards between the listing and the reading
+        paths = _list(folder)
+        read = wanted if len(paths) < 2 else [*wanted, *(name for name in KEY if name not in wanted)]
+        try:
+            parts = [pq.read_table(path, columns=read, partitioning=None) for path in paths]
+            break
+        except FileNotFoundError:
+            if attempt == 4:
+                raise
+    if not parts:
+        return TRACE_SCHEMA.empty_table().select(wanted)
+    table = pa.concat_tables(parts)
+    return (_first_copies(table) if len(parts) > 1 else table).select(wanted)
+
+
+def _list(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def _first_copies(table: pa.Table) -> pa.Table:
+    keys = table.select(KEY).to_pandas()
+    repeated = keys.duplicated().to_numpy()
+    return table.filter(pa.array(~repeated)) if repeated.any() else table
+
+
+def _compact(folder: Path) -> None:
+    """Merge shards of fewer than MERGED_ROWS rows, oldest first, into shards of at least that."""
+    small = [path for path in _list(folder) if pq.read_metadata(path).num_rows < MERGED_ROWS]
+    for group in _groups(small):
+        merged = _first_copies(pa.concat_tables([pq.read_table(path) for path in group]))
+        write_parquet(merged, group[0])
+        for path in group[1:]:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
+def _groups(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    group: list[Path] = []
+    rows = 0
+    for path in paths:
+        group.append(path)
+        rows += pq.read_metadata(path).num_rows
+        if rows >= MERGED_ROWS:
+            yield group
+            group, rows = [], 0
+    if len(group) > 1:
+        yield group
+
+
+def _to_row(trace: Trace) -> dict[str, Any]:
+    completion = trace.completion
+    row = {
+        "question_id": trace.question_id,
+        "sample_index": trace.sample_index,
+        "variant": trace.variant,
+        "seed": trace.seed,
+        "prompt_sha": trace.prompt_sha,
+        "text": completion.text,
+        "token_ids": None if completion.token_ids is None else list(completion.token_ids),
+        "logprobs": _floats(completion.logprobs),
+        "top_means": _floats(completion.top_means),
+        "scores": json.dumps(dict(completion.scores)) if completion.scores is not None else None,
+        "finish_reason": completion.finish_reason,
+        "meta": json.dumps(dict(trace.meta), ensure_ascii=False, sort_keys=True),
+    }
+    content = json.dumps([row[name] for name in TRACE_SCHEMA.names[:-1]], ensure_ascii=True)
+    digest = hashlib.blake2b(content.encode(), digest_size=8).digest()
+    return {**row, "digest": int.from_bytes(digest, "little")}
+
+
+def _floats(values: Any) -> list[float] | None:
+    return None if values is None else [float(value) for value in np.asarray(values, np.float32)]
+
+
+def fingerprint(folder: Path) -> str:
+    """Identity of a folder's traces, whatever their order or their shards: count and digest sum."""
+    digests = read_shards(folder, ["digest"])["digest"]
+    total = int(np.asarray(digests, dtype=np.uint64).sum(dtype=np.uint64)) if len(digests) else 0
+    return f"{len(digests)}-{total:016x}"
