@@ -58,7 +58,7 @@ class Run:
         Rows stand in the order in which they were sampled.
         """
         frame = read_table(self.path / "questions.parquet")
-        frame["meta"] = [json.loads(text) for text in frame["meta"]]
+        frame["meta"] = _from_json(frame["meta"])
         frame["choices"] = [None if row is None else list(row) for row in frame["choices"]]
         return frame
 
@@ -66,7 +66,7 @@ class Run:
         """One row a prompt: prompt_sha, text (or None), messages (list of dicts, or None),
         token_ids (or None)."""
         frame = read_table(self.path / "prompts.parquet")
-        frame["messages"] = [json.loads(text) if text else None for text in frame["messages"]]
+        frame["messages"] = _from_json(frame["messages"])
         return frame
 
     def traces(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -98,7 +98,7 @@ class Run:
             frame["seed"] = pd.array(seeds.to_pylist(), dtype="Int64")
         for name in ("meta", "scores"):
             if name in frame:
-                frame[name] = [json.loads(text) if text else None for text in frame[name]]
+                frame[name] = _from_json(frame[name])
         ids = read_table(self.path / "questions.parquet", ["question_id"])["question_id"]
         order = pd.Index(ids).get_indexer(frame["question_id"])
         frame = frame.assign(_order=order).sort_values(["_order", "sample_index", "variant"])
@@ -334,6 +334,10 @@ def create_run(path: str | Path, identity: Mapping[str, Any]) -> Run:
         os.fsync(handle.fileno())
     os.replace(temporary, path / "run.json")
     return Run(path, identity)
+
+
+def _from_json(column: pd.Series[Any]) -> list[Any]:
+    return [json.loads(text) if isinstance(text, str) else None for text in column]
 
 
 def _occupied(path: Path) -> bool:
