@@ -92,10 +92,10 @@ class Run:
 
         extra = TRACE_SCHEMA.names if columns is None else columns
         names = [*KEY, *(name for name in extra if name not in (*KEY, "digest"))]
-        frame = read_shards(folder, names).to_pandas(integer_object_nulls=False)
+        table = read_shards(folder, names)
+        frame = table.to_pandas()
         if "seed" in frame:  # 63 bits don't survive a float column
-            seeds = read_shards(folder, ["seed"])["seed"]
-            frame["seed"] = pd.array(seeds.to_pylist(), dtype="Int64")
+            frame["seed"] = pd.array(table["seed"].to_pylist(), dtype="Int64")
         for name in ("meta", "scores"):
             if name in frame:
                 frame[name] = _from_json(frame[name])
