@@ -1,7 +1,7 @@
 """Progress bars on stderr, quiet where nobody is looking.
 
-    with track("sampling", total=160, unit="traces") as advance:
-        advance(1)
+with track("sampling", total=160, unit="traces") as advance:
+    advance(1)
 """
 
 from __future__ import annotations

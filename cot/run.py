@@ -1,14 +1,14 @@
 """The run folder: sampling writes traces into it once, every analysis adds one table.
 
-    runs/NAME/
-      run.json            what was sampled and how, written once
-      calls.jsonl         one line a call: n, limit, versions, seconds
-      questions.parquet   prompts.parquet
-      traces/part-*.parquet          samples/PURPOSE/part-*.parquet
-      tables/NAME.parquet            activations/            report.html
+runs/NAME/
+  run.json            what was sampled and how, written once
+  calls.jsonl         one line a call: n, limit, versions, seconds
+  questions.parquet   prompts.parquet
+  traces/part-*.parquet          samples/PURPOSE/part-*.parquet
+  tables/NAME.parquet            activations/            report.html
 
-    >>> run = open_run("runs/demo")                                              # doctest: +SKIP
-    >>> run.traces()[["question_id", "sample_index", "text"]]                    # doctest: +SKIP
+>>> run = open_run("runs/demo")                                              # doctest: +SKIP
+>>> run.traces()[["question_id", "sample_index", "text"]]                    # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -341,7 +341,9 @@ def _from_json(column: pd.Series[Any]) -> list[Any]:
 
 
 def _occupied(path: Path) -> bool:
-    return any(not (p.name.startswith(".run.json.") or p.name == "run.lock") for p in path.iterdir())
+    return any(
+        not (p.name.startswith(".run.json.") or p.name == "run.lock") for p in path.iterdir()
+    )
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

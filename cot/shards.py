@@ -146,7 +146,9 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     wanted = list(columns) if columns is not None else TRACE_SCHEMA.names
     for attempt in range(5):  # a writer may merge shards between the listing and the reading
         paths = _list(folder)
-        read = wanted if len(paths) < 2 else [*wanted, *(name for name in KEY if name not in wanted)]
+        read = (
+            wanted if len(paths) < 2 else [*wanted, *(name for name in KEY if name not in wanted)]
+        )
         try:
             parts = [pq.read_table(path, columns=read, partitioning=None) for path in paths]
             break

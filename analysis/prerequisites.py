@@ -1,0 +1,43 @@
+"""Tables that other tables need: made with defaults where missing, again where stale, and said."""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+
+import pandas as pd
+
+from cot.run import Run
+
+__all__ = ["need"]
+
+log = logging.getLogger("cot")
+
+MAKERS = {
+    "answers": "cot.answers:extract_answers",
+    "votes": "analysis.voting:vote",
+    "curve": "analysis.curves:curve",
+    "steps": "analysis.paths:find_paths",
+    "paths": "analysis.paths:find_paths",
+    "fidelity": "analysis.activations:capture",
+    "probes": "analysis.probes:probe",
+    "probe_scores": "analysis.probes:probe",
+    "agreement": "analysis.agreement:agree",
+}
+"""Table to the function that makes it; its keyword arguments are the table's stored parameters."""
+
+
+def need(run: Run, name: str) -> pd.DataFrame:
+    """The table, current with its inputs.
+
+    A missing table is made with defaults; a stale one is made again with its own parameters.
+    """
+    module, _, function = MAKERS[name].partition(":")
+    make = getattr(import_module(module), function)
+    if name not in run.tables():
+        log.info("%s has no table %s yet: making it with defaults", run.path, name)
+        make(run)
+    elif reason := run.stale(name):
+        log.info("table %s is stale (%s): making it again", name, reason)
+        make(run, **run.provenance(name).parameters)
+    return run.table(name)
