@@ -53,7 +53,7 @@ class Run:
     # -- what was asked and what came back -------------------------------------------------------
 
     def questions(self) -> pd.DataFrame:
-        """One row a question: question_id, text, gold, choices (list or None), dataset, meta (dict).
+        """One row a question: question_id, text, gold, choices (list or None), dataset, meta.
 
         Rows stand in the order in which they were sampled.
         """
@@ -244,7 +244,7 @@ class Run:
     def add_prompts(
         self, prompts: Mapping[str, tuple[str | tuple[Message, ...], Sequence[int] | None]]
     ) -> None:
-        """Append prompts that are not there yet: sha256 to (text or messages, token ids or None)."""
+        """Append new prompts: sha256 to (text or messages, token ids or None)."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

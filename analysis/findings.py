@@ -1,0 +1,48 @@
+"""Findings as a table: what a command's headline numbers are kept in (`findings_COMMAND`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from analysis.statistics import mean_interval
+from cot.types import Finding
+
+__all__ = ["as_table", "mean_finding"]
+
+
+def mean_finding(
+    name: str,
+    values: ArrayLike,
+    *,
+    n_traces: int,
+    n_excluded: int,
+    method: str,
+    seed: int,
+) -> Finding:
+    """The mean of one value a question, with its bootstrap interval; null without questions."""
+    given = np.asarray(values, dtype=float)
+    low, high = mean_interval(given, seed=seed)
+    return Finding(
+        name=name,
+        estimate=float(given.mean()) if len(given) else None,
+        low=low if len(given) else None,
+        high=high if len(given) else None,
+        n_questions=len(given),
+        n_traces=n_traces,
+        n_excluded=n_excluded,
+        method=method,
+        seed=seed,
+    )
+
+
+def as_table(findings: Sequence[Finding], **extra: Sequence[Any]) -> pd.DataFrame:
+    """One row a finding; `extra` adds columns."""
+    frame = pd.DataFrame([asdict(finding) for finding in findings])
+    numbers = {"estimate": float, "low": float, "high": float, "seed": "Int64"}
+    return frame.astype(numbers).assign(**extra)

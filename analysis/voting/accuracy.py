@@ -1,0 +1,83 @@
+"""How often votes are right, beside the mean single trace and the greedy trace.
+
+Accuracy is correct / questions with gold. An abstention, and a trace without a valid answer, is not
+correct; both are counted. Two figures of one run are compared by their paired difference.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.findings import as_table, mean_finding
+from cot.types import Finding
+
+__all__ = ["accuracies"]
+
+
+def accuracies(
+    answers: pd.DataFrame, votes: pd.DataFrame, greedy: pd.DataFrame | None, seed: int
+) -> pd.DataFrame:
+    """The table `findings_vote`: a row for each rule, for `single`, `greedy` and `RULE - single`.
+
+    Columns beside those of `Finding`: ties, abstained, excluded (traces without a valid answer).
+    """
+    with_gold = answers[answers["correct"].notna()]
+    n_traces = len(with_gold)
+    no_gold = answers["question_id"].nunique() - with_gold["question_id"].nunique()
+    invalid = int((with_gold["status"] != "ok").sum())
+    single = with_gold["correct"].astype(float).groupby(with_gold["question_id"], sort=False).mean()
+    common = "; 95% bootstrap over questions; questions without gold excluded"
+    findings: list[Finding] = []
+    counts: list[tuple[int, int, int]] = []
+    gains: list[Finding] = []
+    for rule, rows in votes.groupby("rule", sort=False):
+        judged = rows[rows["correct"].notna()].set_index("question_id")
+        right = judged["correct"].astype(float)
+        findings.append(
+            mean_finding(
+                str(rule),
+                right,
+                n_traces=n_traces,
+                n_excluded=no_gold,
+                method=f"share of questions on which the {rule} vote is right" + common,
+                seed=seed,
+            )
+        )
+        counts.append((int(judged["tied"].sum()), int(judged["abstained"].sum()), invalid))
+        gains.append(
+            mean_finding(
+                f"{rule} - single",
+                right - single.reindex(right.index),
+                n_traces=n_traces,
+                n_excluded=no_gold,
+                method=f"{rule} vote minus mean single trace, paired by question" + common,
+                seed=seed,
+            )
+        )
+    findings.append(
+        mean_finding(
+            "single",
+            single,
+            n_traces=n_traces,
+            n_excluded=no_gold,
+            method="mean over questions of the share of right traces" + common,
+            seed=seed,
+        )
+    )
+    counts.append((0, 0, invalid))
+    if greedy is not None:
+        judged = greedy[greedy["correct"].notna()]
+        findings.append(
+            mean_finding(
+                "greedy",
+                judged["correct"].astype(float),
+                n_traces=len(judged),
+                n_excluded=len(greedy) - len(judged),
+                method="share of questions on which the greedy trace is right" + common,
+                seed=seed,
+            )
+        )
+        counts.append((0, 0, int((judged["status"] != "ok").sum())))
+    counts += [(0, 0, invalid)] * len(gains)
+    ties, abstained, excluded = zip(*counts, strict=True)
+    return as_table([*findings, *gains], ties=ties, abstained=abstained, excluded=excluded)
