@@ -305,8 +305,11 @@ def open_run(path: str | Path) -> Run:
     return Run(path, manifest["identity"])
 
 
-def create_run(path: str | Path, identity: Mapping[str, Any]) -> Run:
+def create_run(path: str | Path, identity: Mapping[str, Any], *, dry_run: bool = False) -> Run:
     """Make a run, or open the one that is there if it has the same identity.
+
+    Args:
+        dry_run: check only; nothing is written.
 
     Raises:
         InputError: the folder holds a run with another identity (the message names each field that
@@ -325,6 +328,8 @@ def create_run(path: str | Path, identity: Mapping[str, Any]) -> Run:
         return run
     if path.exists() and (not path.is_dir() or _occupied(path)):
         raise InputError(f"{path} exists and is not a run; choose another --out")
+    if dry_run:
+        return Run(path, identity)
     path.mkdir(parents=True, exist_ok=True)
     manifest = {"format": 1, "created": datetime.now(UTC).isoformat(timespec="seconds")}
     temporary = path / f".run.json.{os.getpid()}.tmp"

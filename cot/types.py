@@ -132,8 +132,8 @@ class Trace:
     """Index among the question's samples, from 0."""
     seed: int | None
     """The seed that it was sampled with; None for an imported trace without one."""
-    prompt_sha: str
-    """sha256 of the prompt, a key of prompts.parquet."""
+    prompt_sha: str | None
+    """sha256 of the prompt, a key of prompts.parquet; None for an imported trace without one."""
     completion: Completion
     """What the model wrote."""
     variant: str = ""

@@ -27,7 +27,7 @@ MAX_DIGITS = 60
 
 _UNSIGNED = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 NUMBER = re.compile(
-    rf"(?P<sign>(?<![\d.)])[-−–+]\s?)?(?P<currency>[$€£¥]\s?)?"  # noqa: RUF001
+    rf"(?P<sign>(?<![\d.)])[-−–+]\s?)?(?P<currency>[$€£¥]\s?)?"
     rf"(?:(?P<whole>\d{{1,9}})\s+(?P<part>\d{{1,9}}/\d{{1,9}})(?![\d/])|"
     rf"(?P<over>{_UNSIGNED})(?:\s?/\s?(?P<under>\d+(?:\.\d+)?)(?![\d/])|[eE](?P<power>[-+]?\d+))?)"
     rf"(?P<percent>\s?\\?%)?"

@@ -75,7 +75,7 @@ def _is_wholly(gold: str, format: str) -> bool:
     """Whether a gold answer is a number (units aside) or a yes or no, rather than holding one."""
     stated = gold.rpartition("####")[2].strip()
     if format == "number":
-        return stated[:1] in "+-−$€£¥.0123456789" and canonical(stated, format) is not None  # noqa: RUF001
+        return stated[:1] in "+-−$€£¥.0123456789" and canonical(stated, format) is not None
     return stated.lower().strip(".") in ("yes", "no", "true", "false")
 
 
