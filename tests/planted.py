@@ -1,0 +1,345 @@
+"""A small run folder with every table, planted rather than computed: deterministic, no model.
+
+Twelve questions of the form a + b with eight traces each. Question i has i % 4 * 2 wrong traces, a
+few traces state no answer or are cut off, and the last question has no gold. Numbers of analyses
+that would need a model (probes, agreement) are made up but consistent in their keys and ranges.
+
+    run = planted_run(tmp_path / "run")
+    run = planted_run(tmp_path / "run", tables=["answers"], texts={("q00", 0): "<script>"})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cot.run import Run, create_run
+from cot.types import Completion, Question, Trace
+
+N_QUESTIONS, N_TRACES = 12, 8
+LAYERS, POSITIONS = [0, 10, 20, 30], ["prompt_end", "step_end", "pre_answer"]
+IDENTITY: dict[str, Any] = {
+    "model": "planted-135m",
+    "revision": None,
+    "engine": "replay",
+    "dtype": "float32",
+    "prompt": "few_shot_cot",
+    "prompt_sha256": "0" * 64,
+    "form": "text",
+    "sampling": {
+        "temperature": 0.7,
+        "top_p": 0.95,
+        "top_k": 0,
+        "max_tokens": 64,
+        "stop": ["\n\n"],
+        "top_logprobs": 0,
+    },
+    "dataset": "arithmetic",
+    "dataset_sha256": "1" * 64,
+    "seed": 0,
+}
+INPUTS = {
+    "answers": ["traces", "questions"],
+    "greedy_answers": ["samples/greedy", "questions"],
+    "steps": ["traces"],
+    "votes": ["answers", "questions"],
+    "findings_vote": ["votes", "answers", "greedy_answers"],
+    "curve": ["answers"],
+    "paths": ["traces", "steps", "answers"],
+    "findings_paths": ["paths", "answers"],
+    "fidelity": ["traces"],
+    "probes": ["answers"],
+    "probe_scores": ["answers"],
+    "findings_probe": ["probes"],
+    "hidden_clusters": ["paths"],
+    "agreement": ["answers", "paths", "hidden_clusters"],
+    "findings_agree": ["agreement"],
+}
+"""Every table in the order in which it can be made, with what it is made from."""
+COMMANDS = {"greedy_answers": "answers", "steps": "paths", "votes": "vote", "fidelity": "capture"}
+COMMANDS |= {"findings_vote": "vote", "findings_paths": "paths", "findings_agree": "agree"}
+COMMANDS |= {"probes": "probe", "probe_scores": "probe", "findings_probe": "probe"}
+COMMANDS |= {"hidden_clusters": "agree", "agreement": "agree"}
+
+
+def planted_run(
+    folder: Path,
+    *,
+    tables: Collection[str] | None = None,
+    texts: Mapping[tuple[str, int], str] | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> Run:
+    """Write the run and return it.
+
+    Args:
+        tables: names of the tables to write; all where None.
+        texts: (question_id, sample_index) to a text that replaces that trace's.
+        identity: replaces the run's identity.
+    """
+    run = create_run(folder, identity or IDENTITY)
+    traces = _traces(texts or {})
+    with run.lock():
+        run.add_questions([_question(i) for i in range(N_QUESTIONS)])
+        for purpose in (None, "greedy"):
+            with run.writer(purpose) as writer:
+                for row in traces if purpose is None else traces[::N_TRACES]:
+                    writer.add(_trace(row, "" if purpose is None else "greedy"))
+    frames = _tables(pd.DataFrame(traces))
+    for name, inputs in INPUTS.items():
+        if tables is None or name in tables:
+            there = [source for source in inputs if "/" in source or run.fingerprint(source)]
+            command = COMMANDS.get(name, name)
+            run.write_table(
+                name, frames[name], command=command, parameters={"seed": 0}, inputs=there
+            )
+    return run
+
+
+def _question(i: int) -> Question:
+    text = f"Ada has {i + 3} pens. Ada gets {i + 5} more. How many pens does Ada have now?"
+    gold = None if i == N_QUESTIONS - 1 else str(2 * i + 8)
+    return Question(id=f"q{i:02d}", text=text, gold=gold, dataset="arithmetic")
+
+
+def _traces(texts: Mapping[tuple[str, int], str]) -> list[dict[str, Any]]:
+    """One dict a trace: its text, and the truth about it."""
+    rows = []
+    for i in range(N_QUESTIONS):
+        right = 2 * i + 8
+        for k in range(N_TRACES):
+            wrong = k >= N_TRACES - (i % 4) * 2
+            stated = str(right - (1 + k % 2) if wrong else right)
+            status = "truncated" if (i, k) == (2, 7) else "missing" if k == 7 and i % 5 == 1 else "ok"
+            first = f"Ada starts with {i + 3} pens."
+            second = f"She gets {i + 5} more, so {i + 3} + {i + 5} = {stated}."
+            last = f"The answer is {stated}." if status == "ok" else "And then"
+            steps = [first, second, last] if k % 2 == 0 else [second, last]
+            key = (f"q{i:02d}", k)
+            text = texts.get(key, " ".join(steps))
+            start = text.rfind(stated) if status == "ok" else -1
+            rows.append(
+                {
+                    "question_id": key[0],
+                    "sample_index": k,
+                    "body": text,
+                    "steps": steps if key not in texts else [text],
+                    "stated": stated if status == "ok" else None,
+                    "status": status,
+                    "span": (start, start + len(stated)) if start >= 0 else None,
+                    "right": None if i == N_QUESTIONS - 1 else status == "ok" and not wrong,
+                }
+            )
+    return rows
+
+
+def _trace(row: Mapping[str, Any], variant: str) -> Trace:
+    tokens = tuple(range(len(row["body"].split())))
+    return Trace(
+        question_id=row["question_id"],
+        sample_index=0 if variant else row["sample_index"],
+        seed=row["sample_index"],
+        prompt_sha="planted",
+        completion=Completion(
+            text=row["body"],
+            token_ids=tokens,
+            logprobs=np.full(len(tokens), -0.5, np.float32),
+            finish_reason="length" if row["status"] == "truncated" else "stop",
+        ),
+        variant=variant,
+    )
+
+
+def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    answers, paths = _answers(truth), _paths(truth)
+    greedy = answers[answers["sample_index"] == 0].reset_index(drop=True)
+    votes = _votes(answers)
+    probes, scores = _probes(answers)
+    hidden = paths[["question_id", "sample_index"]].assign(
+        layer=20, position="pre_answer", cluster=(truth["right"] == False).astype(int)  # noqa: E712
+    )
+    return {
+        "answers": answers,
+        "greedy_answers": greedy,
+        "steps": _steps(truth),
+        "votes": votes,
+        "findings_vote": _findings_vote(answers, votes),
+        "curve": _curve(),
+        "paths": paths,
+        "findings_paths": pd.DataFrame(
+            [
+                _finding("paths_per_question", 2.0, 1.8, 2.2),
+                _finding("same_answer_different_path", 0.5, 0.41, 0.6),
+            ]
+        ),
+        "fidelity": truth[["question_id", "sample_index"]].assign(n_tokens=12, max_logprob_gap=2e-5),
+        "probes": probes,
+        "probe_scores": scores,
+        "findings_probe": pd.DataFrame(
+            [
+                _finding("probe pooled AUROC", 0.78, 0.70, 0.86),
+                _finding("probe within-question AUROC", 0.56, 0.47, 0.65),
+            ]
+        ),
+        "hidden_clusters": hidden,
+        "agreement": _agreement(answers, votes),
+        "findings_agree": pd.DataFrame(
+            [
+                _finding("answers × paths", 0.01, -0.03, 0.06)
+                | {"null_mean": 0.0, "null_high": 0.05, "p": 0.31},
+                _finding("answers × hidden states", 0.62, 0.48, 0.74)
+                | {"null_mean": 0.0, "null_high": 0.06, "p": 0.001},
+                _finding("paths × hidden states", 0.02, -0.02, 0.07)
+                | {"null_mean": 0.0, "null_high": 0.05, "p": 0.2},
+            ]
+        ),
+    }
+
+
+def _answers(truth: pd.DataFrame) -> pd.DataFrame:
+    spans = [span or (None, None) for span in truth["span"]]
+    return truth[["question_id", "sample_index", "status"]].assign(
+        text=truth["stated"],
+        canonical=truth["stated"],
+        answer=truth["stated"],
+        start=pd.array([start for start, _ in spans], dtype="Int64"),
+        end=pd.array([end for _, end in spans], dtype="Int64"),
+        correct=pd.array(list(truth["right"]), dtype="boolean"),
+    )
+
+
+def _steps(truth: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for row in truth.to_dict("records"):
+        at = 0
+        for index, step in enumerate(row["steps"]):
+            start = row["body"].index(step, at)
+            at = start + len(step)
+            key = {"question_id": row["question_id"], "sample_index": row["sample_index"]}
+            rows.append({**key, "step": index, "start": start, "end": at, "kind": "other"})
+    empty = pd.array([pd.NA] * len(rows), dtype="Int64")
+    return pd.DataFrame(rows).assign(token_start=empty, token_end=empty)
+
+
+def _votes(answers: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for question_id, group in answers.groupby("question_id"):
+        valid = group[group["status"] == "ok"]
+        counts = valid["answer"].value_counts(sort=False)
+        top = counts[counts == counts.max()].index
+        winner = next(answer for answer in valid["answer"] if answer in top)
+        others = counts.drop(winner)
+        right = group.loc[group["answer"] == winner, "correct"].iloc[0]
+        rows.append(
+            {
+                "question_id": question_id,
+                "rule": "majority",
+                "answer": winner,
+                "share": counts[winner] / len(valid),
+                "margin": (counts[winner] - others.max()) / len(valid) if len(others) else 1.0,
+                "tied": len(top) > 1,
+                "abstained": False,
+                "n_ballots": len(valid),
+                "n_excluded": len(group) - len(valid),
+                "correct": right,
+            }
+        )
+    return pd.DataFrame(rows).astype({"correct": "boolean"})
+
+
+def _findings_vote(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
+    known = answers.dropna(subset="correct")
+    single = float(known["correct"].astype(float).mean())
+    majority = float(votes["correct"].dropna().astype(float).mean())
+    gain = majority - single
+    counts = {"n_questions": N_QUESTIONS - 1, "n_traces": len(known), "n_excluded": 1}
+    return pd.DataFrame(
+        [
+            _finding("majority", majority, majority - 0.2, min(majority + 0.2, 1.0)) | counts,
+            _finding("single", single, single - 0.1, single + 0.1) | counts,
+            _finding("greedy", 1.0, 1.0, 1.0) | counts,
+            _finding("majority - single", gain, gain - 0.05, gain + 0.1) | counts,
+        ]
+    )
+
+
+def _curve() -> pd.DataFrame:
+    points = [(1, 0.6), (2, 0.6), (3, 0.66), (5, 0.71), (8, 0.75)]
+    return pd.DataFrame(
+        {
+            "rule": "majority",
+            "n": [n for n, _ in points],
+            "accuracy": [value for _, value in points],
+            "low": [value - 0.15 for _, value in points],
+            "high": [value + 0.15 for _, value in points],
+            "n_questions": N_QUESTIONS - 1,
+            "n_excluded": 0,
+            "method": ["exact", *["mean of 200 subsets"] * 3, "exact"],
+            "seed": 0,
+        }
+    )
+
+
+def _paths(truth: pd.DataFrame) -> pd.DataFrame:
+    keys = truth[["question_id", "sample_index"]]
+    return keys.assign(path=keys["sample_index"] % 2, silhouette=0.4)
+
+
+def _probes(answers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rows = []
+    for j, position in enumerate(POSITIONS):
+        for i, layer in enumerate(LAYERS):
+            pooled = 0.6 + 0.04 * i + 0.03 * j
+            within = 0.5 if position == "prompt_end" else 0.48 + 0.03 * i + 0.02 * j
+            rows.append(
+                {"target": "correct", "layer": layer, "position": position}
+                | {"n_questions": 11, "n_traces": 88, "n_excluded": 8, "positives": 59}
+                | {"auroc": pooled, "low": pooled - 0.08, "high": pooled + 0.08}
+                | {"within_question_auroc": within, "within_low": within - 0.09}
+                | {"within_high": within + 0.09, "n_within": 9, "control": 0.5 + 0.01 * (i - 1)}
+                | {"control_within": 0.5 - 0.01 * (i - 1), "length": 0.57, "length_within": 0.52}
+                | {"best": (layer, position) == (20, "pre_answer")}
+                | {"method": "logistic regression, folds grouped by question", "seed": 0}
+            )
+    known = answers.dropna(subset="correct").reset_index(drop=True)
+    score = 0.35 + 0.3 * known["correct"].astype(float) + 0.01 * known["sample_index"]
+    scores = known[["question_id", "sample_index"]].assign(
+        target="correct", layer=20, position="pre_answer", score=score
+    )
+    return pd.DataFrame(rows), scores
+
+
+def _agreement(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
+    n_answers = answers.groupby("question_id")["answer"].nunique()
+    rows = []
+    for i, vote in enumerate(votes.to_dict("records")):
+        several = int(n_answers[vote["question_id"]]) > 1
+        rows.append(
+            {
+                "question_id": vote["question_id"],
+                "kinds": ["same answer–different reasoning"] + ["split answers"] * several,
+                "suspicion": round(1 - vote["share"] + 0.01 * i, 3),
+                "why": f"share of the winner {vote['share']:.2f}, two paths lead to it",
+                "n_answers": int(n_answers[vote["question_id"]]),
+                "n_paths": 2,
+                "n_hidden": 1 + several,
+                "ami_answers_paths": 0.01 if several else float("nan"),
+                "ami_answers_hidden": 0.62 if several else float("nan"),
+                "ami_paths_hidden": 0.02 if several else float("nan"),
+                "share": vote["share"],
+                "correct": vote["correct"],
+                "layer": 20,
+                "position": "pre_answer",
+            }
+        )
+    return pd.DataFrame(rows).astype({"correct": "boolean"})
+
+
+def _finding(name: str, estimate: float, low: float, high: float) -> dict[str, Any]:
+    counts = {"n_questions": N_QUESTIONS, "n_traces": N_QUESTIONS * N_TRACES, "n_excluded": 0}
+    method = "planted; 95% bootstrap over questions"
+    numbers = {"estimate": estimate, "low": low, "high": high}
+    return {"name": name, **numbers, **counts, "method": method, "seed": 0}
