@@ -1,7 +1,7 @@
 """Sampling: from a dataset to a run folder with n traces a question, resumed by key.
 
-    >>> run = sample("arithmetic", out="runs/tiny", n=4, limit=3)                 # doctest: +SKIP
-    >>> sample("arithmetic", out="runs/tiny", n=6, limit=3)  # 2 more each        # doctest: +SKIP
+>>> run = sample("arithmetic", out="runs/tiny", n=4, limit=3)                 # doctest: +SKIP
+>>> sample("arithmetic", out="runs/tiny", n=6, limit=3)  # 2 more each        # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
         plan.engine.close()
     if failed:
         log.warning(
-            "%d of %d questions have a prompt longer than the model's context and were left out: %s",
+            "%d of %d questions were left out, their prompt being longer than the model's context: %s",
             len(failed),
             len(plan.questions),
             ", ".join(sorted(failed)[:10]) + (" ..." if len(failed) > 10 else ""),
@@ -290,9 +290,7 @@ def _keys(run: Run, source: str) -> set[tuple[str, int]]:
 def _load_template(settings: SampleSettings, questions: Sequence[Question]) -> prompts.Template:
     template = prompts.load(settings.prompt)
     if not template.uses_exemplars:
-        return prompts.load(
-            settings.prompt, exemplars=settings.exemplars, shots=settings.shots
-        )
+        return prompts.load(settings.prompt, exemplars=settings.exemplars, shots=settings.shots)
     exemplars = settings.exemplars or _matching_exemplars(questions)
     return prompts.load(settings.prompt, exemplars=exemplars, shots=settings.shots)
 

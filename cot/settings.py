@@ -1,4 +1,4 @@
-"""What `cot sample` can be told: one dataclass for the command line, experiment files and Python."""
+"""What `cot sample` can be told: one dataclass for the command line, experiments and Python."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ INT32 = 2**31
 INT64 = 2**63
 
 
-class _Bad(ValueError):
+class _BadLineError(ValueError):
     """Why a line is rejected."""
 
 
@@ -43,7 +43,7 @@ def read_jsonl(path: Path) -> Iterator[Record | Rejected]:
                 continue
             try:
                 yield _record(number, _parse(line))
-            except _Bad as error:
+            except _BadLineError as error:
                 yield Rejected(line=number, reason=str(error))
 
 
@@ -51,18 +51,18 @@ def _parse(line: bytes) -> Mapping[str, Any]:
     try:
         fields = json.loads(line)
     except UnicodeDecodeError:
-        raise _Bad("not UTF-8") from None
+        raise _BadLineError("not UTF-8") from None
     except (json.JSONDecodeError, RecursionError) as error:
         reason = getattr(error, "msg", "nested too deeply")
-        raise _Bad(f"not JSON: {reason}") from None
+        raise _BadLineError(f"not JSON: {reason}") from None
     except ValueError as error:  # an integer of more digits than Python reads
-        raise _Bad(f"not JSON that can be read: {error}") from None
+        raise _BadLineError(f"not JSON that can be read: {error}") from None
     if not isinstance(fields, dict):
-        raise _Bad("not a JSON object")
+        raise _BadLineError("not a JSON object")
     try:
         json.dumps(fields, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise _Bad("holds half of a surrogate pair, which is no character") from None
+        raise _BadLineError("holds half of a surrogate pair, which is no character") from None
     return fields
 
 
@@ -70,7 +70,7 @@ def _record(number: int, fields: Mapping[str, Any]) -> Record:
     missing = [name for name in REQUIRED if name not in fields]
     if missing:
         there = ", ".join(sorted(fields)) or "none"
-        raise _Bad(f"no field {', '.join(missing)}; the line has: {there}")
+        raise _BadLineError(f"no field {', '.join(missing)}; the line has: {there}")
     question_id = fields["question_id"]
     question = Question(
         id=str(question_id) if _is_int(question_id) else _string(fields, "question_id"),
@@ -81,7 +81,7 @@ def _record(number: int, fields: Mapping[str, Any]) -> Record:
     )
     index = fields["sample_index"]
     if not _is_int(index) or not 0 <= index < INT32:
-        raise _Bad(f"sample_index is {index!r}: a whole number from 0")
+        raise _BadLineError(f"sample_index is {index!r}: a whole number from 0")
     prompt = _prompt(fields.get("prompt"))
     trace = Trace(
         question_id=question.id,
@@ -98,18 +98,18 @@ def _completion(fields: Mapping[str, Any]) -> Completion:
     ids, logprobs = fields.get("token_ids"), fields.get("logprobs")
     reason = fields.get("finish_reason") or "stop"
     if reason not in ("stop", "length"):
-        raise _Bad(f"finish_reason is {reason!r}: stop or length")
+        raise _BadLineError(f"finish_reason is {reason!r}: stop or length")
     if ids is not None and not (
         isinstance(ids, list) and all(_is_int(token) and 0 <= token < INT32 for token in ids)
     ):
-        raise _Bad("token_ids is not a list of whole numbers from 0")
+        raise _BadLineError("token_ids is not a list of whole numbers from 0")
     if logprobs is not None:
         if not (isinstance(logprobs, list) and all(_is_number(value) for value in logprobs)):
-            raise _Bad("logprobs is not a list of numbers")
+            raise _BadLineError("logprobs is not a list of numbers")
         if ids is not None and len(ids) != len(logprobs):
-            raise _Bad(f"{len(logprobs)} logprobs for {len(ids)} token_ids")
+            raise _BadLineError(f"{len(logprobs)} logprobs for {len(ids)} token_ids")
         if any(value > 1e-3 or value != value for value in logprobs):
-            raise _Bad("logprobs holds a value above 0, which is no log-probability")
+            raise _BadLineError("logprobs holds a value above 0, which is no log-probability")
     return Completion(
         text=_string(fields, "text"),
         token_ids=None if ids is None else tuple(ids),
@@ -120,7 +120,7 @@ def _completion(fields: Mapping[str, Any]) -> Completion:
 
 def _string(fields: Mapping[str, Any], name: str) -> str:
     if not isinstance(fields[name], str):
-        raise _Bad(f"{name} is {type(fields[name]).__name__}, not a string")
+        raise _BadLineError(f"{name} is {type(fields[name]).__name__}, not a string")
     value: str = fields[name]
     return value
 
@@ -130,7 +130,7 @@ def _gold(gold: Any) -> str | None:
         return gold
     if _is_number(gold):
         return str(int(gold)) if float(gold).is_integer() else str(gold)
-    raise _Bad(f"gold is {type(gold).__name__}, not a string or a number")
+    raise _BadLineError(f"gold is {type(gold).__name__}, not a string or a number")
 
 
 def _choices(choices: Any) -> tuple[str, ...] | None:
@@ -138,7 +138,7 @@ def _choices(choices: Any) -> tuple[str, ...] | None:
         return None
     if isinstance(choices, list) and choices and all(isinstance(each, str) for each in choices):
         return tuple(choices)
-    raise _Bad("choices is not a list of strings")
+    raise _BadLineError("choices is not a list of strings")
 
 
 def _seed(seed: Any) -> int | None:
@@ -146,7 +146,7 @@ def _seed(seed: Any) -> int | None:
         return None
     if _is_int(seed) and -INT64 <= seed < INT64:
         return int(seed)
-    raise _Bad(f"seed is {seed!r}: a whole number of 64 bits")
+    raise _BadLineError(f"seed is {seed!r}: a whole number of 64 bits")
 
 
 def _prompt(prompt: Any) -> str | tuple[Message, ...] | None:
@@ -159,7 +159,7 @@ def _prompt(prompt: Any) -> str | tuple[Message, ...] | None:
         for turn in prompt
     ):
         return tuple(prompt)
-    raise _Bad("prompt is neither a string nor a list of {role, content}")
+    raise _BadLineError("prompt is neither a string nor a list of {role, content}")
 
 
 def _sha(prompt: str | tuple[Message, ...]) -> str:

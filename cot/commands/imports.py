@@ -1,0 +1,45 @@
+"""`cot import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cot.console import Output, emit, listen
+from cot.importers import import_traces
+
+__all__ = ["import_file"]
+
+
+def import_file(
+    file: Path,
+    /,
+    *,
+    out: Path,
+    format: str = "auto",
+    skip_bad: bool = False,
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Make a run from samples made elsewhere.
+
+    Parameters
+    ----------
+    file
+        One JSON object a line: question_id, question, sample_index, text; optional gold, choices,
+        answer, prompt, token_ids, logprobs, finish_reason, seed, confidence.
+    out
+        The run's folder.
+    format
+        auto or jsonl.
+    skip_bad
+        Store the good lines although there are bad ones.
+    """
+    listen()
+    done = import_traces(file, out, format=format, skip_bad=skip_bad)
+    result = {
+        "run": done.run.path,
+        "n_questions": done.n_questions,
+        "n_traces": done.n_traces,
+        "n_new": done.n_new,
+        "n_rejected": done.n_rejected,
+    }
+    emit(output, result, rows=[result])

@@ -1,0 +1,55 @@
+"""`cot sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cot.console import Output, emit, listen
+from cot.sampler import draw, plan
+from cot.settings import SampleSettings
+
+__all__ = ["sample"]
+
+
+def sample(
+    dataset: str,
+    /,
+    *,
+    out: Path,
+    settings: SampleSettings = SampleSettings(),  # noqa: B008 - frozen
+    dry_run: bool = False,
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> int:
+    """Sample chains of thought into a run; what the run already holds is not sampled again.
+
+    Parameters
+    ----------
+    dataset
+        A hub id (openai/gsm8k), a file (.jsonl, .json, .csv, .parquet) or arithmetic.
+    out
+        The run's folder.
+    dry_run
+        Say what would be sampled, and write nothing.
+    """
+    listen()
+    planned = plan(dataset, out, settings)
+    if dry_run:
+        result = {
+            "run": out,
+            "n_questions": len(planned.questions),
+            "n_missing": len(planned.missing),
+            "n_missing_greedy": len(planned.missing_greedy),
+        }
+        emit(output, result, rows=[result])
+        return 0
+    done = draw(planned, out)
+    result = {
+        "run": done.run.path,
+        "n_questions": len(planned.questions),
+        "n_traces": done.n_traces,
+        "n_new": done.n_new,
+        "tokens_per_second": done.tokens_per_second,
+        "failed": list(done.failed),
+    }
+    emit(output, result, rows=[{**result, "failed": len(done.failed)}])
+    return 1 if done.failed else 0
