@@ -1,1 +1,63 @@
-""
+"""What is read off a run: each function adds one table to it and returns it.
+
+    import analysis, cot
+
+    run = cot.open_run("runs/demo")
+    votes = analysis.vote(run, rules=["majority"])
+    analysis.agree(run)
+    analysis.write_report(run)
+
+Functions are verbs, rooms are nouns: `vote` lives in `analysis.voting`, `find_paths` in
+`analysis.paths`. They are imported when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.activations import capture
+    from analysis.agreement import agree
+    from analysis.curves import curve
+    from analysis.exporting import export
+    from analysis.experiments import run_experiment
+    from analysis.paths import find_paths
+    from analysis.probes import probe
+    from analysis.report import write_report
+    from analysis.voting import vote
+
+__all__ = [
+    "agree",
+    "capture",
+    "curve",
+    "export",
+    "find_paths",
+    "probe",
+    "run_experiment",
+    "vote",
+    "write_report",
+]
+
+HOMES = {
+    "agree": "analysis.agreement",
+    "capture": "analysis.activations",
+    "curve": "analysis.curves",
+    "export": "analysis.exporting",
+    "find_paths": "analysis.paths",
+    "probe": "analysis.probes",
+    "run_experiment": "analysis.experiments",
+    "vote": "analysis.voting",
+    "write_report": "analysis.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first asked for."""
+    if name not in HOMES:
+        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+    return getattr(import_module(HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

