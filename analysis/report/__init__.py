@@ -1,0 +1,129 @@
+"""One page that shows a run: self-contained, without network, opened from disk.
+
+Jinja2 (autoescaped) writes what can be read without scripts: findings, methods, notices. The rest
+travels as JSON in `<script type="application/json">` and is put on the page with textContent only,
+so that nothing a model wrote is ever markup. A Content-Security-Policy forbids all network and
+runs only the scripts whose hashes it names.
+
+    >>> write_report(open_run("runs/demo"))                                      # doctest: +SKIP
+    PosixPath('runs/demo/report.html')
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from analysis.report.data import gather, overview
+from analysis.report.figures import curve_figure, probe_figures
+from analysis.report.headlines import headlines
+from analysis.report.methods import fidelity, glossary, provenance
+from analysis.report.questions import question_details, question_rows
+from analysis.report.text import decimal, percent, visible
+from cot.run import Run
+
+__all__ = ["as_json", "write_report"]
+
+SCRIPTS = ["dom.js", "charts.js", "list.js", "detail.js", "main.js"]
+"""Joined in this order into the page's own script."""
+
+
+def write_report(run: Run) -> Path:
+    """Write `run/report.html` from whatever tables exist; return its path.
+
+    A section whose table is missing names the command that makes it; a stale table is said.
+    """
+    path = run.path / "report.html"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
+        handle.write(_render(run))
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+    return path
+
+
+def as_json(value: Any) -> Markup:
+    """JSON that is safe inside a script element, whatever the strings hold."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - nothing is left that could end the element
+
+
+def _render(run: Run) -> str:
+    evidence = gather(run)
+    curve, probes = curve_figure(evidence), probe_figures(evidence)
+    rows = question_rows(evidence)
+    scripts = [_plotly()] if curve or probes else []
+    scripts.append(_own_script())
+    return _template().render(
+        csp=_policy(scripts),
+        css=Markup(_read("report.css")),  # noqa: S704 - ours
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours and plotly's
+        overview=overview(evidence),
+        headlines=headlines(evidence),
+        notices={
+            "curve": evidence.notices("curve"),
+            "probes": evidence.notices("probes"),
+            "questions": evidence.notices("answers", "votes", "paths", "agreement"),
+            "traces": evidence.notices("answers", "steps", "paths", "probe_scores"),
+        },
+        curve=curve,
+        probes=probes,
+        fidelity=fidelity(evidence),
+        provenance=provenance(evidence),
+        glossary=glossary(),
+        page=as_json({"questions": rows, "curve": curve, "probes": probes}),
+        details=as_json(question_details(evidence, [row["id"] for row in rows])),
+    )
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("analysis.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, decimal=decimal)
+    return environment.get_template("report.html.jinja")
+
+
+def _policy(scripts: list[str]) -> str:
+    """No network; only these scripts; styles may be set, as plotly does."""
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts]
+    sources = " ".join(f"'sha256-{digest.decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {sources}; style-src 'unsafe-inline'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+@cache
+def _own_script() -> str:
+    return '(function () {\n"use strict";\n' + "\n".join(map(_read, SCRIPTS)) + "})();\n"
+
+
+def _read(name: str) -> str:
+    folder = resources.files("analysis.report") / "templates"
+    return (folder / name).read_text(encoding="utf-8")

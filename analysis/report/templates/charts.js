@@ -1,0 +1,110 @@
+// The figures. Colours are the page's own (Okabe-Ito), read again when the colour scheme changes.
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+}
+
+function faint(hex) {
+  return hex + "33"; // 20% opaque
+}
+
+function layout(x, y, extra) {
+  const axis = {
+    gridcolor: colour("rule"), linecolor: colour("rule"), zeroline: false,
+    tickfont: { color: colour("soft"), size: 11 }, fixedrange: true,
+  };
+  return Object.assign({
+    margin: { l: 48, r: 12, t: 8, b: 40 },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, color: colour("ink"), size: 12 },
+    hoverlabel: { bgcolor: colour("card"), font: { color: colour("ink") } },
+    xaxis: Object.assign({ title: { text: x, font: { size: 12 } } }, axis),
+    yaxis: Object.assign({ title: { text: y, font: { size: 12 } } }, axis),
+    showlegend: false,
+  }, extra);
+}
+
+function band(x, low, high, shade) {
+  return {
+    x: x.concat(x.slice().reverse()), y: high.concat(low.slice().reverse()),
+    fill: "toself", fillcolor: faint(shade), line: { width: 0 }, mode: "lines",
+    hoverinfo: "skip", showlegend: false, type: "scatter",
+  };
+}
+
+function draw(node, traces, look) {
+  Plotly.react(node, traces, look, { displayModeBar: false, responsive: true });
+}
+
+const DASHES = ["solid", "dash", "dashdot", "longdash"];
+
+function drawCurve(figure) {
+  const shades = ["blue", "vermillion", "green", "purple", "orange", "sky"].map(colour);
+  const traces = [];
+  figure.series.forEach((series, i) => {
+    const shade = shades[i % shades.length];
+    traces.push(band(series.n, series.low, series.high, shade));
+    traces.push({
+      x: series.n, y: series.accuracy, name: series.name, mode: "lines+markers", type: "scatter",
+      line: { color: shade, width: 2.5, dash: DASHES[i % DASHES.length] }, marker: { size: 7 },
+      customdata: series.n.map((_, k) => percent(series.low[k]) + " to " + percent(series.high[k])),
+      hovertemplate: "n = %{x}: %{y:.1%} (%{customdata})<extra>" + series.name + "</extra>",
+    });
+  });
+  const n = figure.series[0].n;
+  if (figure.greedy !== null) {
+    traces.push({
+      x: [n[0], n[n.length - 1]], y: [figure.greedy, figure.greedy], name: "greedy trace",
+      mode: "lines", type: "scatter", line: { color: colour("soft"), width: 1.5, dash: "dot" },
+      hovertemplate: "greedy: %{y:.1%}<extra></extra>",
+    });
+  }
+  const look = layout("samples a question (n)", "accuracy", {
+    showlegend: true,
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("ink") } },
+    margin: { l: 56, r: 12, t: 36, b: 44 },
+  });
+  look.yaxis.tickformat = ".0%";
+  look.yaxis.rangemode = "tozero";
+  look.xaxis.tickvals = n;
+  draw(find("curve-plot"), traces, look);
+}
+
+function drawPanel(node, panel, range) {
+  const line = (y, name, shade, dash, width) => ({
+    x: panel.layer, y: y, name: name, mode: "lines+markers", type: "scatter",
+    line: { color: shade, dash: dash, width: width }, marker: { size: width > 2 ? 6 : 4 },
+    hovertemplate: "layer %{x}: %{y:.2f}<extra>" + name + "</extra>",
+  });
+  const blue = colour("blue");
+  const traces = [
+    band(panel.layer, panel.low, panel.high, blue),
+    line(panel.length, "length alone", colour("orange"), "dot", 1.5),
+    line(panel.control, "labels shuffled", colour("soft"), "dash", 1.5),
+    line(panel.y, "probe", blue, "solid", 2.5),
+  ];
+  const look = layout("layer", "AUROC", { margin: { l: 44, r: 8, t: 6, b: 38 } });
+  look.yaxis.range = range;
+  look.xaxis.tickvals = panel.layer;
+  look.shapes = [{
+    type: "line", xref: "paper", x0: 0, x1: 1, y0: 0.5, y1: 0.5, layer: "below",
+    line: { color: colour("soft"), width: 1 },
+  }];
+  if (panel.best !== null) {
+    const at = panel.layer.indexOf(panel.best);
+    look.annotations = [{
+      x: panel.best, y: panel.y[at], text: "★", showarrow: false, yshift: 12,
+      font: { color: blue, size: 14 },
+    }];
+  }
+  draw(node, traces, look);
+}
+
+function drawAll(page) {
+  if (page.curve) drawCurve(page.curve);
+  for (const node of document.querySelectorAll("[data-panel]")) {
+    const figure = page.probes[Number(node.dataset.figure)];
+    const panel = figure.measures[node.dataset.measure][Number(node.dataset.panel)];
+    drawPanel(node, panel, figure.range);
+  }
+}

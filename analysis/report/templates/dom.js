@@ -1,0 +1,53 @@
+// Building the page: elements are made one by one and text is only ever set as text.
+
+const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+// Control characters are shown instead of obeyed; those that reorder the line become U+FFFD.
+function visible(text) {
+  return String(text).replace(/\r\n/g, "\n").replace(UNSAFE, (character) => {
+    const code = character.charCodeAt(0);
+    if (code < 0x20) return String.fromCharCode(0x2400 + code);
+    return code === 0x7f ? "\u2421" : "\ufffd";
+  });
+}
+
+// element("td", {class: "num", onclick: open}, "text", child, ...); null children are left out.
+function element(name, attributes, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  for (const child of children.flat()) {
+    if (child === null || child === undefined) continue;
+    node.append(child instanceof Node ? child : document.createTextNode(visible(child)));
+  }
+  return node;
+}
+
+function find(id) {
+  return document.getElementById(id);
+}
+
+function read(id) {
+  return JSON.parse(find(id).textContent);
+}
+
+function fixed(value, digits) {
+  return value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
+}
+
+function percent(value) {
+  return value === null || value === undefined ? "–" : (100 * value).toFixed(0) + "%";
+}
+
+function plural(n, noun) {
+  return n + " " + noun + (n === 1 ? "" : "s");
+}
+
+// Right and wrong differ in sign, word and colour.
+function verdict(right) {
+  if (right === null || right === undefined) return null;
+  return element("span", { class: right ? "right" : "wrong" }, right ? "✓ right" : "✗ wrong");
+}

@@ -1,0 +1,129 @@
+// The question table: sort by a click on a head, search, move with j and k, open with Enter.
+
+const COLUMNS = [
+  { key: "id", head: "Id" },
+  { key: "text", head: "Question", cell: "wide" },
+  { key: "gold", head: "Gold" },
+  { key: "majority", head: "Majority" },
+  { key: "right", head: "Verdict", show: (row) => verdict(row.right) || "–" },
+  { key: "share", head: "Share", number: true, show: (row) => percent(row.share) + (row.tied ? " tie" : "") },
+  { key: "n_answers", head: "Answers", number: true },
+  { key: "n_paths", head: "Paths", number: true },
+  { key: "n_hidden", head: "Hidden", number: true },
+  { key: "kinds", head: "Kinds", cell: "wide", show: (row) => row.kinds.map((kind) => element("span", { class: "kind" }, kind)) },
+  { key: "suspicion", head: "Suspicion", number: true, show: (row) => fixed(row.suspicion, 2) },
+];
+const PAGE = 300;
+
+function QuestionList(rows, open) {
+  const body = find("question-table").tBodies[0];
+  const order = new Intl.Collator("en", { numeric: true });
+  const haystacks = new Map(rows.map((row) => [row, haystack(row)]));
+  let sort = { key: "suspicion", down: true };
+  let limit = PAGE;
+  let shown = [];
+  let current = null;
+
+  function haystack(row) {
+    return [row.id, row.text, row.gold, row.majority, row.kinds.join(" ")].join(" ").toLowerCase();
+  }
+
+  // A missing value comes last, whichever way the column is sorted.
+  function compare(a, b) {
+    const [x, y] = [a[sort.key], b[sort.key]];
+    const [noX, noY] = [x === null || x.length === 0, y === null || y.length === 0];
+    if (noX || noY) return noX - noY;
+    const difference = typeof x === "string" || Array.isArray(x) ? order.compare(x, y) : x - y;
+    return sort.down ? -difference : difference;
+  }
+
+  function heads() {
+    const cells = COLUMNS.map((column) => {
+      const active = sort.key === column.key;
+      const button = element("button", { type: "button", onclick: () => sortBy(column) },
+        column.head, element("span", { "aria-hidden": "true" }, active ? (sort.down ? " ↓" : " ↑") : ""));
+      const state = active ? (sort.down ? "descending" : "ascending") : "none";
+      return element("th", { scope: "col", class: column.number && "num", "aria-sort": state }, button);
+    });
+    find("question-table").tHead.replaceChildren(element("tr", {}, cells));
+  }
+
+  function sortBy(column) {
+    const down = sort.key === column.key ? !sort.down : Boolean(column.number);
+    sort = { key: column.key, down: down };
+    update();
+  }
+
+  function cell(column, row) {
+    if (column.key === "id") {
+      const link = element("a", { href: "#q=" + encodeURIComponent(row.id) }, row.id);
+      return element("th", { scope: "row" }, link);
+    }
+    const value = column.show ? column.show(row) : row[column.key];
+    const classes = [column.number && "num", column.cell].filter(Boolean).join(" ");
+    return element("td", { class: classes || null }, value === null ? "–" : value);
+  }
+
+  function update() {
+    const words = find("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const matches = (row) => words.every((word) => haystacks.get(row).includes(word));
+    shown = rows.filter(matches).sort(compare);
+    heads();
+    body.replaceChildren(...shown.slice(0, limit).map((row) =>
+      element("tr", { "data-id": row.id, onclick: () => choose(row.id) },
+        COLUMNS.map((column) => cell(column, row)))));
+    find("shown").textContent = shown.length === rows.length
+      ? plural(rows.length, "question") : shown.length + " of " + plural(rows.length, "question");
+    find("more").hidden = shown.length <= limit;
+    mark(current);
+  }
+
+  function rowOf(id) {
+    return [...body.rows].find((row) => row.dataset.id === id) || null;
+  }
+
+  function mark(id) {
+    current = id;
+    for (const row of body.rows) row.classList.toggle("current", row.dataset.id === id);
+  }
+
+  function choose(id) {
+    mark(id);
+    open(id);
+  }
+
+  function reveal(id) {
+    const [row, box] = [rowOf(id), body.closest(".scroll")];
+    if (!row) return;
+    const head = find("question-table").tHead.offsetHeight;
+    if (row.offsetTop - head < box.scrollTop) box.scrollTop = row.offsetTop - head;
+    const low = row.offsetTop + row.offsetHeight - box.clientHeight;
+    if (low > box.scrollTop) box.scrollTop = low;
+  }
+
+  // The question before or after the current one, as the table stands; null at either end.
+  function neighbour(by) {
+    const at = shown.findIndex((row) => row.id === current);
+    const next = shown[at < 0 ? 0 : at + by];
+    return next && shown.indexOf(next) < limit ? next.id : null;
+  }
+
+  function kinds() {
+    const counts = new Map();
+    for (const row of rows) for (const kind of row.kinds) counts.set(kind, (counts.get(kind) || 0) + 1);
+    const chips = [...counts].sort((a, b) => b[1] - a[1]).map(([kind, n]) =>
+      element("button", { type: "button", class: "chip", onclick: () => search(kind) }, kind + " ", element("b", {}, n)));
+    find("kinds").replaceChildren(...chips);
+  }
+
+  function search(text) {
+    find("search").value = find("search").value === text ? "" : text;
+    update();
+  }
+
+  find("search").addEventListener("input", update);
+  find("more").addEventListener("click", () => { limit = Infinity; update(); });
+  kinds();
+  update();
+  return { mark, reveal, neighbour, current: () => current };
+}
