@@ -1,0 +1,71 @@
+"""What asks a language model: requests in, each completion out as it ends.
+
+Every engine yields the same things for the same settings: token ids with the stop token, log-
+probabilities under the raw distribution, text before the stop string. `cot.engines.contract`
+checks that, for the engines here and for yours.
+
+    for request, completion in engine.generate(requests):
+        ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cot.types import Completion, Request
+
+if TYPE_CHECKING:
+    from cot.models import ResolvedModel
+
+__all__ = ["Engine", "failure", "never"]
+
+
+def never(request: Request) -> bool:
+    """No request is cancelled."""
+    return False
+
+
+class Engine(Protocol):
+    """Answers requests. Construction is cheap; weights load with the first request."""
+
+    name: str
+    """The engine's name in the registry."""
+
+    @property
+    def model(self) -> ResolvedModel | None:
+        """The model asked; None for an engine that asks none."""
+
+    @property
+    def dtype(self) -> str:
+        """The weights' type, such as `float32`; empty where there are none."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's transformers tokenizer; None for an engine that asks no model."""
+
+    @property
+    def context(self) -> int:
+        """Most tokens of prompt and completion together."""
+
+    def generate(
+        self, requests: Iterable[Request], cancelled: Callable[[Request], bool] = never
+    ) -> Iterator[tuple[Request, Completion]]:
+        """Yield each request with its completion, as it ends.
+
+        Requests are pulled as there is room to run them. One whose prompt leaves no room for a
+        completion comes back with finish_reason `error`.
+
+        Args:
+            requests: best ordered by question, so that its traces share the prompt's work.
+            cancelled: asked while a request waits and runs; once it says True, the request is
+                dropped and not yielded.
+        """
+
+    def close(self) -> None:
+        """Free the weights. The engine can't be asked afterwards."""
+
+
+def failure() -> Completion:
+    """The completion of a request that can't be run."""
+    return Completion(text="", token_ids=(), logprobs=None, finish_reason="error")

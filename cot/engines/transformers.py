@@ -1,0 +1,328 @@
+"""Sampling with transformers: the embedded engine, on a CPU or a GPU.
+
+Each distinct prompt is read once and its keys and values shared by its traces; traces run side by
+side whatever their prompts, each with its own seed, and one that ends leaves at once and makes
+room for the next. `generate` of transformers has one seed a call, repeats the prompt for each copy,
+and returns when the slowest row ends.
+
+    engine = TransformersEngine("smollm2-135m-instruct")
+    for request, completion in engine.generate(requests): ...
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cot import models
+from cot.engines import failure, never
+from cot.engines.draw import draw, uniform
+from cot.engines.text import TextStream
+from cot.errors import InputError
+from cot.types import Completion, FinishReason, Request
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cot.engines.slots import Prefix
+
+__all__ = ["TransformersEngine"]
+
+PREFILL_TOKENS = 4096
+"""Most tokens, padding included, of the prompts that are read together."""
+PREFIXES_KEPT = 8
+"""Prompts whose keys and values are kept for traces to come."""
+REFILL = 8
+"""One in so many rows must be free before new traces come in, so that prompts are read together."""
+
+
+class TransformersEngine:
+    """Answers requests with a transformers causal language model.
+
+    Args:
+        model: a name that `cot.models.resolve` knows.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto` (float32 on a CPU).
+        verbose: let the libraries speak.
+        batch_rows: traces that run side by side.
+        device: a torch device; CUDA by default where there is one.
+        trust_remote_code: run code that the model brings.
+    """
+
+    name = "transformers"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        dtype: str = "auto",
+        verbose: bool = False,
+        batch_rows: int = 64,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        if batch_rows < 1:
+            raise InputError(f"batch_rows is {batch_rows}: give at least 1")
+        self.model = models.resolve(model)
+        self.verbose = verbose
+        self.batch_rows = batch_rows
+        self._options = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
+        self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
+
+    @property
+    def dtype(self) -> str:
+        """The weights' type."""
+        asked = str(self._options["dtype"])
+        if asked != "auto":
+            return asked
+        import torch
+
+        device = str(self._options["device"] or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return "float32" if device == "cpu" else str(self._config.dtype).removeprefix("torch.")
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return models.load_tokenizer(
+            self.model, trust_remote_code=bool(self._options["trust_remote_code"])
+        )
+
+    @cached_property
+    def context(self) -> int:
+        """Most tokens of prompt and completion together."""
+        return int(self._config.max_position_embeddings)
+
+    @cached_property
+    def _config(self) -> Any:
+        return models.load_config(
+            self.model, trust_remote_code=bool(self._options["trust_remote_code"])
+        )
+
+    @cached_property
+    def weights(self) -> Any:
+        """The transformers model, loaded when first asked for."""
+        weights = models.load_model(self.model, **self._options)
+        kinds = set(getattr(weights.config.get_text_config(), "layer_types", None) or ())
+        if kinds - {"full_attention", "sliding_attention"}:
+            raise InputError(
+                f"{self.model.name}: the transformers engine can't batch its layers "
+                f"({', '.join(sorted(kinds))}); use --engine vllm"
+            )
+        return weights
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        """Token ids that end a completion."""
+        configured = self.weights.generation_config.eos_token_id
+        ends = configured if isinstance(configured, list) else [configured]
+        return frozenset(end for end in [*ends, self.tokenizer.eos_token_id] if end is not None)
+
+    def generate(
+        self, requests: Iterable[Request], cancelled: Callable[[Request], bool] = never
+    ) -> Iterator[tuple[Request, Completion]]:
+        """Yield each request with its completion, as it ends."""
+        source = iter(requests)
+        running: list[Row] = []
+        slots: Any = None
+        exhausted = False
+        while running or not exhausted:
+            free = self.batch_rows - len(running)
+            if not exhausted and (not running or free * REFILL >= self.batch_rows):
+                pulled = list(islice(source, free))
+                exhausted = len(pulled) < free
+                rows: list[Row] = []
+                for request in pulled:
+                    if cancelled(request):
+                        continue
+                    ids = models.encode(self.tokenizer, request.prompt)
+                    if 0 < len(ids) < self.context:
+                        rows.append(Row(request, ids, self))
+                    else:
+                        yield request, failure()
+                prefixes = self._read([row.prompt for row in rows])
+                self._extend(rows, [prefix.logits for prefix in prefixes])
+                going = [i for i, row in enumerate(rows) if row.finish is None]
+                yield from ((row.request, row.completion()) for row in rows if row.finish)
+                if slots is None and going:
+                    from cot.engines.slots import Slots
+
+                    slots = Slots()
+                if going:
+                    slots.add([prefixes[i] for i in going])
+                    running += [rows[i] for i in going]
+            self._drop(slots, running, [cancelled(row.request) for row in running])
+            if running:
+                self._extend(running, self._step(slots, [row.ids[-1] for row in running]))
+                done = [row for row in running if row.finish]
+                self._drop(slots, running, [row.finish is not None for row in running])
+                yield from ((row.request, row.completion()) for row in done)
+
+    def close(self) -> None:
+        """Free the weights."""
+        self.__dict__.pop("weights", None)
+        self._prefixes.clear()
+
+    @staticmethod
+    def _drop(slots: Any, running: list[Row], gone: Sequence[bool]) -> None:
+        """Take rows out; the last row takes the place of one that goes, as in the slots."""
+        for i in reversed(range(len(gone))):
+            if gone[i]:
+                slots.drop(i)
+                last = running.pop()
+                if i < len(running):
+                    running[i] = last
+
+    def _read(self, prompts: list[tuple[int, ...]]) -> list[Prefix]:
+        """What each prompt leaves behind; a prompt that was read lately is not read again."""
+        found = {prompt: self._prefixes.get(prompt) for prompt in prompts}
+        unread = sorted((prompt for prompt, prefix in found.items() if not prefix), key=len)
+        while unread:
+            n = 1
+            while n < len(unread) and (n + 1) * len(unread[n]) <= PREFILL_TOKENS:
+                n += 1
+            found.update(zip(unread[:n], self._prefill(unread[:n]), strict=True))
+            del unread[:n]
+        prefixes = {prompt: prefix for prompt, prefix in found.items() if prefix}
+        for prompt in list(prefixes)[-PREFIXES_KEPT:]:
+            self._prefixes[prompt] = prefixes[prompt]
+            self._prefixes.move_to_end(prompt)
+        while len(self._prefixes) > PREFIXES_KEPT:
+            self._prefixes.popitem(last=False)
+        return [prefixes[prompt] for prompt in prompts]
+
+    def _prefill(self, prompts: list[tuple[int, ...]]) -> list[Prefix]:
+        """Read prompts together, padded on the left."""
+        import torch
+        from transformers import DynamicCache
+
+        from cot.engines.slots import Prefix
+
+        width = max(map(len, prompts))
+        ids = torch.tensor([(0,) * (width - len(prompt)) + prompt for prompt in prompts])
+        starts = torch.tensor([[width - len(prompt)] for prompt in prompts])
+        columns = torch.arange(width)
+        device = self.weights.device
+        with torch.inference_mode():
+            out = self.weights(
+                input_ids=ids.to(device),
+                attention_mask=(columns >= starts).long().to(device),
+                position_ids=(columns - starts).clamp(min=0).to(device),
+                past_key_values=DynamicCache(),
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            return [
+                Prefix(
+                    len(prompt),
+                    [
+                        tuple(part[i, :, width - len(prompt) :].clone() for part in layer[:2])
+                        for layer in out.past_key_values
+                    ],
+                    out.logits[i, -1].float(),
+                )
+                for i, prompt in enumerate(prompts)
+            ]
+
+    def _step(self, slots: Any, tokens: list[int]) -> Tensor:
+        """Raw logits after each row's last token, float32 [row, vocabulary]."""
+        import torch
+
+        with torch.inference_mode():
+            out = self.weights(**slots.inputs(tokens), use_cache=True, logits_to_keep=1)
+            slots.advance()
+            return out.logits[:, -1].float()  # type: ignore[no-any-return]
+
+    def _extend(self, rows: list[Row], logits: Any) -> None:
+        """Draw each row's next token and take it in."""
+        import torch
+
+        if not rows:
+            return
+        with torch.inference_mode():
+            if isinstance(logits, list):
+                logits = torch.stack(logits)
+                for row, row_logits in zip(rows, logits, strict=True):
+                    row.score(row_logits)
+            settings: dict[tuple[float, int, float], list[int]] = {}
+            for i, row in enumerate(rows):
+                s = row.request.sampling
+                settings.setdefault((s.temperature, s.top_k, s.top_p), []).append(i)
+            tokens = torch.empty(len(rows), dtype=torch.long, device=logits.device)
+            for (temperature, top_k, top_p), members in settings.items():
+                numbers = [uniform(rows[i].request.seed, len(rows[i].ids)) for i in members]
+                tokens[members] = draw(
+                    logits if len(members) == len(rows) else logits[members],
+                    numbers,
+                    temperature=temperature,
+                    top_k=top_k,
+                    top_p=top_p,
+                )
+            mass = logits.logsumexp(dim=-1)
+            logprobs = (logits.gather(-1, tokens[:, None])[:, 0] - mass).clamp(max=0).tolist()
+            tops = {row.request.sampling.top_logprobs for row in rows} - {0}
+            means = {k: (logits.topk(k, dim=-1).values.mean(dim=-1) - mass).tolist() for k in tops}
+        for i, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
+            mean = means.get(row.request.sampling.top_logprobs)
+            row.push(token, logprobs[i], mean[i] if mean else None)
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One request as it runs."""
+
+    request: Request
+    """What was asked."""
+    prompt: tuple[int, ...]
+    """Its prompt's token ids."""
+    engine: TransformersEngine
+    """Whose row it is."""
+    ids: list[int] = field(default_factory=list)
+    """Tokens so far."""
+    logprobs: list[float] = field(default_factory=list)
+    """Their log-probabilities under the raw distribution."""
+    means: list[float] = field(default_factory=list)
+    """Means of the largest log-probabilities, where they are asked for."""
+    scores: dict[int, float] | None = None
+    """Probabilities of the request's `score_tokens`."""
+    finish: FinishReason | None = None
+    """Why it ended, or None while it runs."""
+    text: TextStream = field(init=False)
+    """Its text so far."""
+
+    def __post_init__(self) -> None:
+        self.text = TextStream(self.engine.tokenizer, self.prompt, self.request.sampling.stop)
+
+    def score(self, logits: Tensor) -> None:
+        """Read the asked tokens' probabilities off the logits after the prompt, [vocabulary]."""
+        if self.request.score_tokens is not None:
+            tokens = list(self.request.score_tokens)
+            chances = logits.softmax(dim=-1)[tokens].tolist()
+            self.scores = dict(zip(tokens, chances, strict=True))
+
+    def push(self, token: int, logprob: float, mean: float | None) -> None:
+        """Take a token in, and see whether the row ends with it."""
+        self.ids.append(token)
+        self.logprobs.append(logprob)
+        if mean is not None:
+            self.means.append(mean)
+        left = self.engine.context - len(self.prompt)
+        if token in self.engine._ends or self.text.push(token):
+            self.finish = "stop"
+        elif len(self.ids) >= min(self.request.sampling.max_tokens, left):
+            self.finish = "length"
+
+    def completion(self) -> Completion:
+        """What it came to."""
+        return Completion(
+            text=self.text.text,
+            token_ids=tuple(self.ids),
+            logprobs=np.array(self.logprobs, dtype=np.float32),
+            finish_reason=self.finish or "error",
+            top_means=np.array(self.means, dtype=np.float32) if self.means else None,
+            scores=self.scores,
+        )
