@@ -63,7 +63,7 @@ class Evidence:
 
     def notices(self, *tables: str) -> list[dict[str, str]]:
         """What to say above a section that reads these tables: which are missing or stale."""
-        found = {}
+        found: dict[str, str] = {}
         for name in tables:
             if name not in self.tables:
                 text = f"There is no table {name} yet."

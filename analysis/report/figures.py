@@ -110,7 +110,7 @@ def _panel(position: str, rows: pd.DataFrame, names: tuple[str, ...]) -> dict[st
     }
 
 
-def _row(row: dict[str, Any]) -> list[str]:
+def _row(row: dict[Any, Any]) -> list[str]:
     cells = [str(row["position"]), str(row["layer"]) + (" ★" if row["best"] else "")]
     for estimate, low, high, control, length in MEASURES.values():
         cells.append(decimal(number(row[estimate])))

@@ -1,9 +1,4 @@
-"""The findings at the top of the page: a plain sentence each, then the numbers that it rests on.
-
-A sentence claims no more than its interval: a difference whose interval includes 0, an AUROC whose
-interval includes its control, an agreement that the permutation null explains, are said to be
-nothing.
-"""
+"""The findings at the top of the page: a plain sentence each, then the numbers that it rests on."""
 
 from __future__ import annotations
 
@@ -13,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.report.claims import agreement_claim, gain_claim, probe_claim
 from analysis.report.data import Evidence
 from analysis.report.text import decimal, interval, number, percent, points
 
-__all__ = ["Headline", "Row", "agreement_claim", "gain_claim", "headlines", "probe_claim"]
+__all__ = ["Headline", "Row", "headlines"]
 
-Findings = dict[str, dict[str, Any]]
+Findings = dict[str, dict[Any, Any]]
 Show = Callable[[float | None], str]
 
 
@@ -58,63 +54,22 @@ class Headline:
     """Plain sentences, or none where the tables are missing."""
     rows: tuple[Row, ...]
     """The numbers behind the sentences."""
-    scale: tuple[float, float]
-    """Ends of the axis on which the rows' strips are drawn."""
+    scale: tuple[float, float] | None
+    """Ends of the axis on which the rows' strips are drawn, or None where none are."""
+    ends: tuple[str, str]
+    """The same ends, formatted."""
     notices: tuple[dict[str, str], ...]
     """Which tables are missing or stale, and the command that makes them."""
+
+    @property
+    def controlled(self) -> bool:
+        """Some row has a control."""
+        return any(row.controls for row in self.rows)
 
 
 def headlines(evidence: Evidence) -> list[Headline]:
     """What the run shows: votes, probe, agreement, paths, in this order."""
     return [_votes(evidence), _probe(evidence), _agreement(evidence), _paths(evidence)]
-
-
-def gain_claim(rule: str, gain: dict[str, Any]) -> str:
-    """Whether a vote beats the mean single trace, from their paired difference."""
-    value, low, high = (number(gain[name]) for name in ("estimate", "low", "high"))
-    if value is None or low is None or high is None:
-        return "No question has gold, so that nothing can be said about accuracy."
-    span = f"{points(low)} to {points(high)}"
-    tail = f"95% interval {span}, paired over {gain['n_questions']} questions"
-    if low > 0:
-        return f"The {rule} vote beats a single trace by {points(value)} points ({tail})."
-    if high < 0:
-        return f"The {rule} vote is worse than a single trace by {points(-value)} points ({tail})."
-    return (
-        f"The {rule} vote is not shown to beat a single trace: the difference is {points(value)} "
-        f"points, and its interval includes 0 ({tail})."
-    )
-
-
-def probe_claim(low: float, control: float, length: float) -> str:
-    """What the lower end of a within-question AUROC allows to say, given its controls."""
-    if low <= max(0.5, control):
-        return (
-            "Within a question, the probe is not shown to tell right traces from wrong ones: the "
-            "interval reaches down to chance."
-        )
-    if low <= length:
-        return (
-            "Within a question, the probe tells right traces from wrong ones better than chance, "
-            "but is not shown to know more than the length of the trace."
-        )
-    return (
-        "Within a question, the probe tells right traces from wrong ones better than chance and "
-        "than the length of the trace."
-    )
-
-
-def agreement_claim(name: str, finding: dict[str, Any]) -> str:
-    """Whether two partitions agree more than the permutation null."""
-    subject = name[:1].upper() + name[1:].replace(" × ", " and ")
-    value, low, null = (number(finding[key]) for key in ("estimate", "low", "null_mean"))
-    chance = number(finding["p"])
-    if value is None or low is None or null is None or chance is None:
-        return f"{subject}: undefined, as no question has at least two classes of both."
-    numbers = f"mean AMI {decimal(value)}, shuffled {decimal(null)}, p {_chance(chance)}"
-    if chance <= 0.05 and low > null:
-        return f"{subject} agree more than chance ({numbers})."
-    return f"{subject}: the null explains their agreement, so this is nothing ({numbers})."
 
 
 def _votes(evidence: Evidence) -> Headline:
@@ -125,6 +80,15 @@ def _votes(evidence: Evidence) -> Headline:
         _row(row, labels.get(name, f"{name.capitalize()} vote"), percent)
         for name, row in findings.items()
         if name not in gains
+    ]
+    rows += [
+        _row(
+            row,
+            f"{name.removesuffix(' - single').capitalize()} minus single, points",
+            points,
+            strip=False,
+        )
+        for name, row in gains.items()
     ]
     claims = [gain_claim(name.removesuffix(" - single"), row) for name, row in gains.items()]
     return _headline(
@@ -210,7 +174,7 @@ def _paths(evidence: Evidence) -> Headline:
         "How many ways of reasoning?",
         claims,
         rows,
-        (0.0, 1.0),
+        None,
         ("paths", "findings_paths"),
     )
 
@@ -221,17 +185,25 @@ def _headline(
     title: str,
     claims: Sequence[str],
     rows: Sequence[Row],
-    scale: tuple[float, float],
+    scale: tuple[float, float] | None,
     tables: Sequence[str],
 ) -> Headline:
     notices = tuple(evidence.notices(*tables))
+    low, high = scale or (0.0, 0.0)
+    show = percent if key == "votes" else decimal
     return Headline(
-        key=key, title=title, claims=tuple(claims), rows=tuple(rows), scale=scale, notices=notices
+        key=key,
+        title=title,
+        claims=tuple(claims),
+        rows=tuple(rows),
+        scale=scale,
+        ends=(show(low), show(high)),
+        notices=notices,
     )
 
 
 def _row(
-    finding: dict[str, Any],
+    finding: dict[Any, Any],
     label: str,
     show: Show,
     controls: Sequence[tuple[str, Any]] = (),
@@ -258,7 +230,3 @@ def _row(
 
 def _by_name(frame: pd.DataFrame) -> Findings:
     return {str(row["name"]): row for row in frame.to_dict("records")}
-
-
-def _chance(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

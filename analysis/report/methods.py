@@ -28,7 +28,7 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
                     for key, value in made.parameters.items()
                 ],
                 "inputs": [f"{source} ({print_})" for source, print_ in made.inputs.items()],
-                "created": made.created,
+                "created": made.created[:16].replace("T", " ") + " UTC",
                 "stale": evidence.stale.get(name),
             }
         )
@@ -37,7 +37,7 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
 
 
 def fidelity(evidence: Evidence) -> dict[str, Any] | None:
-    """How far replayed log-probabilities were from the stored ones, over the traces that have them."""
+    """How far replayed log-probabilities were from the stored ones, where there are any."""
     gaps = evidence.get("fidelity")
     if not len(gaps):
         return None

@@ -1,7 +1,7 @@
 """Numbers and hostile text as people should see them.
 
 >>> percent(0.4833), interval(0.401, 0.57, percent), visible("\\x1b[31mred")
-('48.3%', '40.1% to 57.0%', '␛[31mred')
+('48.3%', '40.1% to 57.0%', '\\\\x1b[31mred')
 """
 
 from __future__ import annotations
@@ -11,22 +11,33 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["decimal", "interval", "number", "percent", "points", "shorten", "visible"]
+import pandas as pd
+
+__all__ = [
+    "count",
+    "decimal",
+    "flag",
+    "interval",
+    "number",
+    "percent",
+    "points",
+    "shorten",
+    "text",
+    "visible",
+]
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters but for tab and newline, and those that reorder what is on the screen."""
 
 
 def visible(text: str) -> str:
-    """Text in which control characters are shown instead of obeyed: ESC becomes ␛."""
+    """Text in which control characters are shown as codes instead of obeyed."""
     return UNSAFE.sub(_picture, text.replace("\r\n", "\n"))
 
 
 def _picture(match: re.Match[str]) -> str:
     code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def shorten(text: str, length: int) -> str:
@@ -37,10 +48,25 @@ def shorten(text: str, length: int) -> str:
 
 def number(value: Any) -> float | None:
     """A float, or None for null, NaN and infinity, which JSON and a reader can't use."""
-    if value is None:
+    if value is None or pd.isna(value):
         return None
     converted = float(value)
     return converted if math.isfinite(converted) else None
+
+
+def text(value: Any) -> str | None:
+    """A string, or None for null."""
+    return None if value is None or pd.isna(value) else str(value)
+
+
+def flag(value: Any) -> bool | None:
+    """True or False, or None for null."""
+    return None if value is None or pd.isna(value) else bool(value)
+
+
+def count(value: Any) -> int | None:
+    """An integer, or None for null."""
+    return None if value is None or pd.isna(value) else int(value)
 
 
 def percent(value: float | None) -> str:

@@ -83,7 +83,7 @@ function drawPanel(node, panel, range) {
     line(panel.control, "labels shuffled", colour("soft"), "dash", 1.5),
     line(panel.y, "probe", blue, "solid", 2.5),
   ];
-  const look = layout("layer", "AUROC", { margin: { l: 44, r: 8, t: 6, b: 38 } });
+  const look = layout("layer", "AUROC", { margin: { l: 44, r: 8, t: 10, b: 38 } });
   look.yaxis.range = range;
   look.xaxis.tickvals = panel.layer;
   look.shapes = [{

@@ -2,12 +2,11 @@
 
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-// Control characters are shown instead of obeyed; those that reorder the line become U+FFFD.
+// Control characters, and those that reorder a line, are shown as codes (\\x1b) instead of obeyed.
 function visible(text) {
   return String(text).replace(/\r\n/g, "\n").replace(UNSAFE, (character) => {
-    const code = character.charCodeAt(0);
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    return code === 0x7f ? "\u2421" : "\ufffd";
+    const code = character.charCodeAt(0).toString(16);
+    return code.length > 2 ? "\\u" + code : "\\x" + code.padStart(2, "0");
   });
 }
 

@@ -2,6 +2,7 @@
 
 const COLUMNS = [
   { key: "id", head: "Id" },
+  { key: "suspicion", head: "Suspicion", number: true, show: (row) => fixed(row.suspicion, 2) },
   { key: "text", head: "Question", cell: "wide" },
   { key: "gold", head: "Gold" },
   { key: "majority", head: "Majority" },
@@ -11,7 +12,6 @@ const COLUMNS = [
   { key: "n_paths", head: "Paths", number: true },
   { key: "n_hidden", head: "Hidden", number: true },
   { key: "kinds", head: "Kinds", cell: "wide", show: (row) => row.kinds.map((kind) => element("span", { class: "kind" }, kind)) },
-  { key: "suspicion", head: "Suspicion", number: true, show: (row) => fixed(row.suspicion, 2) },
 ];
 const PAGE = 300;
 

@@ -17,6 +17,7 @@ function openFromAddress() {
   opened = details.has(id) ? id : null;
   if (opened === null) node.replaceChildren(element("p", { class: "notice" }, "There is no question " + id + "."));
   else showQuestion(node, id, details.get(id), step);
+  node.focus({ preventScroll: true });
   node.scrollIntoView({ block: "start" });
 }
 
