@@ -55,7 +55,7 @@ class Run:
     def questions(self) -> pd.DataFrame:
         """One row a question: question_id, text, gold, choices (list or None), dataset, meta.
 
-        Rows stand in the order in which they were sampled.
+        The rows stand in the order in which they were sampled.
         """
         frame = read_table(self.path / "questions.parquet")
         frame["meta"] = _from_json(frame["meta"])
@@ -162,7 +162,10 @@ class Run:
 
         if source == "traces" or source.startswith("samples/"):
             folder = self.path / source
-            state = tuple(sorted(path.name for path in folder.glob("part-*.parquet")))
+            state = sorted(
+                (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+                for path in folder.glob("part-*.parquet")
+            )
             if self._fingerprints.get(source, (None, ""))[0] != state:
                 self._fingerprints[source] = (state, fingerprint(folder))
             return self._fingerprints[source][1]

@@ -113,7 +113,9 @@ def _traces(texts: Mapping[tuple[str, int], str]) -> list[dict[str, Any]]:
         for k in range(N_TRACES):
             wrong = k >= N_TRACES - (i % 4) * 2
             stated = str(right - (1 + k % 2) if wrong else right)
-            status = "truncated" if (i, k) == (2, 7) else "missing" if k == 7 and i % 5 == 1 else "ok"
+            status = (
+                "truncated" if (i, k) == (2, 7) else "missing" if k == 7 and i % 5 == 1 else "ok"
+            )
             first = f"Ada starts with {i + 3} pens."
             second = f"She gets {i + 5} more, so {i + 3} + {i + 5} = {stated}."
             last = f"The answer is {stated}." if status == "ok" else "And then"
@@ -159,7 +161,9 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
     votes = _votes(answers)
     probes, scores = _probes(answers)
     hidden = paths[["question_id", "sample_index"]].assign(
-        layer=20, position="pre_answer", cluster=(truth["right"] == False).astype(int)  # noqa: E712
+        layer=20,
+        position="pre_answer",
+        cluster=(truth["right"] == False).astype(int),  # noqa: E712
     )
     return {
         "answers": answers,
@@ -175,7 +179,9 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 _finding("same_answer_different_path", 0.5, 0.41, 0.6),
             ]
         ),
-        "fidelity": truth[["question_id", "sample_index"]].assign(n_tokens=12, max_logprob_gap=2e-5),
+        "fidelity": truth[["question_id", "sample_index"]].assign(
+            n_tokens=12, max_logprob_gap=2e-5
+        ),
         "probes": probes,
         "probe_scores": scores,
         "findings_probe": pd.DataFrame(

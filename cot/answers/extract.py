@@ -33,7 +33,7 @@ NEW_QUESTION = re.compile(
 STATED_END = re.compile(r"\n|[.!?](?=\s|$)")
 CHOICE = re.compile(r"\(\s*([A-Za-z])\s*\)|(?<![A-Za-z'])([A-Z])(?=[).:,]|\s*$)")
 YESNO = re.compile(r"\b(?:yes|no|true|false)\b", re.I)
-UNFINISHED = re.compile(r"\s*[-+*/×÷^]\s*\$?\d")
+UNFINISHED = re.compile(r"\*\*\d|\s*[-+*/×÷^]\s*\$?\d")
 MARKUP = " \t:*_`\"'$([{"
 
 
@@ -88,7 +88,9 @@ def _read(text: str, begin: int, end: int, format: str, choices: Sequence[str] |
         match = NUMBER.search(text, equals + 1, end) if equals >= 0 else None
         match = match or NUMBER.search(text, begin, end)
         if match and UNFINISHED.match(text, match.end(), end):  # "10 - 3" is not evaluated
-            return Answer(status="unparsed", text=text[begin:end].strip(), start=begin, end=end)
+            while text[begin].isspace():
+                begin += 1
+            return Answer(status="unparsed", text=text[begin:end], start=begin, end=end)
         if match:
             return _answer(text, match.start(), match.end(), format, choices)
     elif format == "yesno":

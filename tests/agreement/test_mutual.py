@@ -1,0 +1,63 @@
+"""AMI against scikit-learn, its null against chance, and partitions that are planted."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import adjusted_mutual_info_score
+
+from analysis.agreement.mutual import ami, compare
+
+LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=20)
+
+
+@given(LABELS)
+def test_equals_scikit_learn(rows):
+    a, b = zip(*rows, strict=True)
+    value = ami(a, b)
+    if len(set(a)) < 2 or len(set(b)) < 2:
+        assert np.isnan(value)
+    else:
+        assert value == pytest.approx(adjusted_mutual_info_score(a, b), abs=1e-9)
+
+
+@given(LABELS, st.permutations(range(4)), st.randoms())
+def test_relabelling_and_row_order_change_nothing(rows, names, random):
+    a, b = zip(*rows, strict=True)
+    mixed = list(rows)
+    random.shuffle(mixed)
+    c, d = zip(*mixed, strict=True)
+    assert ami([names[x] for x in c], d) == pytest.approx(ami(a, b), abs=1e-9, nan_ok=True)
+
+
+def test_equal_partitions_agree_wholly_and_the_null_does_not():
+    labels = [np.array([0, 0, 1, 1, 2, 2, 0, 1])] * 10
+    result = compare([(x, x + 5) for x in labels])
+    assert np.allclose(result.values, 1)
+    assert abs(result.null.mean()) < 0.05
+    assert result.p == pytest.approx(1 / 501)
+
+
+def test_independent_partitions_are_nothing():
+    rng = np.random.default_rng(0)
+    p_values = []
+    for seed in range(100):
+        pairs = [(rng.integers(0, 3, 12), rng.integers(0, 3, 12)) for _ in range(6)]
+        result = compare(pairs, permutations=100, seed=seed)
+        assert abs(np.nanmean(result.values)) < 0.5
+        p_values.append(result.p)
+    assert 0.35 < np.mean(p_values) < 0.65
+    assert np.mean(np.array(p_values) <= 0.1) < 0.2
+
+
+def test_constant_partitions_are_left_out():
+    result = compare([([0, 0, 0], [0, 1, 1]), ([0, 1, 1], [1, 0, 0])])
+    assert np.isnan(result.values[0])
+    assert result.values[1] == pytest.approx(1)
+    nothing = compare([([0, 0], [0, 1]), ([], [])])
+    assert nothing.p is None
+    assert np.isnan(nothing.null).all()
+
+
+def test_all_singletons_on_both_sides_are_equal_partitions():
+    assert ami([0, 1, 2], [5, 3, 4]) == 1.0
