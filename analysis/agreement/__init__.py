@@ -50,8 +50,9 @@ def agree(
     answers = need(run, "answers")
     votes = need(run, "votes")
     paths = need(run, "paths")
-    scores = need(run, "probe_scores")
-    chosen = choose_place(scores[["layer", "position"]].drop_duplicates(), layer, position)
+    need(run, "fidelity")
+    chosen = choose_place(run, layer, position)
+    scores = _probe_scores(run, answers)
     parameters = {"layer": layer, "position": position, "seed": seed}
     clusters = cluster_states(run, *chosen)
     run.write_table(
@@ -64,7 +65,8 @@ def agree(
     majority = votes[votes["rule"] == "majority"].set_index("question_id")
     traces = _line_up(answers, paths, clusters, scores, chosen)
     agreement, comparisons = _compare(traces, majority, chosen, seed)
-    inputs = ["answers", "votes", "paths", "probe_scores", "hidden_clusters"]
+    inputs = ["answers", "votes", "paths", "hidden_clusters"]
+    inputs += ["probe_scores"] * ("probe_scores" in run.tables())
     run.write_table("agreement", agreement, command="agree", parameters=parameters, inputs=inputs)
     run.write_table(
         "findings_agree",
@@ -74,6 +76,16 @@ def agree(
         inputs=["agreement"],
     )
     return agreement
+
+
+def _probe_scores(run: Run, answers: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the probe of correctness; none where no question has gold."""
+    if answers["correct"].notna().any():
+        scores = need(run, "probe_scores")
+        return scores[scores["target"] == "correct"]
+    columns = {"layer": "int64", "position": "str", "score": "float64"}
+    keys = {"question_id": "str", "sample_index": "int32"}
+    return pd.DataFrame(columns=[*keys, *columns]).astype({**keys, **columns})
 
 
 def _line_up(

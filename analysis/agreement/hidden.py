@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.paths.cluster import AverageLinkage, cosine_distances, fit_threshold
 from cot.errors import InputError
 from cot.run import Run
+from cot.vectors import read_about, read_index
 
 __all__ = ["choose_place", "cluster_states"]
 
@@ -19,18 +20,17 @@ PREFERRED = ("pre_answer", "mean", "answer", "step_end")
 """Positions in order of preference; `prompt_end` is the same for all traces of a question."""
 
 
-def choose_place(
-    captured: pd.DataFrame, layer: int | None, position: str | None
-) -> tuple[int, str]:
+def choose_place(run: Run, layer: int | None, position: str | None) -> tuple[int, str]:
     """The layer and position to cluster: as asked, else the middle of what was captured.
-
-    Args:
-        captured: layer and position of what was captured.
 
     Raises:
         InputError: nothing that differs between a question's traces was captured there.
     """
-    usable = captured[captured["position"] != "prompt_end"]
+    folder = run.path / "activations"
+    layers_of = read_about(folder).get("shards", {})
+    captured = read_index(folder)[["position", "shard"]].drop_duplicates()
+    captured["layer"] = [layers_of[str(shard)] for shard in captured["shard"]]
+    usable = captured[captured["position"] != "prompt_end"].explode("layer")
     if position is None:
         position = next((name for name in PREFERRED if (usable["position"] == name).any()), None)
     layers = sorted(usable.loc[usable["position"] == position, "layer"].unique())

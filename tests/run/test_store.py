@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -151,12 +152,22 @@ def test_another_identity_is_refused_naming_field_and_values(tmp_path):
 
 def test_a_second_writer_is_refused(tmp_path):
     run = create_run(tmp_path / "r", {})
-    with (
-        run.lock(),
-        pytest.raises(InputError, match=f"another process .pid {os.getpid()}"),
-        run.lock(),
-    ):
-        pass
+    with run.lock():
+        with run.lock():
+            pass
+        caught = []
+
+        def write():
+            try:
+                with run.lock():
+                    caught.append(None)
+            except InputError as error:
+                caught.append(str(error))
+
+        other = threading.Thread(target=write)
+        other.start()
+        other.join()
+        assert f"another process (pid {os.getpid()})" in caught[0]
     with run.lock():
         pass
 

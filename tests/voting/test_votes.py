@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
@@ -66,6 +66,7 @@ def test_no_ballots():
     assert tally(frame([]), np.zeros(0)).empty
 
 
+@settings(deadline=None)
 @given(BALLOTS, st.randoms())
 def test_order_free_and_scale_free(rows, random):
     ballots = frame([(question, answer) for question, answer, _ in rows])
@@ -77,6 +78,7 @@ def test_order_free_and_scale_free(rows, random):
     pd.testing.assert_frame_equal(plain, mixed)
 
 
+@settings(deadline=None)
 @given(BALLOTS)
 def test_equals_counting_by_hand(rows):
     ballots = frame([(question, answer) for question, answer, _ in rows])
