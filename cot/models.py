@@ -38,6 +38,7 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "resolve",
+    "weights_type",
 ]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -169,6 +170,13 @@ def load_config(model: ResolvedModel, *, trust_remote_code: bool = False) -> Any
 
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     return config.get_text_config(decoder=True)
+
+
+def weights_type(config: Any, dtype: str, *, cpu: bool) -> str:
+    """What `dtype` means: `auto` is float32 on a CPU, and the checkpoint's elsewhere."""
+    if dtype != "auto":
+        return dtype
+    return "float32" if cpu else str(config.dtype or "float32").removeprefix("torch.")
 
 
 def load_embedder(name: str = DEFAULT_EMBEDDER) -> Any:

@@ -71,26 +71,27 @@ class TransformersEngine:
         self.model = models.resolve(model)
         self.verbose = verbose
         self.batch_rows = batch_rows
-        self._options = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
+        self._options: dict[str, Any] = {
+            "dtype": dtype,
+            "device": device,
+            "trust_remote_code": trust_remote_code,
+        }
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
 
     @property
     def dtype(self) -> str:
         """The weights' type."""
-        asked = str(self._options["dtype"])
-        if asked != "auto":
-            return asked
         import torch
 
-        device = str(self._options["device"] or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return "float32" if device == "cpu" else str(self._config.dtype).removeprefix("torch.")
+        device = self._options["device"]
+        cpu = device == "cpu" if device else not torch.cuda.is_available()
+        return models.weights_type(self._config, self._options["dtype"], cpu=cpu)
 
     @cached_property
     def tokenizer(self) -> Any:
         """The model's tokenizer."""
-        return models.load_tokenizer(
-            self.model, trust_remote_code=bool(self._options["trust_remote_code"])
-        )
+        trust = self._options["trust_remote_code"]
+        return models.load_tokenizer(self.model, trust_remote_code=trust)
 
     @cached_property
     def context(self) -> int:
@@ -99,9 +100,8 @@ class TransformersEngine:
 
     @cached_property
     def _config(self) -> Any:
-        return models.load_config(
-            self.model, trust_remote_code=bool(self._options["trust_remote_code"])
-        )
+        trust = self._options["trust_remote_code"]
+        return models.load_config(self.model, trust_remote_code=trust)
 
     @cached_property
     def weights(self) -> Any:

