@@ -1,0 +1,62 @@
+"""What replays stored traces: the contract between `capture` (and whatever else looks inside a
+model) and the library that runs it. `hooks.py` does it with transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Backend", "Job", "Replay", "Replayed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replay:
+    """One trace to run through the model."""
+
+    sample_index: int
+    """Index among the question's samples."""
+    token_ids: Sequence[int]
+    """The generated ids as they were sampled; at least one."""
+    spots: NDArray[np.int64]
+    """(start, end) of each vector asked for, shape [spot, 2]: the mean state of generated tokens
+    start to end - 1; (-1, 0) is the prompt's last token."""
+    score: bool = True
+    """Whether the tokens' log-probabilities are asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """One question: its prompt is run once, then its traces continue it."""
+
+    question_id: str
+    """Key of the question."""
+    prompt_ids: Sequence[int]
+    """At least one id."""
+    traces: Sequence[Replay]
+    """May be empty: then only the prompt's end is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replayed:
+    """What came of one trace, or of the prompt."""
+
+    job: Job
+    """The job that it belongs to."""
+    sample_index: int | None
+    """The trace; None for the prompt."""
+    vectors: NDArray[np.float32]
+    """Hidden states, shape [layer, spot, d_model]; a prompt has one spot, its last token."""
+    logprobs: NDArray[np.float32] | None
+    """Natural-log probability of each generated token under the model, shape [token], or None."""
+
+
+class Backend(Protocol):
+    """Runs a model over jobs."""
+
+    def replay(self, jobs: Iterable[Job], layers: Sequence[int]) -> Iterator[Replayed]:
+        """Each job's prompt, then its traces in any order, as they are done."""
+        ...

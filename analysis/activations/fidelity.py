@@ -1,0 +1,46 @@
+"""Whether the replay saw what the sampler saw: log-probabilities of the sampled tokens, stored and
+replayed. The same model in the same precision gives gaps below 1e-3; another model, precision or
+prompt shows here."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from cot.run import Run
+
+__all__ = ["MAX_GAP", "fidelity_table", "largest_gap"]
+
+log = logging.getLogger("cot")
+
+MAX_GAP = 0.5
+"""Nats. Half precision on another device stays below; traces beyond it were not replayed
+faithfully, and probes leave them out."""
+
+
+def largest_gap(stored: ArrayLike | None, replayed: ArrayLike | None) -> float:
+    """Largest absolute difference of log-probability over a trace's tokens, in nats; NaN where
+    either is unknown or their numbers of tokens differ."""
+    if stored is None or replayed is None or np.shape(stored) != np.shape(replayed):
+        return np.nan
+    gaps = np.abs(np.asarray(stored, np.float64) - np.asarray(replayed, np.float64))
+    return float(gaps.max())
+
+
+def fidelity_table(run: Run, replays: pd.DataFrame) -> pd.DataFrame:
+    """The replays in the run's order of traces; says the largest gap."""
+    keys = run.traces([])
+    table = keys.merge(replays, on=["question_id", "sample_index"], how="inner")
+    beyond = int((table["max_logprob_gap"] > MAX_GAP).sum())
+    if beyond:
+        log.warning(
+            "%d of %d traces were replayed with log-probabilities more than %g from the stored "
+            "ones: another model, precision or prompt?",
+            beyond,
+            len(table),
+            MAX_GAP,
+        )
+    return table

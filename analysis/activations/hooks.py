@@ -1,0 +1,179 @@
+"""Teacher-forced replay with transformers: stored ids in, hidden states of asked tokens out.
+
+A question's prompt is run once; its traces continue from that key-value cache, sorted by length and
+padded on the right (behind every real token, so that no mask is needed). A hook on each asked block
+gathers the asked tokens' states as they pass: no other state is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.activations.backend import Job, Replay, Replayed
+from analysis.activations.blocks import Head, find_blocks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["HookReplay"]
+
+
+class HookReplay:
+    """A `Backend` on a causal language model of transformers.
+
+    Args:
+        model: as `AutoModelForCausalLM` loads it; put in evaluation mode.
+        tokens_per_batch: most tokens (prompt and trace, padding included) in one batch.
+    """
+
+    def __init__(self, model: Any, tokens_per_batch: int = 16_384) -> None:
+        self.model = model.eval()
+        self.body = model.base_model
+        self.blocks = find_blocks(self.body)
+        self.head = Head(model)
+        self.tokens_per_batch = tokens_per_batch
+
+    def replay(self, jobs: Iterable[Job], layers: Sequence[int]) -> Iterator[Replayed]:
+        """Each job's prompt, then its traces by falling length."""
+        gather = _Gather(self.model.device)
+        with ExitStack() as stack:
+            for layer in layers:
+                hook = gather.hook(layer)
+                if layer == 0:
+                    handle = self.blocks[0].register_forward_pre_hook(hook, with_kwargs=True)
+                else:
+                    handle = self.blocks[layer - 1].register_forward_hook(hook, with_kwargs=True)
+                stack.callback(handle.remove)
+            for job in jobs:
+                cache, normed, ends = self._prompt(job.prompt_ids, layers, gather)
+                yield Replayed(job=job, sample_index=None, vectors=ends, logprobs=None)
+                for batch in _batches(job.traces, len(job.prompt_ids), self.tokens_per_batch):
+                    vectors, scored = self._continue(batch, cache, normed, layers, gather)
+                    first = 0
+                    for trace, logprobs in zip(batch, scored, strict=True):
+                        own = vectors[:, first : first + len(trace.spots)]
+                        own[:, trace.spots[:, 0] < 0] = ends
+                        first += len(trace.spots)
+                        yield Replayed(
+                            job=job,
+                            sample_index=trace.sample_index,
+                            vectors=own,
+                            logprobs=logprobs,
+                        )
+
+    def _prompt(
+        self, prompt_ids: Sequence[int], layers: Sequence[int], gather: _Gather
+    ) -> tuple[Any, Tensor, NDArray[np.float32]]:
+        """The prompt's cache, its last state after the final norm [1, 1, d_model], and its last
+        token's vectors [layer, 1, d_model]."""
+        import torch
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self.model.config)
+        ids = torch.tensor([list(prompt_ids)], device=self.model.device)
+        gather.ask([np.array([[len(prompt_ids) - 1, len(prompt_ids)]])])
+        with torch.inference_mode():
+            states = self.body(input_ids=ids, past_key_values=cache, use_cache=True)[0]
+        return cache, states[:, -1:], gather.take(layers)
+
+    def _continue(
+        self,
+        batch: Sequence[Replay],
+        cache: Any,
+        prompt_end: Tensor,
+        layers: Sequence[int],
+        gather: _Gather,
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32] | None]]:
+        """Vectors [layer, spot of all traces, d_model] and each trace's log-probabilities."""
+        import torch
+
+        shared = copy.deepcopy(cache)
+        shared.batch_repeat_interleave(len(batch))
+        ids = _padded(batch).to(self.model.device)
+        gather.ask([trace.spots for trace in batch])
+        with torch.inference_mode():
+            states = self.body(input_ids=ids, past_key_values=shared, use_cache=True)[0]
+            logprobs = self._log_probs(batch, ids, prompt_end, states)
+        return gather.take(layers), logprobs
+
+    def _log_probs(
+        self, batch: Sequence[Replay], ids: Tensor, prompt_end: Tensor, states: Tensor
+    ) -> list[NDArray[np.float32] | None]:
+        """Each token's log-probability, from the state of the token before it."""
+        import torch
+
+        if not self.head.exact or not any(trace.score for trace in batch):
+            return [None] * len(batch)
+        before = torch.cat([prompt_end.expand(len(batch), 1, -1), states[:, :-1]], dim=1)
+        lengths = torch.tensor([len(trace.token_ids) for trace in batch], device=ids.device)
+        real = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        flat = self.head.log_probs(before[real], ids[real]).cpu().numpy()
+        parts = np.split(flat, np.cumsum([len(trace.token_ids) for trace in batch])[:-1])
+        return [part if trace.score else None for part, trace in zip(parts, batch, strict=True)]
+
+
+class _Gather:
+    """Keeps the mean states of asked tokens as they pass the hooks."""
+
+    def __init__(self, device: Any) -> None:
+        self.device = device
+        self.kept: dict[int, Tensor] = {}
+
+    def ask(self, spots: Sequence[NDArray[np.int64]]) -> None:
+        """Spots [spot, 2] of each row of the coming batch; the prompt's (-1, 0) is left empty."""
+        import torch
+
+        every = np.concatenate(spots) if spots else np.empty((0, 2), np.int64)
+        starts = np.maximum(every[:, 0], 0)
+        sizes = every[:, 1] - starts
+        rows = np.repeat(np.arange(len(spots)), [len(some) for some in spots])
+        tokens = [np.arange(*span) for span in zip(starts, every[:, 1], strict=True)]
+        columns = np.concatenate([np.empty(0, np.int64), *tokens])
+        self.sizes = torch.from_numpy(np.maximum(sizes, 1)).to(self.device)[:, None]
+        self.spot = torch.from_numpy(np.repeat(np.arange(len(every)), sizes)).to(self.device)
+        self.row = torch.from_numpy(np.repeat(rows, sizes)).to(self.device)
+        self.column = torch.from_numpy(columns).to(self.device)
+
+    def hook(self, layer: int) -> Any:
+        """A forward pre-hook for layer 0, else a forward hook."""
+
+        def keep(module: Any, args: Any, kwargs: Any, output: Any = None) -> None:
+            states = kwargs.get("hidden_states", args[0] if args else None)
+            if layer > 0:
+                states = output[0] if isinstance(output, tuple) else output
+            asked = states[self.row, self.column].float()
+            total = asked.new_zeros(len(self.sizes), asked.shape[1])
+            self.kept[layer] = total.index_add_(0, self.spot, asked) / self.sizes
+
+        return keep
+
+    def take(self, layers: Sequence[int]) -> NDArray[np.float32]:
+        """What was kept, shape [layer, spot, d_model]."""
+        taken = np.stack([self.kept[layer].cpu().numpy() for layer in layers])
+        self.kept.clear()
+        return taken
+
+
+def _batches(traces: Sequence[Replay], prompt: int, budget: int) -> Iterator[list[Replay]]:
+    """Traces by falling length, as many at once as the budget of tokens allows."""
+    ordered = sorted(traces, key=lambda trace: -len(trace.token_ids))
+    while ordered:
+        count = max(1, budget // (prompt + len(ordered[0].token_ids)))
+        yield ordered[:count]
+        ordered = ordered[count:]
+
+
+def _padded(batch: Sequence[Replay]) -> Tensor:
+    import torch
+
+    width = max(len(trace.token_ids) for trace in batch)
+    ids = np.zeros((len(batch), width), np.int64)
+    for row, trace in zip(ids, batch, strict=True):
+        row[: len(trace.token_ids)] = trace.token_ids
+    return torch.from_numpy(ids)
