@@ -42,6 +42,11 @@ IDENTITY: dict[str, Any] = {
     "dataset_sha256": "1" * 64,
     "seed": 0,
 }
+HOSTILE = (
+    "<script>window.hacked = 1</script></script><img src=x onerror=window.hacked=2> <!-- "
+    "\x1b[31mred\x1b[0m ]]> \u2028 {{ 7 * 7 }} &amp; \u202eevil. 😀 The answer is 13."
+)
+"""A trace that tries everything; its stated answer is 13."""
 INPUTS = {
     "answers": ["traces", "questions"],
     "greedy_answers": ["samples/greedy", "questions"],

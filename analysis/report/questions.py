@@ -49,10 +49,12 @@ def question_rows(evidence: Evidence) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -1.0 if row["suspicion"] is None else -row["suspicion"])
 
 
-def question_details(evidence: Evidence, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def question_details(
+    evidence: Evidence, ids: Sequence[str], budget: float = TEXT_BUDGET
+) -> dict[str, dict[str, Any]]:
     """What the page shows of each question, by id, in the order of `ids`.
 
-    Once TEXT_BUDGET is used up, a question's `traces` is None.
+    Once `budget` characters of trace text are used up, a question's `traces` is None.
     """
     questions = evidence.questions.set_index("question_id")
     agreement = _by_question(evidence.get("agreement"))
@@ -71,7 +73,7 @@ def question_details(evidence: Evidence, ids: Sequence[str]) -> dict[str, dict[s
             "answers": (classes := _answers(rows)),
             "excluded": Counter(row["status"] for row in rows if row["status"] not in (None, "ok")),
             "paths": _paths(rows, [str(entry["answer"]) for entry in classes]),
-            "traces": [for_page(row) for row in rows] if used <= TEXT_BUDGET else None,
+            "traces": [for_page(row) for row in rows] if used <= budget else None,
         }
     return details
 

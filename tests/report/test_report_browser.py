@@ -1,0 +1,203 @@
+"""The page in a real browser: it runs from disk, asks nobody, and obeys no trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted import HOSTILE
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from analysis.report.text import visible
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(chromium: Any, report: Path) -> Any:
+    """The planted report, freshly opened at laptop size in light colours; clean at the end."""
+    emulate(chromium, width=1280, height=800, scheme="light")
+    open_page(chromium, report)
+    yield chromium
+    console = [entry["message"] for entry in chromium.get_log("browser")]
+    assert console == []
+
+
+def open_page(browser: Any, report: Path, fragment: str = "") -> None:
+    browser.get("about:blank")
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(report.as_uri() + fragment)
+
+
+def emulate(browser: Any, *, width: int, height: int, scheme: str) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def column(page: Any, index: int) -> list[str]:
+    cells = page.find_elements(By.CSS_SELECTOR, f"#question-table tbody tr > :nth-child({index})")
+    return [cell.text for cell in cells]
+
+
+def detail(page: Any) -> str:
+    return str(page.find_element(By.ID, "question").text)
+
+
+def press(page: Any, *keys: str) -> None:
+    page.switch_to.active_element.send_keys(*keys)
+
+
+def test_asks_the_network_for_nothing(page: Any, report: Path) -> None:
+    page.find_element(By.LINK_TEXT, "q03").click()
+    messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    asked = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    assert report.as_uri() in [url.split("#")[0] for url in asked]
+    assert {url.split("#")[0] for url in asked} == {report.as_uri()}
+
+
+def test_policy_stops_scripts_and_requests_that_are_not_the_pages_own(
+    chromium: Any, report: Path
+) -> None:
+    open_page(chromium, report)
+    refused = chromium.execute_async_script(
+        """
+        const done = arguments[0], refused = [];
+        document.addEventListener(
+            "securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
+        const script = document.createElement("script");
+        script.textContent = "window.hacked = 3";
+        document.body.append(script);
+        fetch("http://127.0.0.1:9/").catch(() => setTimeout(() => done(refused), 100));
+        """
+    )
+    assert {"script-src-elem", "connect-src"} <= set(refused)
+    assert chromium.execute_script("return window.hacked") is None
+    chromium.get_log("browser")
+
+
+def test_draws_the_curve_and_a_panel_for_every_position_and_measure(page: Any) -> None:
+    assert len(page.find_elements(By.CSS_SELECTOR, "#curve-plot svg.main-svg")) > 0
+    panels = page.find_elements(By.CSS_SELECTOR, "[data-panel]")
+    assert len(panels) == 6
+    assert all(panel.find_elements(By.CSS_SELECTOR, "svg .scatterlayer path") for panel in panels)
+
+
+def test_a_hostile_trace_is_shown_as_text(page: Any) -> None:
+    page.find_element(By.LINK_TEXT, "q03").click()
+    text = page.find_element(By.CSS_SELECTOR, '[data-index="1"] .text')
+    assert text.get_attribute("textContent") == visible(HOSTILE)
+    assert text.find_elements(By.CSS_SELECTOR, "script, img") == []
+    assert page.execute_script("return window.hacked") is None
+
+
+def test_steps_are_blocks_and_the_stated_answer_is_marked(page: Any) -> None:
+    page.find_element(By.LINK_TEXT, "q00").click()
+    steps = page.find_elements(By.CSS_SELECTOR, '[data-index="0"] .step')
+    assert [step.text for step in steps] == [
+        "Ada starts with 3 pens.",
+        "She gets 5 more, so 3 + 5 = 8.",
+        "The answer is 8.",
+    ]
+    marks = page.find_elements(By.CSS_SELECTOR, '[data-index="0"] mark')
+    assert [mark.text for mark in marks] == ["8"]
+
+
+def test_starts_with_the_most_suspicious_and_sorts_by_any_column(page: Any) -> None:
+    suspicion = [float(value) for value in column(page, 2)]
+    assert suspicion == sorted(suspicion, reverse=True)
+    heads = "#question-table thead button"
+    page.find_elements(By.CSS_SELECTOR, heads)[3].click()
+    gold = column(page, 4)
+    assert gold == [*(str(value) for value in range(8, 30, 2)), "–"]
+    page.find_elements(By.CSS_SELECTOR, heads)[3].click()
+    assert column(page, 4) == [*(str(value) for value in range(28, 7, -2)), "–"]
+    sorted_by = page.find_elements(By.CSS_SELECTOR, '#question-table th[aria-sort="descending"]')
+    assert [head.text for head in sorted_by] == ["Gold ↓"]
+
+
+def test_search_finds_and_counts(page: Any) -> None:
+    press(page, "/")
+    press(page, "11 13")
+    assert column(page, 1) == ["q08"]
+    assert page.find_element(By.ID, "shown").text == "1 of 12 questions"
+    page.find_element(By.ID, "search").clear()
+    page.find_elements(By.CSS_SELECTOR, "#kinds button")[1].click()
+    assert page.find_element(By.ID, "shown").text == "9 of 12 questions"
+
+
+def test_keys_move_and_open(page: Any) -> None:
+    order = column(page, 1)
+    press(page, "j", "j")
+    assert page.find_element(By.CSS_SELECTOR, "tr.current th").text == order[1]
+    assert "Choose a question" in detail(page)
+    press(page, Keys.ENTER)
+    assert f"Question {order[1]}" in detail(page)
+    press(page, "k")
+    assert f"Question {order[0]}" in detail(page)
+    assert page.current_url.endswith(f"#q={order[0]}")
+
+
+def test_a_click_on_a_row_opens_its_question(page: Any) -> None:
+    page.find_elements(By.CSS_SELECTOR, "#question-table tbody tr")[2].click()
+    assert f"Question {column(page, 1)[2]}" in detail(page)
+
+
+def test_a_deep_link_opens_its_question(chromium: Any, page: Any, report: Path) -> None:
+    open_page(chromium, report, "#q=q05")
+    assert "Question q05" in detail(chromium)
+    open_page(chromium, report, "#q=%3Cimg%20src=x%3E")
+    assert "There is no question <img src=x>." in detail(chromium)
+
+
+def test_a_cell_of_answers_by_path_chooses_traces(page: Any) -> None:
+    page.find_element(By.LINK_TEXT, "q05").click()
+    assert len(page.find_elements(By.CSS_SELECTOR, "#question .trace")) == 8
+    page.find_elements(By.CSS_SELECTOR, ".crossing td button")[0].click()
+    shown = page.find_elements(By.CSS_SELECTOR, "#question .trace")
+    assert [node.get_attribute("data-index") for node in shown] == ["0", "2", "4"]
+
+
+def test_traces_fold_and_unfold(page: Any) -> None:
+    page.find_element(By.LINK_TEXT, "q05").click()
+    buttons = {b.text: b for b in page.find_elements(By.CSS_SELECTOR, ".traces button")}
+    buttons["collapse"].click()
+    assert page.find_elements(By.CSS_SELECTOR, "#question .trace[open]") == []
+    buttons["expand"].click()
+    assert len(page.find_elements(By.CSS_SELECTOR, "#question .trace[open] .text")) == 8
+
+
+@pytest.mark.parametrize("width", [320, 375, 1280])
+def test_nothing_is_wider_than_the_screen(
+    chromium: Any, page: Any, report: Path, width: int
+) -> None:
+    emulate(chromium, width=width, height=800, scheme="light")
+    open_page(chromium, report, "#q=q03")
+    for summary in chromium.find_elements(By.CSS_SELECTOR, "details:not([open]) > summary"):
+        summary.click()
+    assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+    assert chromium.execute_script("return window.innerWidth") == width
+
+
+def test_the_dark_scheme_has_light_text_on_dark(chromium: Any, page: Any, report: Path) -> None:
+    def lightness(property_name: str) -> float:
+        script = f"return getComputedStyle(document.body).{property_name}"
+        numbers = chromium.execute_script(script).removeprefix("rgb(").removesuffix(")")
+        return sum(float(part) for part in numbers.split(",")) / 3
+
+    assert lightness("color") < 60 < 220 < lightness("backgroundColor")
+    axis = "return document.querySelector('#curve-plot .xtitle').style.fill"
+    light = chromium.execute_script(axis)
+    emulate(chromium, width=1280, height=800, scheme="dark")
+    assert lightness("backgroundColor") < 60 < 180 < lightness("color")
+    chromium.execute_async_script("setTimeout(arguments[0], 300)")
+    assert chromium.execute_script(axis) != light  # the figures follow
