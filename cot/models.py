@@ -21,11 +21,11 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from cot import hub
 from cot.errors import InputError
-from cot.types import Prompt
+from cot.types import Message, Prompt
 
 __all__ = [
     "DEFAULT_EMBEDDER",
@@ -201,12 +201,12 @@ def encode(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:
     if isinstance(prompt, str):
         return tuple(tokenizer(prompt)["input_ids"])
     if not prompt or isinstance(prompt[0], int):
-        return tuple(int(token) for token in prompt)  # type: ignore[call-overload]
+        return cast("tuple[int, ...]", prompt)
     if not tokenizer.chat_template:
         raise InputError(f"{tokenizer.name_or_path}: the model has no chat template; use --as text")
     from jinja2 import TemplateError
 
-    messages: list[Any] = [dict(message) for message in prompt]  # type: ignore[call-overload]
+    messages = [dict(message) for message in cast("tuple[Message, ...]", prompt)]
     continues = messages[-1]["role"] == "assistant"
     try:
         ids = tokenizer.apply_chat_template(
@@ -269,19 +269,14 @@ def _unpack(gguf: Path, folder: Path) -> None:
 def _quiet() -> Iterator[None]:
     """Keep the Hugging Face libraries' notices and progress bars off the terminal."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after every fork
-    from huggingface_hub import utils as hub_utils
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    hub_bars = not hub_utils.are_progress_bars_disabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    hub_utils.disable_progress_bars()
     try:
         yield
     finally:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-        if hub_bars:
-            hub_utils.enable_progress_bars()

@@ -60,8 +60,13 @@ def _ask(engine: Engine, requests: Iterable[Request]) -> dict[Key, Completion]:
     for request, completion in engine.generate(requests):
         key = (request.question_id, request.sample_index)
         assert key not in found, f"{key} came twice"
+        assert completion.token_ids is not None
         found[key] = completion
     return found
+
+
+def _n_tokens(completion: Completion) -> int:
+    return len(completion.token_ids or ())
 
 
 def _answers_each_request_once(engine: Engine) -> None:
@@ -88,7 +93,7 @@ def _seeds_decide(engine: Engine) -> None:
 def _completions_are_whole(engine: Engine) -> None:
     requests = [_request(2, index, max_tokens=5, top_logprobs=3) for index in range(4)]
     for completion in _ask(engine, requests).values():
-        n = len(completion.token_ids)
+        n = _n_tokens(completion)
         assert n == 5 or (completion.finish_reason == "stop" and 0 < n < 5)
         assert completion.finish_reason in ("stop", "length")
         assert completion.logprobs is not None
@@ -110,8 +115,10 @@ def _stops_at_strings(engine: Engine) -> None:
     stopped = _ask(engine, [request])["0", 0]
     assert stopped.finish_reason == "stop"
     assert stopped.text == free.text[: free.text.index(stop)], (stopped.text, free.text, stop)
-    n = len(stopped.token_ids)
-    assert stopped.token_ids == free.token_ids[:n], "the ids that spell the stop string stay"
+    n = _n_tokens(stopped)
+    assert stopped.token_ids == (free.token_ids or ())[:n], (
+        "the ids that spell the stop string stay"
+    )
     spelled = engine.tokenizer.decode(stopped.token_ids)
     assert spelled.count(stop) >= 1
     assert stopped.logprobs is not None
@@ -120,7 +127,7 @@ def _stops_at_strings(engine: Engine) -> None:
 
 def _scores_tokens(engine: Engine) -> None:
     greedy = _ask(engine, [_request(2, 0, temperature=0.0, max_tokens=1)])["2", 0]
-    first = greedy.token_ids[0]
+    first = (greedy.token_ids or ())[0]
     asked = (first, (first + 1) % 10)
     scored = _ask(engine, [replace(_request(2, 0, max_tokens=1), score_tokens=asked)])["2", 0]
     assert scored.scores is not None

@@ -46,16 +46,16 @@ class ReplayEngine:
 
     @cached_property
     def _traces(self) -> Mapping[TraceKey, Completion]:
-        frame = self._run.traces()
+        columns = ["text", "token_ids", "logprobs", "top_means", "finish_reason"]
         return {
-            (row.question_id, row.sample_index): Completion(
-                text=row.text,
-                token_ids=() if row.token_ids is None else tuple(map(int, row.token_ids)),
-                logprobs=_floats(row.logprobs),
-                top_means=_floats(row.top_means),
-                finish_reason=row.finish_reason,
+            (row["question_id"], row["sample_index"]): Completion(
+                text=row["text"],
+                token_ids=None if row["token_ids"] is None else tuple(row["token_ids"].tolist()),
+                logprobs=_floats(row["logprobs"]),
+                top_means=_floats(row["top_means"]),
+                finish_reason=row["finish_reason"],
             )
-            for row in frame.itertuples()
+            for row in self._run.traces(columns).to_dict("records")
         }
 
     def generate(

@@ -56,6 +56,7 @@ class Slots:
         """First column of the longest row."""
         return min(self.starts, default=self.end)
 
+    @torch.inference_mode()
     def add(self, prefixes: Sequence[Prefix]) -> None:
         """Take in traces that continue these prompts, as the last rows."""
         if not prefixes:
@@ -72,6 +73,7 @@ class Slots:
                 layer.all_values[row : row + n, :, start : self.end] = values
             self.starts += [start] * n
 
+    @torch.inference_mode()
     def drop(self, row: int) -> None:
         """Let a trace go; the last row takes its place."""
         start = self.starts.pop()
@@ -114,7 +116,7 @@ class Slots:
         self.end = end
 
 
-class SlotLayer(DynamicLayer):
+class SlotLayer(DynamicLayer):  # type: ignore[misc]
     """One layer's buffers, as a transformers cache layer."""
 
     def __init__(self, slots: Slots, keys: Tensor, values: Tensor) -> None:

@@ -1,0 +1,113 @@
+"""The vLLM engine: its contract, and agreement with transformers, on the bundled model."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cot.engines import vllm as module
+from cot.engines.contract import PROMPTS, check_engine
+from cot.engines.transformers import TransformersEngine
+from cot.engines.vllm import VllmEngine
+from cot.errors import InputError
+from cot.models import DEFAULT_MODEL
+from cot.types import Completion, Request, Sampling
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+# what vLLM and its compiler warn of is theirs
+quiet = pytest.mark.filterwarnings("ignore")
+
+
+def greedy(prompt: str, **settings: int) -> Request:
+    return Request(
+        question_id=prompt,
+        sample_index=0,
+        prompt=prompt,
+        sampling=Sampling(**({"temperature": 0.0, "max_tokens": 10} | settings)),
+        seed=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[VllmEngine]:
+    engine = VllmEngine(DEFAULT_MODEL, max_model_len=1024, max_num_seqs=32)
+    yield engine
+    engine.close()
+
+
+def test_not_installed_names_the_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"consilience\[vllm\].*consilience\[vllm-cpu\]"):
+        VllmEngine(DEFAULT_MODEL)
+
+
+@needs_vllm
+def test_construction_is_cheap(tiny: Path) -> None:
+    engine = VllmEngine(str(tiny), max_model_len=128)
+    assert engine.context == 128
+    assert VllmEngine(str(tiny)).context == 256
+    assert list(engine.generate([])) == []
+    assert engine._llm is None
+    engine.close()
+
+
+def test_the_users_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SETTING", "mine")
+    with module._defaults({"A_SETTING": "ours", "ANOTHER": "ours"}):
+        assert (os.environ["A_SETTING"], os.environ["ANOTHER"]) == ("mine", "ours")
+    assert os.environ["A_SETTING"] == "mine"
+    assert "ANOTHER" not in os.environ
+
+
+def test_silence_keeps_what_explains_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    with module._silence():
+        os.write(1, b"chatter")
+        os.write(2, b"chatter")
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(ZeroDivisionError), module._silence():
+        os.write(2, b"the reason")
+        _ = 1 / 0
+    assert capfd.readouterr().err == "the reason"
+
+
+@needs_vllm
+@quiet
+@pytest.mark.vllm
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str], engine: VllmEngine) -> None:
+    assert len(list(engine.generate([greedy(PROMPTS[1])]))) == 1
+    assert capfd.readouterr() == ("", "")
+    assert "VLLM_LOGGING_LEVEL" not in os.environ
+    assert logging.getLogger().level == logging.WARNING
+
+
+@needs_vllm
+@quiet
+@pytest.mark.vllm
+def test_contract(engine: VllmEngine) -> None:
+    check_engine(engine)
+
+
+@needs_vllm
+@quiet
+@pytest.mark.vllm
+def test_agrees_with_transformers(engine: VllmEngine) -> None:
+    other = TransformersEngine(DEFAULT_MODEL)
+    requests = [greedy(prompt, top_logprobs=4) for prompt in PROMPTS]
+
+    def by_prompt(engine: VllmEngine | TransformersEngine) -> dict[str, Completion]:
+        return {request.question_id: got for request, got in engine.generate(requests)}
+
+    ours, theirs = by_prompt(other), by_prompt(engine)
+    for prompt in PROMPTS:
+        assert ours[prompt].text == theirs[prompt].text
+        assert ours[prompt].token_ids == theirs[prompt].token_ids
+        assert ours[prompt].finish_reason == theirs[prompt].finish_reason
+        for column in ("logprobs", "top_means"):
+            mine, its = getattr(ours[prompt], column), getattr(theirs[prompt], column)
+            np.testing.assert_allclose(mine, its, atol=1e-3)
