@@ -102,9 +102,7 @@ def load_experiment(path: str | Path) -> Experiment:
         dataset=content.get("dataset"),
         file=path.parent / content["file"] if "file" in content else None,
         out=Path(content["out"]),
-        settings=SampleSettings(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
-        ),
+        settings=_settings(settings),
         stages=stages,
     )
 
@@ -155,6 +153,13 @@ def _is_current(run: Run, name: str, arguments: Mapping[str, Any]) -> bool:
     asked = {key: value for key, value in bound.arguments.items() if key != "run"}
     same = json.loads(json.dumps(asked, default=list)) == dict(made.parameters)
     return same and dict(made.versions) == versions()
+
+
+def _settings(section: Mapping[str, Any]) -> SampleSettings:
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in section.items()
+    }
+    return SampleSettings(**given)
 
 
 def _function(name: str) -> Callable[..., Any]:

@@ -122,7 +122,9 @@ def _weighted_auroc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[Any])
     below = np.cumsum(negative, axis=1) - negative
     pairs = positive.sum(axis=1) * negative.sum(axis=1)
     wins = (positive * (below + negative / 2)).sum(axis=1)
-    return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    values: Floats = np.full(len(pairs), np.nan)
+    np.divide(wins, pairs, out=values, where=pairs > 0)
+    return values
 
 
 def _percentiles(values: Floats) -> Interval:

@@ -90,7 +90,7 @@ def _is_inside(text: str, start: int, end: int) -> bool:
     if LIST_NUMBER.search(head if start < end - 40 else "\n" + head.lstrip()):
         return True
     word = LAST_WORD.search(head)
-    return bool(word) and word[1].lower() in ABBREVIATIONS
+    return word is not None and word[1].lower() in ABBREVIATIONS
 
 
 def _strip(text: str, start: int, end: int) -> tuple[int, int]:

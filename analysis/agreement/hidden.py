@@ -36,7 +36,7 @@ def choose_place(run: Run, layer: int | None, position: str | None) -> tuple[int
     layers = sorted(usable.loc[usable["position"] == position, "layer"].unique())
     if layer is None and layers:
         layer = int(layers[len(layers) // 2])
-    if position is None or layer not in layers:
+    if position is None or layer is None or layer not in layers:
         there = ", ".join(
             f"{name} at {sorted(rows['layer'].unique())}"
             for name, rows in usable.groupby("position")
@@ -44,7 +44,7 @@ def choose_place(run: Run, layer: int | None, position: str | None) -> tuple[int
         raise InputError(
             f"no hidden states of layer {layer} at {position}; captured: {there or 'none'}"
         )
-    return int(layer), position
+    return layer, position
 
 
 def cluster_states(run: Run, layer: int, position: str) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def kinds_of(traces: pd.DataFrame, majority: str | None) -> list[str]:
         found.append("split answers")
     if _share_unlike(winners["path"]) > HALF:
         found.append("same answer, different reasoning")
-    pairs = unlike = 0
+    pairs = unlike = 0.0
     for _, rows in traces.groupby("path"):
         n = len(rows) * (len(rows) - 1)
         pairs, unlike = pairs + n, unlike + n * _share_unlike(rows["answer"])
@@ -69,7 +69,7 @@ def probe_choice(traces: pd.DataFrame) -> str | None:
     return str(scored.groupby("answer", sort=False)["score"].sum().idxmax())
 
 
-def _share_unlike(labels: pd.Series) -> float:  # type: ignore[type-arg]
+def _share_unlike(labels: pd.Series) -> float:
     """Of all pairs of rows, the share with different labels; 0 without a pair."""
     n = len(labels)
     if n < 2:

@@ -94,7 +94,8 @@ class _Terms:
 
 
 def _codes(labels: ArrayLike) -> Labels:
-    return pd.factorize(np.asarray(labels))[0].astype(np.int64)
+    codes: Labels = pd.factorize(np.asarray(labels))[0].astype(np.int64)
+    return codes
 
 
 def _constant(labels: Labels) -> bool:

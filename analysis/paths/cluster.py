@@ -81,7 +81,8 @@ def silhouettes(distances: Floats, labels: Labels) -> Floats:
     means[own] = np.inf
     outside = means.min(axis=1)
     larger = np.maximum(inside, outside)
-    values = np.divide(outside - inside, larger, out=np.zeros(len(labels)), where=larger > 0)
+    values: Floats = np.zeros(len(labels))
+    np.divide(outside - inside, larger, out=values, where=larger > 0)
     values[sizes[labels] == 1] = 0
     return values
 

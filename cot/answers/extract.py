@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 
 from cot.answers.canonical import NUMBER, canonical
-from cot.types import Answer, FinishReason
+from cot.types import Answer, AnswerStatus, FinishReason
 
 __all__ = ["extract", "statement_region"]
 
@@ -107,7 +107,7 @@ def _read(text: str, begin: int, end: int, format: str, choices: Sequence[str] |
 def _answer(text: str, begin: int, end: int, format: str, choices: Sequence[str] | None) -> Answer:
     stated = text[begin:end]
     form = canonical(stated, format, choices)
-    status = "unparsed" if form is None else "ok"
+    status: AnswerStatus = "unparsed" if form is None else "ok"
     return Answer(status=status, text=stated, canonical=form, start=begin, end=end)
 
 

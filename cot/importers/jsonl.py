@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cot.importers.record import Record, Rejected
-from cot.types import Completion, Message, Question, Trace
+from cot.types import Completion, FinishReason, Message, Question, Trace
 
 __all__ = ["read_jsonl"]
 
@@ -96,9 +96,6 @@ def _record(number: int, fields: Mapping[str, Any]) -> Record:
 
 def _completion(fields: Mapping[str, Any]) -> Completion:
     ids, logprobs = fields.get("token_ids"), fields.get("logprobs")
-    reason = fields.get("finish_reason") or "stop"
-    if reason not in ("stop", "length"):
-        raise _BadLineError(f"finish_reason is {reason!r}: stop or length")
     if ids is not None and not (
         isinstance(ids, list) and all(_is_int(token) and 0 <= token < INT32 for token in ids)
     ):
@@ -114,7 +111,7 @@ def _completion(fields: Mapping[str, Any]) -> Completion:
         text=_string(fields, "text"),
         token_ids=None if ids is None else tuple(ids),
         logprobs=None if logprobs is None else np.asarray(logprobs, dtype=np.float32),
-        finish_reason=reason,
+        finish_reason=_finish_reason(fields.get("finish_reason")),
     )
 
 
@@ -123,6 +120,14 @@ def _string(fields: Mapping[str, Any], name: str) -> str:
         raise _BadLineError(f"{name} is {type(fields[name]).__name__}, not a string")
     value: str = fields[name]
     return value
+
+
+def _finish_reason(reason: Any) -> FinishReason:
+    if reason in (None, "stop"):
+        return "stop"
+    if reason == "length":
+        return "length"
+    raise _BadLineError(f"finish_reason is {reason!r}: stop or length")
 
 
 def _gold(gold: Any) -> str | None:

@@ -1,0 +1,87 @@
+"""A sampling process killed at any moment loses little, tears nothing, and goes on where it was."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cot.run import open_run
+
+ROOT = Path(__file__).parent.parent.parent
+QUESTIONS, N = 30, 60
+
+
+def sample(out, *options):
+    command = [sys.executable, "-m", "cot.cli", "sample", "arithmetic", "--out", str(out)]
+    return subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def kill_after(process, seconds):
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def keys_and_texts(out):
+    traces = open_run(out).traces(["text", "seed"])
+    for path in Path(out).rglob("*.parquet"):
+        if not path.name.startswith("."):
+            pq.read_table(path)
+    assert not traces.duplicated(["question_id", "sample_index"]).any()
+    return traces.set_index(["question_id", "sample_index"]).to_dict("index")
+
+
+def started_writing(out):
+    """Wait until the process has shards on disk."""
+    for _ in range(600):
+        if list(Path(out).glob("traces/part-*")):
+            return
+        time.sleep(0.1)
+    raise AssertionError("nothing was written in a minute")
+
+
+def test_killed_at_twenty_random_moments(tmp_path):
+    slow = ["--engine", "tests.slow_engine:SlowEngine", "--limit", str(QUESTIONS), "-n", str(N)]
+    assert sample(tmp_path / "whole", *slow).wait() == 0
+    undisturbed = keys_and_texts(tmp_path / "whole")
+    assert len(undisturbed) == QUESTIONS * N
+    moments = random.Random(0)
+    held = 0
+    for _ in range(20):
+        process = sample(tmp_path / "killed", *slow)
+        kill_after(process, moments.uniform(0.4, 2.2))
+        if (tmp_path / "killed" / "questions.parquet").exists():
+            now = keys_and_texts(tmp_path / "killed")
+            assert len(now) >= held, "nothing that was flushed is lost"
+            held = len(now)
+    assert 0 < held
+    assert sample(tmp_path / "killed", *slow).wait() == 0
+    assert keys_and_texts(tmp_path / "killed") == undisturbed
+    assert not list((tmp_path / "killed" / "traces").glob(".*"))
+
+
+@pytest.mark.model
+def test_killed_with_the_real_engine(tmp_path):
+    real = ["--engine", "transformers", "--limit", "6", "-n", "16", "--max-tokens", "40"]
+    real += ["--form", "text", "--shots", "3", "--no-greedy"]
+    for seconds in (0.5, 2.0, 4.0):
+        process = sample(tmp_path / "run", *real)
+        time.sleep(seconds)
+        if seconds > 1:
+            started_writing(tmp_path / "run") if process.poll() is None else None
+        process.kill()
+        process.wait()
+        if list(tmp_path.glob("run/traces/part-*")):
+            keys_and_texts(tmp_path / "run")
+    assert sample(tmp_path / "run", *real).wait() == 0
+    traces = keys_and_texts(tmp_path / "run")
+    assert set(traces) == {(row, i) for row, i in traces if 0 <= i < 16}
+    assert len(traces) == 6 * 16
