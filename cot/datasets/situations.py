@@ -4,7 +4,7 @@ A story follows one quantity. Each move changes it by one operation, or by two: 
 "2 bags of 5" and takes two steps, 2 * 5 = 10 and then + 10. In the texts `{name}` is the person,
 `{item}` what is counted, `{v}` the number at the start, `{k}` a move's number and `{n}` its second.
 
-    "{name} has {v} {item}."  "{name} finds {k} more {item}."  "How many {item} does {name} have now?"
+    "{name} has {v} {item}."  "{name} finds {k} more {item}."  "How many {item} are there now?"
 """
 
 from __future__ import annotations
@@ -83,8 +83,14 @@ SITUATIONS = (
         items=("kilometres", "miles"),
         start="{name} is {v} {item} away from home.",
         moves={
-            "+": ("{name} drives {k} {item} further away.", "{name} walks away another {k} {item}."),
-            "-": ("{name} cycles {k} {item} back towards home.", "{name} turns back for {k} {item}."),
+            "+": (
+                "{name} drives {k} {item} further away.",
+                "{name} walks on for {k} {item}.",
+            ),
+            "-": (
+                "{name} cycles {k} {item} back home.",
+                "{name} turns back {k} {item}.",
+            ),
             "*": ("A train takes {name} {k} times as far from home.",),
             "/": ("{name} goes back until the distance is the old one divided by {k}.",),
             "+*": ("{name} travels {k} hours further away at {n} {item} an hour.",),
