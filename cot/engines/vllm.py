@@ -208,9 +208,7 @@ def _completion(request: Request, output: Any) -> Completion:
         chances = dict(first)
         scores = {token: float(np.exp(chances[token])) for token in request.score_tokens}
     elif k:
-        means = np.array(
-            [np.mean(sorted(flat.logprobs[start:end])[-k:]) for start, end in spans], np.float32
-        )
+        means = np.array([_mean_of_largest(flat, span, k) for span in spans], dtype=np.float32)
     return Completion(
         text=output.text,
         token_ids=tuple(output.token_ids),
@@ -219,6 +217,12 @@ def _completion(request: Request, output: Any) -> Completion:
         top_means=means,
         scores=scores,
     )
+
+
+def _mean_of_largest(flat: Any, span: tuple[int, int], k: int) -> float:
+    """Mean of the k largest log-probabilities at a position; the sampled token may stand twice."""
+    entries = zip(flat.token_ids[slice(*span)], flat.logprobs[slice(*span)], strict=True)
+    return float(np.mean(sorted(dict(entries).values())[-k:]))
 
 
 @contextmanager
