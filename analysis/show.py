@@ -90,7 +90,7 @@ def _findings(evidence: Evidence) -> Iterable[RenderableType]:
         if not headline.rows:
             continue
         yield _line(headline.title, "bold")
-        for claim in headline.claims:
+        for claim in (*headline.claims, *headline.asides):
             yield _line(f"  {claim}")
         rows = [
             (

@@ -182,6 +182,7 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
             [
                 _finding("paths_per_question", 2.0, 1.8, 2.2),
                 _finding("same_answer_different_path", 0.5, 0.41, 0.6),
+                _finding("same_path_different_answer", 0.4, 0.31, 0.5),
             ]
         ),
         "fidelity": truth[["question_id", "sample_index"]].assign(
@@ -205,6 +206,10 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 | {"null_mean": 0.0, "null_high": 0.06, "p": 0.001},
                 _finding("paths × hidden states", 0.02, -0.02, 0.07)
                 | {"null_mean": 0.0, "null_high": 0.05, "p": 0.2},
+                _finding("suspicion → wrong majority", 0.9, 0.75, 1.0)
+                | {"null_mean": 0.5, "null_high": float("nan"), "p": float("nan")},
+                _finding("1 − share → wrong majority", 0.6, 0.4, 0.8)
+                | {"null_mean": 0.5, "null_high": float("nan"), "p": float("nan")},
             ]
         ),
     }
@@ -267,7 +272,7 @@ def _findings_vote(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     majority = float(votes["correct"].dropna().astype(float).mean())
     gain = majority - single
     counts = {"n_questions": N_QUESTIONS - 1, "n_traces": len(known), "n_excluded": 1}
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         [
             _finding("majority", majority, majority - 0.2, min(majority + 0.2, 1.0)) | counts,
             _finding("single", single, single - 0.1, single + 0.1) | counts,
@@ -275,6 +280,9 @@ def _findings_vote(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
             _finding("majority - single", gain, gain - 0.05, gain + 0.1) | counts,
         ]
     )
+    tied = [int(votes["tied"].sum()), 0, 0, 0]
+    invalid = int((known["status"] != "ok").sum())
+    return frame.assign(ties=tied, abstained=0, excluded=[invalid, invalid, 0, invalid])
 
 
 def _curve() -> pd.DataFrame:
@@ -331,7 +339,7 @@ def _agreement(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "question_id": vote["question_id"],
-                "kinds": ["same answer–different reasoning"] + ["split answers"] * several,
+                "kinds": ["same answer, different reasoning"] + ["split answers"] * several,
                 "suspicion": round(1 - vote["share"] + 0.01 * i, 3),
                 "why": f"share of the winner {vote['share']:.2f}, two paths lead to it",
                 "n_answers": int(n_answers[vote["question_id"]]),

@@ -6,12 +6,20 @@ that the permutation null explains, are said to be nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analysis.report.text import decimal, number, points
+from analysis.report.text import decimal, interval, number, percent, points
 
-__all__ = ["agreement_claim", "gain_claim", "probe_claim"]
+__all__ = [
+    "agreement_claim",
+    "gain_claim",
+    "paths_claims",
+    "probe_claim",
+    "rank_claim",
+    "sentence",
+    "votes_cast",
+]
 
 
 def gain_claim(rule: str, gain: Mapping[Any, Any]) -> str:
@@ -31,14 +39,26 @@ def gain_claim(rule: str, gain: Mapping[Any, Any]) -> str:
     )
 
 
-def probe_claim(low: float, control: float, length: float) -> str:
+def votes_cast(rule: str, vote: Mapping[Any, Any]) -> str:
+    """Ties, abstentions and traces that did not vote."""
+    return (
+        f"{rule.capitalize()} vote: {vote['ties']} ties (the lowest sample index won), "
+        f"{vote['abstained']} questions without any valid answer (not correct), "
+        f"{vote['excluded']} traces without a valid answer (no vote)."
+    )
+
+
+def probe_claim(low: Any, control: Any, length: Any) -> str:
     """What the lower end of a within-question AUROC allows to say, given its controls."""
-    if low <= max(0.5, control):
+    least, shuffled, baseline = number(low), number(control), number(length)
+    if least is None:
+        return "No question has both right and wrong traces, so that nothing can be said."
+    if least <= max(0.5, shuffled or 0.5):
         return (
             "Within a question, the probe is not shown to tell right traces from wrong ones: the "
             "interval reaches down to chance."
         )
-    if low <= length:
+    if baseline is None or least <= baseline:
         return (
             "Within a question, the probe tells right traces from wrong ones better than chance, "
             "but is not shown to know more than the length of the trace."
@@ -51,7 +71,7 @@ def probe_claim(low: float, control: float, length: float) -> str:
 
 def agreement_claim(name: str, finding: Mapping[Any, Any]) -> str:
     """Whether two partitions agree more than the permutation null."""
-    subject = name[:1].upper() + name[1:].replace(" × ", " and ")
+    subject = sentence(name.replace(" × ", " and "))
     value, low, null = (number(finding[key]) for key in ("estimate", "low", "null_mean"))
     chance = number(finding["p"])
     if value is None or low is None or null is None or chance is None:
@@ -60,6 +80,38 @@ def agreement_claim(name: str, finding: Mapping[Any, Any]) -> str:
     if chance <= 0.05 and low > null:
         return f"{subject} agree more than chance ({numbers})."
     return f"{subject}: the null explains their agreement, so this is nothing ({numbers})."
+
+
+def rank_claim(name: str, finding: Mapping[Any, Any]) -> str:
+    """Whether a score of questions ranks wrong majorities above right ones, by its AUROC."""
+    subject = sentence(name.split(" → ")[0])
+    value, low, high = (number(finding[key]) for key in ("estimate", "low", "high"))
+    if value is None or low is None or high is None:
+        return f"{subject}: undefined, as all majorities are right or all are wrong."
+    numbers = f"AUROC {decimal(value)}, 95% interval {interval(low, high, decimal)}"
+    if low > 0.5:
+        return f"{subject} ranks wrong majorities above right ones ({numbers})."
+    return f"{subject} is not shown to rank wrong majorities above right ones ({numbers})."
+
+
+def paths_claims(findings: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+    """How often traces share an answer but not a path, and the other way round."""
+    said = {
+        "same_answer_different_path": "with the same answer take different paths",
+        "same_path_different_answer": "on the same path end in different answers",
+    }
+    for name, what in said.items():
+        finding = findings.get(name, {})
+        share, low, high = (number(finding.get(key)) for key in ("estimate", "low", "high"))
+        if share is not None:
+            span = interval(low, high, percent)
+            often = f"{percent(share)} of the time (95% interval {span})"
+            yield f"Two traces of a question {what} {often}."
+
+
+def sentence(words: str) -> str:
+    """With a capital."""
+    return words[:1].upper() + words[1:]
 
 
 def _chance(value: float) -> str:

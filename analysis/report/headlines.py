@@ -8,7 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report.claims import agreement_claim, gain_claim, probe_claim
+from analysis.report.claims import (
+    agreement_claim,
+    gain_claim,
+    paths_claims,
+    probe_claim,
+    rank_claim,
+    sentence,
+    votes_cast,
+)
 from analysis.report.data import Evidence
 from analysis.report.text import decimal, interval, number, percent, points
 
@@ -16,6 +24,8 @@ __all__ = ["Headline", "Row", "headlines"]
 
 Findings = dict[str, dict[Any, Any]]
 Show = Callable[[float | None], str]
+SINGLE = " - single"
+"""Ends the name of a rule's paired gain over the mean single trace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +62,20 @@ class Headline:
     """The question that it answers."""
     claims: tuple[str, ...]
     """Plain sentences, or none where the tables are missing."""
+    asides: tuple[str, ...]
+    """What to keep in mind when reading them."""
     rows: tuple[Row, ...]
     """The numbers behind the sentences."""
     scale: tuple[float, float] | None
     """Ends of the axis on which the rows' strips are drawn, or None where none are."""
-    ends: tuple[str, str]
-    """The same ends, formatted."""
-    notices: tuple[dict[str, str], ...]
+    notices: list[dict[str, str]]
     """Which tables are missing or stale, and the command that makes them."""
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The ends of the scale, formatted."""
+        low, high = self.scale or (0.0, 0.0)
+        return (f"{low:g}".replace("-", "\N{MINUS SIGN}"), f"{high:g}")
 
     @property
     def controlled(self) -> bool:
@@ -68,37 +84,32 @@ class Headline:
 
 
 def headlines(evidence: Evidence) -> list[Headline]:
-    """What the run shows: votes, probe, agreement, paths, in this order."""
-    return [_votes(evidence), _probe(evidence), _agreement(evidence), _paths(evidence)]
+    """What the run shows, as cards in the order of the page."""
+    makers = (_votes, _probe, _agreement, _suspicion, _paths)
+    return [make(evidence) for make in makers]
 
 
 def _votes(evidence: Evidence) -> Headline:
     findings = _by_name(evidence.get("findings_vote"))
-    gains = {name: row for name, row in findings.items() if name.endswith(" - single")}
+    gains = {name: row for name, row in findings.items() if name.endswith(SINGLE)}
+    rules = [name.removesuffix(SINGLE) for name in gains]
     labels = {"single": "Mean single trace", "greedy": "Greedy trace"}
+    labels |= {rule: f"{rule.capitalize()} vote" for rule in rules}
     rows = [
-        _row(row, labels.get(name, f"{name.capitalize()} vote"), percent)
+        _row(row, labels.get(name, name), percent)
         for name, row in findings.items()
         if name not in gains
     ]
-    rows += [
-        _row(
-            row,
-            f"{name.removesuffix(' - single').capitalize()} minus single, points",
-            points,
-            strip=False,
-        )
-        for name, row in gains.items()
-    ]
-    claims = [gain_claim(name.removesuffix(" - single"), row) for name, row in gains.items()]
-    return _headline(
-        evidence,
-        "votes",
-        "Does voting help?",
-        claims,
-        rows,
-        (0.0, 1.0),
-        ("answers", "votes", "findings_vote"),
+    for rule, gain in zip(rules, gains.values(), strict=True):
+        rows.append(_row(gain, f"{rule.capitalize()} minus single, points", points, strip=False))
+    return Headline(
+        key="votes",
+        title="Does voting help?",
+        claims=tuple(gain_claim(name.removesuffix(SINGLE), row) for name, row in gains.items()),
+        asides=tuple(votes_cast(rule, findings[rule]) for rule in rules if rule in findings),
+        rows=tuple(rows),
+        scale=(0.0, 1.0),
+        notices=evidence.notices("answers", "votes", "findings_vote"),
     )
 
 
@@ -106,99 +117,92 @@ def _probe(evidence: Evidence) -> Headline:
     probes = evidence.get("probes")
     findings = _by_name(evidence.get("findings_probe"))
     best = probes[probes["best"].astype(bool)] if len(probes) else probes
-    rows, claims = [], []
-    if len(best) and findings:
+    rows, claims, asides = [], [], []
+    if len(best):
         cell = best.sort_values("target", key=lambda names: names != "correct").iloc[0]
         for name, finding in findings.items():
-            names = ("control_within", "length_within") if "within" in name else _POOLED
-            controls = [("shuffled labels", cell[names[0]]), ("length alone", cell[names[1]])]
-            label = name.removeprefix("probe ").replace("AUROC", "").strip()
+            suffix = "_within" if "within" in name else ""
+            shuffled, length = cell[f"control{suffix}"], cell[f"length{suffix}"]
+            controls = [("shuffled labels", shuffled), ("length alone", length)]
+            label = name.removeprefix("probe ").removesuffix("AUROC").strip()
             rows.append(_row(finding, f"{label.capitalize()} AUROC", decimal, controls))
-            low = number(finding["low"])
-            if "within" in name and low is not None:
-                claims.append(probe_claim(low, *(number(cell[key]) or 0.5 for key in names)))
-        claims.append(
+            if suffix:
+                claims.append(probe_claim(finding["low"], shuffled, length))
+        asides.append(
             f"Read at layer {cell['layer']}, position {cell['position']}. Pooled AUROC also "
             "rewards knowing which questions are hard. A probe is diagnostic: it shows that the "
             "hidden states tell right from wrong, not that the model uses it."
         )
-    return _headline(
-        evidence,
-        "probe",
-        "What do the hidden states know?",
-        claims,
-        rows,
-        (0.3, 1.0),
-        ("probes", "findings_probe"),
+    return Headline(
+        key="probe",
+        title="What do the hidden states know?",
+        claims=tuple(claims),
+        asides=tuple(asides),
+        rows=tuple(rows),
+        scale=(0.3, 1.0),
+        notices=evidence.notices("probes", "findings_probe"),
     )
-
-
-_POOLED = ("control", "length")
 
 
 def _agreement(evidence: Evidence) -> Headline:
     findings = _by_name(evidence.get("findings_agree"))
-    rows, claims = [], []
-    for name, finding in findings.items():
-        controls = [("shuffled", finding["null_mean"]), ("shuffled, high", finding["null_high"])]
-        rows.append(_row(finding, name[:1].upper() + name[1:], decimal, controls))
-        claims.append(agreement_claim(name, finding))
-    return _headline(
-        evidence,
-        "agreement",
-        "Do answers, paths and hidden states agree?",
-        claims,
-        rows,
-        (-0.2, 1.0),
-        ("agreement", "findings_agree"),
+    pairs = {name: row for name, row in findings.items() if " × " in name}
+    rows = []
+    for name, row in pairs.items():
+        controls = [("shuffled", row["null_mean"]), ("95% of shuffled below", row["null_high"])]
+        rows.append(_row(row, sentence(name), decimal, controls))
+    return Headline(
+        key="agreement",
+        title="Do answers, paths and hidden states agree?",
+        claims=tuple(agreement_claim(name, row) for name, row in pairs.items()),
+        asides=(),
+        rows=tuple(rows),
+        scale=(-0.2, 1.0),
+        notices=evidence.notices("agreement", "findings_agree"),
+    )
+
+
+def _suspicion(evidence: Evidence) -> Headline:
+    findings = _by_name(evidence.get("findings_agree"))
+    ranks = {name: row for name, row in findings.items() if " → " in name}
+    rows = [
+        _row(row, sentence(name), decimal, [("chance", row["null_mean"])])
+        for name, row in ranks.items()
+    ]
+    return Headline(
+        key="suspicion",
+        title="Does suspicion point at wrong majorities?",
+        claims=tuple(rank_claim(name, row) for name, row in ranks.items()),
+        asides=("The two are not compared with each other: their intervals may overlap.",)
+        if len(ranks) > 1
+        else (),
+        rows=tuple(rows),
+        scale=(0.0, 1.0),
+        notices=[],
     )
 
 
 def _paths(evidence: Evidence) -> Headline:
     findings = _by_name(evidence.get("findings_paths"))
-    rows = []
-    for name, finding in findings.items():
-        show = percent if name.startswith(("same_", "share_")) else decimal
-        label = name.replace("_", " ").replace("ami", "AMI")
-        rows.append(_row(finding, label[:1].upper() + label[1:], show, strip=False))
-    claims = []
-    same = findings.get("same_answer_different_path")
-    if same and number(same["estimate"]) is not None:
-        claims.append(
-            f"{percent(number(same['estimate']))} of traces share their answer with a trace that "
-            "reasons along another path; how many paths there are depends on the threshold."
+    rows = [
+        _row(
+            row,
+            sentence(name.replace("_", " ")),
+            percent if name.startswith("same_") else decimal,
+            strip=False,
         )
-    return _headline(
-        evidence,
-        "paths",
-        "How many ways of reasoning?",
-        claims,
-        rows,
-        None,
-        ("paths", "findings_paths"),
-    )
-
-
-def _headline(
-    evidence: Evidence,
-    key: str,
-    title: str,
-    claims: Sequence[str],
-    rows: Sequence[Row],
-    scale: tuple[float, float] | None,
-    tables: Sequence[str],
-) -> Headline:
-    notices = tuple(evidence.notices(*tables))
-    low, high = scale or (0.0, 0.0)
-    show = percent if key == "votes" else decimal
+        for name, row in findings.items()
+    ]
     return Headline(
-        key=key,
-        title=title,
-        claims=tuple(claims),
+        key="paths",
+        title="How many ways of reasoning?",
+        claims=tuple(paths_claims(findings)),
+        asides=("Paths are clusters of wording; how many there are depends on the threshold.",)
+        if findings
+        else (),
         rows=tuple(rows),
-        scale=scale,
-        ends=(show(low), show(high)),
-        notices=notices,
+        scale=None,
+        notices=evidence.notices("paths", "findings_paths"),
     )
 
 

@@ -99,9 +99,20 @@ function traceSection(question, chosen, refresh) {
     element("div", { class: "steer" }, element("h4", {}, all ? plural(traces.length, "trace") : traces.length + " of " + plural(question.traces.length, "trace")),
       all ? null : element("button", { type: "button", onclick: () => { chosen.answer = chosen.path = undefined; refresh(); } }, "show all"),
       element("button", { type: "button", onclick: fold(true) }, "expand"), element("button", { type: "button", onclick: fold(false) }, "collapse")),
-    ...nodes,
+    ...groups(question, traces, nodes),
     element("p", { class: "caption" }, "Each trace as the model wrote it: a bar to the left marks a step, the box marks the stated answer. P(right) is the probe's cross-fitted score; it says how the trace ranks, not how likely it is to be right."),
   ];
+}
+
+// Traces stand by path, the largest first, so that a path can be read as one; else in one group.
+function groups(question, traces, nodes) {
+  const keys = question.paths.length ? [...question.paths.map((path) => path.path), null] : [undefined];
+  return keys.flatMap((key) => {
+    const inside = nodes.filter((_, i) => key === undefined || traces[i].path === key);
+    if (!inside.length) return [];
+    const name = key === undefined ? null : (key === null ? "No path" : "Path " + key) + " · " + plural(inside.length, "trace");
+    return [name && element("h5", {}, name), element("div", { class: "samples" }, inside)].filter(Boolean);
+  });
 }
 
 function traceNode(trace, open) {

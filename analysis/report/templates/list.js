@@ -19,7 +19,10 @@ function QuestionList(rows, open) {
   const body = find("question-table").tBodies[0];
   const order = new Intl.Collator("en", { numeric: true });
   const haystacks = new Map(rows.map((row) => [row, haystack(row)]));
-  let sort = { key: "suspicion", down: true };
+  const filled = (row, key) => row[key] !== null && row[key].length !== 0;
+  const columns = COLUMNS.filter((column) => rows.some((row) => filled(row, column.key)));
+  const ranked = columns.some((column) => column.key === "suspicion");
+  let sort = { key: ranked ? "suspicion" : null, down: true };
   let limit = PAGE;
   let shown = [];
   let current = null;
@@ -30,15 +33,15 @@ function QuestionList(rows, open) {
 
   // A missing value comes last, whichever way the column is sorted.
   function compare(a, b) {
+    if (sort.key === null) return 0; // the order of the run
+    if (!filled(a, sort.key) || !filled(b, sort.key)) return filled(b, sort.key) - filled(a, sort.key);
     const [x, y] = [a[sort.key], b[sort.key]];
-    const [noX, noY] = [x === null || x.length === 0, y === null || y.length === 0];
-    if (noX || noY) return noX - noY;
     const difference = typeof x === "string" || Array.isArray(x) ? order.compare(x, y) : x - y;
     return sort.down ? -difference : difference;
   }
 
   function heads() {
-    const cells = COLUMNS.map((column) => {
+    const cells = columns.map((column) => {
       const active = sort.key === column.key;
       const button = element("button", { type: "button", onclick: () => sortBy(column) },
         column.head, element("span", { "aria-hidden": "true" }, active ? (sort.down ? " ↓" : " ↑") : ""));
@@ -71,7 +74,7 @@ function QuestionList(rows, open) {
     heads();
     body.replaceChildren(...shown.slice(0, limit).map((row) =>
       element("tr", { "data-id": row.id, onclick: () => choose(row.id) },
-        COLUMNS.map((column) => cell(column, row)))));
+        columns.map((column) => cell(column, row)))));
     find("shown").textContent = shown.length === rows.length
       ? plural(rows.length, "question") : shown.length + " of " + plural(rows.length, "question");
     find("more").hidden = shown.length <= limit;
