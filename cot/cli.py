@@ -27,7 +27,7 @@ COMMANDS = {
     "report": ("analysis.commands.report:report", "Write report.html."),
     "show": ("analysis.commands.report:show", "Show a run, or one question, in the terminal."),
     "run": ("analysis.commands.run:run", "Run an experiment file."),
-    "export": ("analysis.commands.export:export", "Write tables as parquet, csv or jsonl."),
+    "export": ("analysis.commands.run:export", "Write tables as parquet, csv or jsonl."),
 }
 
 app = App(

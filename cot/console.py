@@ -27,7 +27,11 @@ class Output:
 
 
 def emit(
-    output: Output, result: Mapping[str, Any], *, rows: Sequence[Mapping[str, Any]] = (), note: str = ""
+    output: Output,
+    result: Mapping[str, Any],
+    *,
+    rows: Sequence[Mapping[str, Any]] = (),
+    note: str = "",
 ) -> None:
     """Print a command's result.
 
@@ -96,7 +100,9 @@ class _Stderr(logging.Handler):
 
 def printable(text: str) -> str:
     """Text without control characters, safe to show in a terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def _is_number(value: Any) -> bool:

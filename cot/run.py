@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cot.shards import ShardWriter
     from cot.types import Message, Question
 
-__all__ = ["Run", "create_run", "open_run"]
+__all__ = ["Run", "check_free", "create_run", "open_run"]
 
 log = logging.getLogger("cot")
 
@@ -329,8 +329,7 @@ def create_run(path: str | Path, identity: Mapping[str, Any], *, dry_run: bool =
                 "use the same settings or another --out"
             )
         return run
-    if path.exists() and (not path.is_dir() or _occupied(path)):
-        raise InputError(f"{path} exists and is not a run; choose another --out")
+    check_free(path)
     if dry_run:
         return Run(path, identity)
     path.mkdir(parents=True, exist_ok=True)
@@ -344,14 +343,18 @@ def create_run(path: str | Path, identity: Mapping[str, Any], *, dry_run: bool =
     return Run(path, identity)
 
 
+def check_free(path: Path) -> None:
+    """Raise InputError if the folder holds something that is not a run."""
+    ours = (".run.json.", "run.lock", "run.json")
+    if path.exists() and not (
+        path.is_dir()
+        and ((path / "run.json").exists() or all(p.name.startswith(ours) for p in path.iterdir()))
+    ):
+        raise InputError(f"{path} exists and is not a run; choose another --out")
+
+
 def _from_json(column: pd.Series[Any]) -> list[Any]:
     return [json.loads(text) if isinstance(text, str) else None for text in column]
-
-
-def _occupied(path: Path) -> bool:
-    return any(
-        not (p.name.startswith(".run.json.") or p.name == "run.lock") for p in path.iterdir()
-    )
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

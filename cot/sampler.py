@@ -21,7 +21,7 @@ from cot import datasets
 from cot.errors import InputError
 from cot.progress import track
 from cot.registry import find
-from cot.run import Run, create_run, open_run
+from cot.run import Run, check_free, create_run, open_run
 from cot.settings import SampleSettings
 from cot.types import Message, Question, Request, Sampling, Trace
 
@@ -94,6 +94,8 @@ def sample(dataset: str, *, out: str | Path, **settings: Any) -> Run:
 
 def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     """Decide what to sample; writes nothing and loads no weights."""
+    folder = Path(out)
+    check_free(folder)
     questions = datasets.load(
         dataset,
         subset=settings.subset,
@@ -106,7 +108,6 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     )
     chosen = datasets.select(questions, limit=settings.limit, shuffle=settings.shuffle)
     template = _load_template(settings, questions)
-    folder = Path(out)
     old = open_run(folder) if (folder / "run.json").exists() else None
     name = settings.engine or (old.identity.get("engine") if old else None) or _default_engine()
     engine: Engine = find("engines", name)(

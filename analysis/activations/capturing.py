@@ -75,12 +75,12 @@ def capture(
             model other than the one whose states are there.
     """
     asked = check_positions(positions)
-    tables = {name: need(run, name) for name in sorted({INPUTS[p] for p in asked if p in INPUTS})}
     folder = run.path / "activations"
     resolved = resolve(_model_name(run, model))
     tokenizer = load_tokenizer(resolved)
     config = _config(resolved)
     chosen = choose_layers(layers, config.num_hidden_layers)
+    tables = {name: need(run, name) for name in sorted({INPUTS[p] for p in asked if p in INPUTS})}
     traces, prompts = replayable(run, tokenizer, config, limit)
     spots = list(find_spots(traces, tables.get("answers"), tables.get("steps"), asked, tokenizer))
     with (

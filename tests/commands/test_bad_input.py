@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from cot.answers import extract_answers
 from cot.cli import main
 from tests.small import run_with_answers
 
@@ -35,7 +36,9 @@ def out(tmp_path):
 
 @pytest.fixture
 def made(tmp_path):
-    return run_with_answers(tmp_path, {"a": ("7", ["7", "8"])}).path
+    run = run_with_answers(tmp_path, {"a": ("7", ["7", "8"])})
+    extract_answers(run)
+    return run.path
 
 
 def write(path, *lines):
@@ -94,7 +97,8 @@ def test_an_empty_dataset(capsys, out, tmp_path):
     ],
 )
 def test_bad_settings(capsys, out, option, value, said):
-    refused(capsys, [*ARITHMETIC, "--out", out, option, value], said)
+    usual = [] if option in ("--engine", "--limit") else ARITHMETIC[2:]
+    refused(capsys, ["sample", "arithmetic", *usual, "--out", out, option, value], said)
 
 
 def test_an_unknown_model_with_the_hub_out_of_reach(out):
@@ -145,7 +149,7 @@ def test_a_second_writer(capsys, made):
     with open(made / "run.lock", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         refused(capsys, ["vote", made], "being written by another process")
-    assert not (made / "tables").exists()
+    assert not (made / "tables" / "votes.parquet").exists()
 
 
 def test_unknown_rule_format_order_and_n(capsys, made):
