@@ -48,11 +48,11 @@ def votes_cast(rule: str, vote: Mapping[Any, Any]) -> str:
     )
 
 
-def probe_claim(low: Any, control: Any, length: Any) -> str:
+def probe_claim(finding: Mapping[Any, Any], control: Any, length: Any) -> str:
     """What the lower end of a within-question AUROC allows to say, given its controls."""
-    least, shuffled, baseline = number(low), number(control), number(length)
+    least, shuffled, baseline = number(finding["low"]), number(control), number(length)
     if least is None:
-        return "No question has both right and wrong traces, so that nothing can be said."
+        return f"Nothing can be said of what the hidden states know: {finding['method']}."
     if least <= max(0.5, shuffled or 0.5):
         return (
             "Within a question, the probe is not shown to tell right traces from wrong ones: the "

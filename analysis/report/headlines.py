@@ -116,22 +116,24 @@ def _votes(evidence: Evidence) -> Headline:
 def _probe(evidence: Evidence) -> Headline:
     probes = evidence.get("probes")
     findings = _by_name(evidence.get("findings_probe"))
-    best = probes[probes["best"].astype(bool)] if len(probes) else probes
-    rows, claims, asides = [], [], []
-    if len(best):
-        cell = best.sort_values("target", key=lambda names: names != "correct").iloc[0]
-        for name, finding in findings.items():
-            suffix = "_within" if "within" in name else ""
-            shuffled, length = cell[f"control{suffix}"], cell[f"length{suffix}"]
-            controls = [("shuffled labels", shuffled), ("length alone", length)]
-            label = name.removeprefix("probe ").removesuffix("AUROC").strip()
-            rows.append(_row(finding, f"{label.capitalize()} AUROC", decimal, controls))
-            if suffix:
-                claims.append(probe_claim(finding["low"], shuffled, length))
+    best = [row for row in probes.to_dict("records") if row["best"]]
+    chosen: dict[Any, Any] = min(best, key=lambda row: row["target"] != "correct", default={})
+    rows, claims = [], []
+    for name, finding in findings.items():
+        suffix = "_within" if "within" in name else ""
+        shuffled, length = chosen.get(f"control{suffix}"), chosen.get(f"length{suffix}")
+        controls = [("shuffled labels", shuffled), ("length alone", length)]
+        label = name.removeprefix("probe ").removesuffix("AUROC").strip()
+        rows.append(_row(finding, f"{label.capitalize()} AUROC", decimal, controls))
+        if suffix:
+            claims.append(probe_claim(finding, shuffled, length))
+    asides = []
+    if chosen:
         asides.append(
-            f"Read at layer {cell['layer']}, position {cell['position']}. Pooled AUROC also "
-            "rewards knowing which questions are hard. A probe is diagnostic: it shows that the "
-            "hidden states tell right from wrong, not that the model uses it."
+            "Layer and position are chosen on inner folds of the training questions; most folds "
+            f"chose layer {chosen['layer']} at {chosen['position']}, whose controls stand here. "
+            "Pooled AUROC also rewards knowing which questions are hard. A probe is diagnostic: "
+            "it shows that hidden states tell right from wrong, not that the model uses it."
         )
     return Headline(
         key="probe",

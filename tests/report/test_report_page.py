@@ -238,3 +238,16 @@ def test_undefined_findings_are_dashes_and_claim_nothing(tmp_path: Path) -> None
     assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", words.lower())
     assert "No question has gold" in words
     assert "undefined" in words
+
+
+def test_a_probe_that_could_not_be_tested_says_why(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run")
+    reason = "undefined: all 88 traces are positive"
+    nothing = {"best": False, "method": reason, "auroc": float("nan"), "low": float("nan")}
+    probes = run.table("probes").assign(**nothing)
+    run.write_table("probes", probes, command="probe", parameters={}, inputs=[])
+    findings = run.table("findings_probe")
+    findings[["estimate", "low", "high"]] = float("nan")
+    findings["method"] = reason
+    run.write_table("findings_probe", findings, command="probe", parameters={}, inputs=[])
+    assert f"what the hidden states know: {reason}." in page_of(run).words

@@ -24,7 +24,9 @@ function layout(x, y, extra) {
   }, extra);
 }
 
-function band(x, low, high, shade) {
+function band(places, lows, highs, shade) {
+  const known = places.map((_, i) => i).filter((i) => lows[i] !== null && highs[i] !== null);
+  const [x, low, high] = [places, lows, highs].map((values) => known.map((i) => values[i]));
   return {
     x: x.concat(x.slice().reverse()), y: high.concat(low.slice().reverse()),
     fill: "toself", fillcolor: faint(shade), line: { width: 0 }, mode: "lines",
