@@ -110,7 +110,7 @@ class VectorWriter:
     def flush(self) -> None:
         """Put everything that was added on disk."""
         import pandas as pd
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         if self._replayed:
             new = pd.DataFrame(self._replayed, columns=list(self.replays.columns))
@@ -126,8 +126,11 @@ class VectorWriter:
                 log.warning("%s: beyond float16's range, stored as float32", ", ".join(wide))
             path = self.folder / _file(number)
             temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            save_file(tensors, temporary)
-            _settle(temporary, path)
+            with open(temporary, "wb") as handle:
+                handle.write(save(tensors))
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
             frame = pd.DataFrame(self._places, columns=list(Place._fields))
             frame = frame.assign(shard=number, row=np.arange(len(frame)))
             frame = frame.astype(self.index.dtypes.to_dict())
@@ -280,13 +283,6 @@ def _write_frame(frame: pd.DataFrame, path: Path, about: Mapping[str, Any]) -> N
     table = pa.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(about)}
     write_parquet(table.replace_schema_metadata(metadata), path)
-
-
-def _settle(temporary: Path, path: Path) -> None:
-    """Sync a written file and give it its name."""
-    with open(temporary, "rb") as handle:
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
 
 
 def _file(number: int | str) -> str:
