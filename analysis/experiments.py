@@ -28,8 +28,9 @@ from typing import Any
 
 from cot.errors import ConsilienceError, InputError
 from cot.importers import import_traces
+from cot.planning import plan
 from cot.run import Run
-from cot.sampler import draw, plan
+from cot.sampler import draw
 from cot.settings import SampleSettings
 from cot.tables import versions
 

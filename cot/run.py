@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from cot.errors import InputError
 from cot.lock import write_lock
+from cot.manifest import check_free, check_identity, read_identity, write_identity
 from cot.tables import Provenance, read_provenance, read_table, versions, write_table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cot.shards import ShardWriter
     from cot.types import Message, Question
 
-__all__ = ["Run", "check_free", "create_run", "open_run"]
+__all__ = ["Run", "create_run", "open_run"]
 
 log = logging.getLogger("cot")
 
@@ -297,15 +297,7 @@ def open_run(path: str | Path) -> Run:
     Raises:
         InputError: the folder is not a run.
     """
-    path = Path(path)
-    try:
-        manifest = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        what = "is not a run: it has no run.json" if path.exists() else "does not exist"
-        raise InputError(f"{path} {what}; `cot sample` or `cot import` makes a run") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path / 'run.json'}:{error.lineno}: not JSON: {error.msg}") from None
-    return Run(path, manifest["identity"])
+    return Run(Path(path), read_identity(Path(path)))
 
 
 def create_run(path: str | Path, identity: Mapping[str, Any], *, dry_run: bool = False) -> Run:
@@ -320,49 +312,13 @@ def create_run(path: str | Path, identity: Mapping[str, Any], *, dry_run: bool =
     """
     path = Path(path)
     identity = json.loads(json.dumps(identity))  # tuples become lists, as they will be read back
-    if (path / "run.json").exists():
-        run = open_run(path)
-        differences = _differences(run.identity, identity)
-        if differences:
-            raise InputError(
-                f"{path} was made with other settings: {'; '.join(differences)}; "
-                "use the same settings or another --out"
-            )
-        return run
     check_free(path)
-    if dry_run:
-        return Run(path, identity)
-    path.mkdir(parents=True, exist_ok=True)
-    manifest = {"format": 1, "created": datetime.now(UTC).isoformat(timespec="seconds")}
-    temporary = path / f".run.json.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf-8") as handle:
-        json.dump({**manifest, "identity": identity}, handle, indent=2, ensure_ascii=False)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path / "run.json")
+    if (path / "run.json").exists():
+        check_identity(path, identity)
+    elif not dry_run:
+        write_identity(path, identity)
     return Run(path, identity)
-
-
-def check_free(path: Path) -> None:
-    """Raise InputError if the folder holds something that is not a run."""
-    ours = (".run.json.", "run.lock", "run.json")
-    if path.exists() and not (
-        path.is_dir()
-        and ((path / "run.json").exists() or all(p.name.startswith(ours) for p in path.iterdir()))
-    ):
-        raise InputError(f"{path} exists and is not a run; choose another --out")
 
 
 def _from_json(column: pd.Series[Any]) -> list[Any]:
     return [json.loads(text) if isinstance(text, str) else None for text in column]
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for name in [*old, *(name for name in new if name not in old)]:
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += _differences(before, after, f"{prefix}{name}.")
-        elif before != after:
-            found.append(f"{prefix}{name} was {before!r}, now {after!r}")
-    return found

@@ -12,47 +12,18 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import prompts
-from cot import datasets
-from cot.errors import InputError
+from cot.planning import Plan, plan, stored_keys
 from cot.progress import track
-from cot.registry import find
-from cot.run import Run, check_free, create_run, open_run
+from cot.run import Run, create_run
 from cot.settings import SampleSettings
-from cot.types import Message, Question, Request, Sampling, Trace
+from cot.types import Message, Question, Request, Trace
 
-if TYPE_CHECKING:
-    from cot.engines import Engine
-
-__all__ = ["Plan", "Sampled", "draw", "plan", "sample", "trace_seed"]
+__all__ = ["Sampled", "draw", "sample", "trace_seed"]
 
 log = logging.getLogger("cot")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A sampling call, decided but not begun."""
-
-    questions: Sequence[Question]
-    """What will be asked."""
-    template: prompts.Template
-    """How it will be asked."""
-    form: str
-    """`chat` or `text`."""
-    sampling: Sampling
-    """Settings, stop strings included."""
-    engine: Engine
-    """Resolved, not loaded."""
-    identity: Mapping[str, Any]
-    """What a later call must not change."""
-    missing: Sequence[tuple[Question, int]]
-    """(question, sample_index) still to be sampled."""
-    missing_greedy: Sequence[Question]
-    """Questions without a greedy trace."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,67 +63,6 @@ def sample(dataset: str, *, out: str | Path, **settings: Any) -> Run:
     return draw(plan(dataset, out, SampleSettings(**settings)), out).run
 
 
-def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
-    """Decide what to sample; writes nothing and loads no weights."""
-    folder = Path(out)
-    check_free(folder)
-    questions = datasets.load(
-        dataset,
-        subset=settings.subset,
-        split=settings.split,
-        preset=settings.preset,
-        question_column=settings.question_column,
-        answer_column=settings.answer_column,
-        choices_column=settings.choices_column,
-        id_column=settings.id_column,
-    )
-    chosen = datasets.select(questions, limit=settings.limit, shuffle=settings.shuffle)
-    template = _load_template(settings, questions)
-    old = open_run(folder) if (folder / "run.json").exists() else None
-    name = settings.engine or (old.identity.get("engine") if old else None) or _default_engine()
-    engine: Engine = find("engines", name)(
-        settings.model, dtype=settings.dtype, **_engine_arguments(settings.engine_arg)
-    )
-    form = settings.form
-    if form == "auto":
-        form = "chat" if getattr(engine.tokenizer, "chat_template", None) else "text"
-    stop = (*settings.stop, *(template.stop if form == "text" else ()))
-    sampling = settings.sampling(stop)
-    identity = {
-        "model": settings.model,
-        "revision": engine.model.revision if engine.model else None,
-        "engine": name,
-        "dtype": engine.dtype,
-        "prompt": template.name,
-        "prompt_sha256": template.sha256,
-        "form": form,
-        "sampling": {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "max_tokens": sampling.max_tokens,
-            "stop": list(sampling.stop),
-            "top_logprobs": sampling.top_logprobs,
-        },
-        "dataset": Path(dataset).name if Path(dataset).exists() else dataset,
-        "dataset_sha256": datasets.fingerprint(questions),
-        "seed": settings.seed,
-    }
-    run = create_run(folder, identity, dry_run=True)
-    there = _keys(run, "traces")
-    greedy = _keys(run, "samples/greedy") if settings.greedy else set()
-    return Plan(
-        questions=chosen,
-        template=template,
-        form=form,
-        sampling=sampling,
-        engine=engine,
-        identity=identity,
-        missing=[(q, i) for q in chosen for i in range(sampling.n) if (q.id, i) not in there],
-        missing_greedy=[q for q in chosen if settings.greedy and (q.id, 0) not in greedy],
-    )
-
-
 def draw(plan: Plan, out: str | Path) -> Sampled:
     """Sample what a plan says is missing."""
     run = create_run(out, plan.identity)
@@ -174,7 +84,7 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
             )
             tokens += extra
             seconds = time.monotonic() - started
-            n_traces = len(_keys(run, "traces"))
+            n_traces = len(stored_keys(run, "traces"))
             run.log_call(
                 "sample",
                 n=plan.sampling.n,
@@ -188,7 +98,7 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
         plan.engine.close()
     if failed:
         log.warning(
-            "%d of %d questions were left out, their prompt being longer than the model's context: %s",
+            "%d of %d questions were left out, as the model's context is too short for them: %s",
             len(failed),
             len(plan.questions),
             ", ".join(sorted(failed)[:10]) + (" ..." if len(failed) > 10 else ""),
@@ -279,44 +189,3 @@ def _prompts(
         ids = encode(tokenizer, prompt) if tokenizer is not None else None
         rendered[question.id] = (sha, prompt, ids)
     return rendered
-
-
-def _keys(run: Run, source: str) -> set[tuple[str, int]]:
-    from cot.shards import read_shards
-
-    table = read_shards(run.path / source, ["question_id", "sample_index"])
-    return set(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
-
-
-def _load_template(settings: SampleSettings, questions: Sequence[Question]) -> prompts.Template:
-    template = prompts.load(settings.prompt)
-    if not template.uses_exemplars:
-        return prompts.load(settings.prompt, exemplars=settings.exemplars, shots=settings.shots)
-    exemplars = settings.exemplars or _matching_exemplars(questions)
-    return prompts.load(settings.prompt, exemplars=exemplars, shots=settings.shots)
-
-
-def _matching_exemplars(questions: Sequence[Question]) -> str:
-    """The bundled set that shows this dataset's kind of answer."""
-    if any(question.choices for question in questions):
-        return "multiple_choice"
-    golds = [question.gold.strip().lower() for question in questions if question.gold]
-    return "yes_no" if golds and set(golds) <= {"yes", "no", "true", "false"} else "arithmetic"
-
-
-def _default_engine() -> str:
-    return "vllm" if find_spec("vllm") else "transformers"
-
-
-def _engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
-    """`key=value` strings; a value is read as JSON where it is JSON, else as it stands."""
-    arguments = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not (key and equals):
-            raise InputError(f"--engine-arg {pair!r}: write it as key=value")
-        try:
-            arguments[key.replace("-", "_")] = json.loads(value)
-        except json.JSONDecodeError:
-            arguments[key.replace("-", "_")] = value
-    return arguments

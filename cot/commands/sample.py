@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cot.console import Output, emit, listen
-from cot.sampler import draw, plan
+from cot.planning import plan
+from cot.sampler import draw
 from cot.settings import SampleSettings
 
 __all__ = ["sample"]

@@ -1,0 +1,149 @@
+"""What a sampling call will do: questions, prompt, engine, settings, what is still missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import prompts
+from cot import datasets
+from cot.errors import InputError
+from cot.manifest import check_free
+from cot.registry import find
+from cot.run import Run, create_run, open_run
+from cot.settings import SampleSettings
+from cot.types import Question, Sampling
+
+if TYPE_CHECKING:
+    from cot.engines import Engine
+
+__all__ = ["Plan", "plan", "stored_keys"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A sampling call, decided but not begun."""
+
+    questions: Sequence[Question]
+    """What will be asked."""
+    template: prompts.Template
+    """How it will be asked."""
+    form: str
+    """`chat` or `text`."""
+    sampling: Sampling
+    """Settings, stop strings included."""
+    engine: Engine
+    """Resolved, not loaded."""
+    identity: Mapping[str, Any]
+    """What a later call must not change."""
+    missing: Sequence[tuple[Question, int]]
+    """(question, sample_index) still to be sampled."""
+    missing_greedy: Sequence[Question]
+    """Questions without a greedy trace."""
+
+
+def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
+    """Decide what to sample; writes nothing and loads no weights."""
+    folder = Path(out)
+    check_free(folder)
+    questions = datasets.load(
+        dataset,
+        subset=settings.subset,
+        split=settings.split,
+        preset=settings.preset,
+        question_column=settings.question_column,
+        answer_column=settings.answer_column,
+        choices_column=settings.choices_column,
+        id_column=settings.id_column,
+    )
+    chosen = datasets.select(questions, limit=settings.limit, shuffle=settings.shuffle)
+    template = _load_template(settings, questions)
+    old = open_run(folder) if (folder / "run.json").exists() else None
+    name = settings.engine or (old.identity.get("engine") if old else None) or _default_engine()
+    engine: Engine = find("engines", name)(
+        settings.model, dtype=settings.dtype, **_engine_arguments(settings.engine_arg)
+    )
+    form = settings.form
+    if form == "auto":
+        form = "chat" if getattr(engine.tokenizer, "chat_template", None) else "text"
+    stop = (*settings.stop, *(template.stop if form == "text" else ()))
+    sampling = settings.sampling(stop)
+    identity = {
+        "model": settings.model,
+        "revision": engine.model.revision if engine.model else None,
+        "engine": name,
+        "dtype": engine.dtype,
+        "prompt": template.name,
+        "prompt_sha256": template.sha256,
+        "form": form,
+        "sampling": {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "max_tokens": sampling.max_tokens,
+            "stop": list(sampling.stop),
+            "top_logprobs": sampling.top_logprobs,
+        },
+        "dataset": Path(dataset).name if Path(dataset).exists() else dataset,
+        "dataset_sha256": datasets.fingerprint(questions),
+        "seed": settings.seed,
+    }
+    run = create_run(folder, identity, dry_run=True)
+    there = stored_keys(run, "traces")
+    greedy = stored_keys(run, "samples/greedy") if settings.greedy else set()
+    return Plan(
+        questions=chosen,
+        template=template,
+        form=form,
+        sampling=sampling,
+        engine=engine,
+        identity=identity,
+        missing=[(q, i) for q in chosen for i in range(sampling.n) if (q.id, i) not in there],
+        missing_greedy=[q for q in chosen if settings.greedy and (q.id, 0) not in greedy],
+    )
+
+
+def stored_keys(run: Run, source: str) -> set[tuple[str, int]]:
+    """(question_id, sample_index) of what `traces` or `samples/PURPOSE` holds."""
+    from cot.shards import read_shards
+
+    table = read_shards(run.path / source, ["question_id", "sample_index"])
+    return set(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+
+
+def _load_template(settings: SampleSettings, questions: Sequence[Question]) -> prompts.Template:
+    template = prompts.load(settings.prompt)
+    if not template.uses_exemplars:
+        return prompts.load(settings.prompt, exemplars=settings.exemplars, shots=settings.shots)
+    exemplars = settings.exemplars or _matching_exemplars(questions)
+    return prompts.load(settings.prompt, exemplars=exemplars, shots=settings.shots)
+
+
+def _matching_exemplars(questions: Sequence[Question]) -> str:
+    """The bundled set that shows this dataset's kind of answer."""
+    if any(question.choices for question in questions):
+        return "multiple_choice"
+    golds = [question.gold.strip().lower() for question in questions if question.gold]
+    return "yes_no" if golds and set(golds) <= {"yes", "no", "true", "false"} else "arithmetic"
+
+
+def _default_engine() -> str:
+    return "vllm" if find_spec("vllm") else "transformers"
+
+
+def _engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
+    """`key=value` strings; a value is read as JSON where it is JSON, else as it stands."""
+    arguments = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise InputError(f"--engine-arg {pair!r}: write it as key=value")
+        try:
+            arguments[key.replace("-", "_")] = json.loads(value)
+        except json.JSONDecodeError:
+            arguments[key.replace("-", "_")] = value
+    return arguments
