@@ -89,6 +89,6 @@ def _place(written: str, text: str, here: int) -> tuple[int, int]:
         return here, here + len(written)
     if written.startswith(text[here : here + len(written)]):  # the text ends inside the token
         return here, len(text)
-    bare = written.lstrip() or written
-    found = text.find(bare, here, here + REACH + len(bare))
+    bare = written.lstrip()
+    found = text.find(bare, here, here + REACH + len(bare)) if bare else -1
     return (here, here) if found < 0 else (found, found + len(bare))

@@ -1,7 +1,7 @@
 """The default probe: standardise, PCA, logistic regression with balanced class weights.
 
-The strength of regularisation is chosen by pooled AUROC on inner folds of whole questions. The projection
-is fitted once on all training rows: it sees no labels.
+The strength of regularisation is chosen by pooled AUROC on inner folds of whole questions. The
+projection is fitted once on all training rows: it sees no labels.
 """
 
 from __future__ import annotations
