@@ -1,17 +1,26 @@
 """Consilience: do answers, reasoning and hidden states of a model's chains of thought agree?
 
-import cot, analysis
+    import cot, analysis
 
-run = cot.sample("arithmetic", out="runs/demo", n=12, limit=12)
-votes = analysis.vote(run, rules=["majority"])
+    run = cot.sample("arithmetic", out="runs/demo", n=12, limit=12)
+    votes = analysis.vote(run, rules=["majority"])
+
+Functions are imported when first used, so that `cot --help` stays quick.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import cot._rooms  # noqa: F401 - says if another file hides a package
-from cot.answers import extract_answers
-from cot.errors import ConsilienceError, InputError
-from cot.importers import import_traces
-from cot.run import Run, open_run
-from cot.sampler import sample
+
+if TYPE_CHECKING:
+    from cot.answers import extract_answers
+    from cot.errors import ConsilienceError, InputError
+    from cot.importers import import_traces
+    from cot.run import Run, open_run
+    from cot.sampler import sample
 
 __all__ = [
     "ConsilienceError",
@@ -22,3 +31,24 @@ __all__ = [
     "open_run",
     "sample",
 ]
+
+HOMES = {
+    "ConsilienceError": "cot.errors",
+    "InputError": "cot.errors",
+    "Run": "cot.run",
+    "extract_answers": "cot.answers",
+    "import_traces": "cot.importers",
+    "open_run": "cot.run",
+    "sample": "cot.sampler",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first asked for."""
+    if name not in HOMES:
+        raise AttributeError(f"module 'cot' has no attribute {name!r}")
+    return getattr(import_module(HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
