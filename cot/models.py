@@ -25,7 +25,7 @@ from typing import Any, Literal, cast
 
 from cot import hub
 from cot.errors import InputError
-from cot.types import Message, Prompt
+from cot.types import Prompt
 
 __all__ = [
     "DEFAULT_EMBEDDER",
@@ -206,7 +206,7 @@ def encode(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:
         raise InputError(f"{tokenizer.name_or_path}: the model has no chat template; use --as text")
     from jinja2 import TemplateError
 
-    messages = [dict(message) for message in cast("tuple[Message, ...]", prompt)]
+    messages = [dict(message) for message in prompt]
     continues = messages[-1]["role"] == "assistant"
     try:
         ids = tokenizer.apply_chat_template(

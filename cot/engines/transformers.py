@@ -113,6 +113,9 @@ class TransformersEngine:
                 f"{self.model.name}: the transformers engine can't batch its layers "
                 f"({', '.join(sorted(kinds))}); use --engine vllm"
             )
+        from cot.engines.attention import use_grouped_attention
+
+        use_grouped_attention(weights)
         return weights
 
     @cached_property
