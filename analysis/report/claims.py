@@ -42,9 +42,9 @@ def gain_claim(rule: str, gain: Mapping[Any, Any]) -> str:
 def votes_cast(rule: str, vote: Mapping[Any, Any]) -> str:
     """Ties, abstentions and traces that did not vote."""
     return (
-        f"{rule.capitalize()} vote: {vote['ties']} ties (the lowest sample index won), "
-        f"{vote['abstained']} questions without any valid answer (not correct), "
-        f"{vote['excluded']} traces without a valid answer (no vote)."
+        f"{rule.capitalize()} vote: ties, broken by the lowest sample index: {vote['ties']}; "
+        f"questions without any valid answer, which count as not correct: {vote['abstained']}; "
+        f"traces without a valid answer, which don't vote: {vote['excluded']}."
     )
 
 
