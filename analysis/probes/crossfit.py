@@ -34,6 +34,7 @@ def cross_fit(
     y: NDArray[np.bool_],
     groups: NDArray[Any],
     fold: NDArray[np.int64],
+    n_folds: int,
     seed: int = 0,
 ) -> Fitted:
     """Fit a probe for each fold on the other folds and score the fold with it.
@@ -46,13 +47,13 @@ def cross_fit(
         y: labels, shape [trace].
         groups: each trace's question, shape [trace].
         fold: see `question_folds`, shape [trace].
+        n_folds: how many folds there are; one without traces has a NaN validation.
 
     Raises:
         ValueError: a fold splits a question.
     """
     check_folds(fold, groups)
     scores = np.full(len(y), np.nan)
-    n_folds = int(fold.max()) + 1
     validation = np.full(n_folds, np.nan)
     for number in np.unique(fold):
         test = fold == number

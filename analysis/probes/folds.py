@@ -23,7 +23,7 @@ def question_folds(
     from sklearn.model_selection import StratifiedGroupKFold
 
     labels, questions = np.asarray(y, dtype=bool), pd.factorize(np.asarray(groups))[0]
-    n_folds = min(n_folds, int(questions.max()) + 1)
+    n_folds = min(n_folds, int(questions.max(initial=-1)) + 1)
     fold = np.zeros(len(labels), np.int64)
     if n_folds < 2:
         return fold

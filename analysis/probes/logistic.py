@@ -73,8 +73,7 @@ def _fit(Z: NDArray[np.floating], y: NDArray[np.bool_], strength: float) -> Any:
 
     if y.all() or not y.any():
         return None
-    solver = {"solver": "newton-cholesky", "max_iter": 1000}
-    return LogisticRegression(C=strength, class_weight="balanced", **solver).fit(Z, y)
+    return LogisticRegression(C=strength, class_weight="balanced", max_iter=2000).fit(Z, y)
 
 
 def _proba(model: Any, Z: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -44,7 +44,7 @@ def discrimination(
 
 
 def measure(
-    make: Callable[[int], Probe], cell: Cell, fold: NDArray[np.int64], seed: int
+    make: Callable[[int], Probe], cell: Cell, fold: NDArray[np.int64], n_folds: int, seed: int
 ) -> tuple[dict[str, float], Fitted]:
     """A cell's numbers (columns of the table `probes`) and its cross-fitted scores.
 
@@ -52,19 +52,20 @@ def measure(
         make: `(seed) -> Probe`.
         cell: traces and their vectors.
         fold: each trace's outer fold, shape [trace].
+        n_folds: how many there are; some may hold none of the cell's traces.
         seed: of probes, shuffles and bootstrap.
     """
     y = cell.traces["y"].to_numpy(bool)
     groups = cell.traces["question_id"].to_numpy()
 
     def fit(labels: NDArray[np.bool_]) -> Fitted:
-        return cross_fit(make, cell.vectors, cell.row, labels, groups, fold, seed)
+        return cross_fit(make, cell.vectors, cell.row, labels, groups, fold, n_folds, seed)
 
     fitted = fit(y)
     mixed, mixed_within = shuffled(y, seed), shuffled_within(y, groups, seed)
     features = length_features(cell.traces)
     every = np.arange(len(y))
-    length = cross_fit(make, features, every, y, groups, fold, seed).scores
+    length = cross_fit(make, features, every, y, groups, fold, n_folds, seed).scores
     return {
         **discrimination(y, fitted.scores, groups, seed),
         "control": auroc(mixed, fit(mixed).scores),

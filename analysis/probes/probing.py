@@ -6,9 +6,9 @@ Pooled AUROC mixes two things: which questions are hard, and which trace of a qu
 Within-question AUROC is the second alone, and 0.5 by construction at `prompt_end`.
 
 The headline may not choose its cell (layer and position) on the test questions. For each outer
-fold the cell is the one with the best within-question AUROC on inner folds of that fold's *training*
-questions; the fold's traces are scored by that cell's probe; `findings_probe` is computed from these
-scores. The table marks as `best` the cell that was chosen for most folds.
+fold the cell is the one with the best within-question AUROC on inner folds of that fold's
+*training* questions; the fold's traces are scored by that cell's probe; `findings_probe` is
+computed from these scores. The table marks as `best` the cell that was chosen for most folds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.findings import as_table
 from analysis.probes.cells import captured, read_cell
@@ -88,50 +87,47 @@ def probe(
         log.info("probe: %d traces %s are left out", number, reason)
     total = len(traces) + sum(excluded.values())
     traces["fold"] = question_folds(traces["y"], traces["question_id"], folds, seed)
-    n_folds = traces["fold"].nunique()
+    n_folds = max(1, traces["fold"].nunique())
     rows: list[dict[str, Any]] = []
     scores: list[pd.DataFrame] = []
-    validation: list[NDArray[np.float64]] = []
+    validation = np.full((0, n_folds), np.nan)
     with track("probing", total=len(cells), unit="cells") as advance:
         for layer, position in cells:
             cell = read_cell(run, traces, layer, position)
             y, groups = cell.traces["y"].to_numpy(bool), cell.traces["question_id"].to_numpy()
             fold = cell.traces["fold"].to_numpy(np.int64)
-            row: dict[str, Any] = {
-                "target": target,
-                "layer": layer,
-                "position": position,
-                "seed": seed,
-            }
-            row |= {"n_questions": len(np.unique(groups)), "n_traces": len(y)}
+            row: dict[str, Any] = {"target": target, "layer": layer, "position": position}
+            row |= {"seed": seed, "n_questions": len(np.unique(groups)), "n_traces": len(y)}
             row |= {"n_excluded": total - len(y), "positives": int(y.sum())}
-            reason = undefined(y, groups)
-            if reason is None:
-                numbers, fitted = measure(make, cell, fold, seed)
+            why = undefined(y, groups)
+            if why is None:
+                numbers, fitted = measure(make, cell, fold, n_folds, seed)
                 row |= {**numbers, "method": f"{kind}, {n_folds} folds of whole questions"}
                 scores.append(
                     cell.traces[[*KEY, "y", "fold"]].assign(
                         target=target, layer=layer, position=position, score=fitted.scores
                     )
                 )
-                validation.append(fitted.validation)
-            rows.append(row if reason is None else {**row, "method": f"undefined: {reason}"})
+                validation = np.vstack([validation, fitted.validation])
+            rows.append(row if why is None else {**row, "method": f"undefined: {why}"})
             advance(1)
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     table = table.astype({name: float for name in NUMBERS if name != "n_within"})
     table["n_within"] = table["n_within"].fillna(0).astype(int)
     table["best"] = False
-    nested, note = None, table["method"].iloc[0]
+    nested: pd.DataFrame | None = None
+    note = str(table["method"].iloc[0])
     if scores:
-        chosen = choose_cells(np.stack(validation))
+        chosen = choose_cells(validation)
         nested = nested_scores(scores, chosen)
         best = scores[np.bincount(chosen).argmax()].iloc[0]
         is_best = (table["layer"] == best["layer"]) & (table["position"] == best["position"])
         table["best"] = is_best
         note = f"{kind}; layer and position chosen on inner folds, tested on unseen questions"
     findings = headlines(nested, seed=seed, n_excluded=total - len(traces), note=note)
-    parameters = {"target": target, "layers": layers, "positions": positions, "seed": seed}
-    parameters |= {"folds": folds, "kind": kind}
+    parameters = {"target": target, "seed": seed, "folds": folds, "kind": kind}
+    parameters |= {"layers": None if layers is None else [int(layer) for layer in layers]}
+    parameters |= {"positions": None if positions is None else list(positions)}
     columns = [*KEY, "target", "layer", "position", "score"]
     made = {
         "probes": table,

@@ -1,8 +1,8 @@
 """The headline, from a cell that was not chosen on the questions it is tested on.
 
-For each outer fold the cell is the one whose probe told right from wrong best *within* the questions
-of inner folds, all of them training questions of that fold; the fold's traces keep that cell's
-scores. (The pooled AUROC would choose what knows hard questions from easy ones.)
+For each outer fold the cell is the one whose probe told right from wrong best *within* the
+questions of inner folds, all of them training questions of that fold; the fold's traces keep that
+cell's scores. (The pooled AUROC would choose what knows hard questions from easy ones.)
 """
 
 from __future__ import annotations
