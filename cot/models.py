@@ -100,7 +100,7 @@ def resolve(name: str) -> ResolvedModel:
         repository = bundle.hub
         if path := bundle.path:
             installed = version(bundle.package)
-            folder = path if path.suffix != ".gguf" else _cache() / f"{name}-{installed}"
+            folder = path if path.suffix != ".gguf" else _cache() / f"{name}-{installed}-bf16"
             return ResolvedModel(name, str(folder), f"{bundle.package}=={installed}", "bundled")
     if Path(name).is_dir():
         return ResolvedModel(name, str(Path(name).resolve()), _fingerprint(Path(name)), "folder")
@@ -240,9 +240,13 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _unpack(gguf: Path, folder: Path) -> None:
-    """Write the GGUF file's model to `folder` as safetensors, whole or not at all."""
+    """Write the GGUF file's model to `folder` as safetensors, whole or not at all.
+
+    In bfloat16, the type of the checkpoint on the hub that was quantised.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpacking-") as scratch, _quiet():
+        import torch
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
         from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
@@ -253,6 +257,7 @@ def _unpack(gguf: Path, folder: Path) -> None:
         weights = read["tensors"]
         weights.setdefault("lm_head.weight", weights["model.embed_tokens.weight"])  # tied
         plain.load_state_dict(weights)
+        plain.to(torch.bfloat16)
         plain.generation_config = GenerationConfig.from_model_config(plain.config)
         unpacked = Path(scratch) / folder.name
         plain.save_pretrained(unpacked)
