@@ -23,11 +23,14 @@ class SlowEngine:
             time.sleep(self.seconds)
             content = f"{request.question_id} {request.sample_index} {request.seed}"
             number = int(hashlib.sha256(content.encode()).hexdigest()[:4], 16) % 20
-            yield request, Completion(
-                text=f"The answer is {number}.",
-                token_ids=tuple(range(number + 1)),
-                logprobs=-np.arange(number + 1, dtype=np.float32),
-                finish_reason="stop",
+            yield (
+                request,
+                Completion(
+                    text=f"The answer is {number}.",
+                    token_ids=tuple(range(number + 1)),
+                    logprobs=-np.arange(number + 1, dtype=np.float32),
+                    finish_reason="stop",
+                ),
             )
 
     def close(self):

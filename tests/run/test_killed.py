@@ -62,7 +62,7 @@ def test_killed_at_twenty_random_moments(tmp_path):
             now = keys_and_texts(tmp_path / "killed")
             assert len(now) >= held, "nothing that was flushed is lost"
             held = len(now)
-    assert 0 < held
+    assert held > 0
     assert sample(tmp_path / "killed", *slow).wait() == 0
     assert keys_and_texts(tmp_path / "killed") == undisturbed
     assert not list((tmp_path / "killed" / "traces").glob(".*"))
