@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from analysis.activations import capture
     from analysis.agreement import agree
     from analysis.curves import curve
-    from analysis.exporting import export
     from analysis.experiments import run_experiment
+    from analysis.exporting import export
     from analysis.paths import find_paths
     from analysis.probes import probe
     from analysis.report import write_report

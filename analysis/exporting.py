@@ -1,7 +1,7 @@
 """Tables for elsewhere: parquet, CSV or JSON lines.
 
-A spreadsheet runs a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return; in CSV such
-text, which a model may have written, gets an apostrophe in front. Numbers stay as they are.
+A spreadsheet runs a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return; in CSV
+such text, which a model may have written, gets an apostrophe in front. Numbers stay as they are.
 """
 
 from __future__ import annotations
