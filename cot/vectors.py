@@ -240,7 +240,7 @@ def _read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 def _stored(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """As float16, or as float32 where float16 would overflow."""
-    beyond = values.size and float(np.abs(values).max()) > np.finfo(np.float16).max
+    beyond = values.size and float(np.abs(values).max()) > float(np.finfo(np.float16).max)
     return values.astype(np.float32 if beyond else np.float16)
 
 

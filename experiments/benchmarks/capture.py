@@ -1,0 +1,122 @@
+"""Speed of `cot capture` beside bare forward passes over the same traces.
+
+    python experiments/benchmarks/capture.py RUN [--model M] [--questions 12] [--rounds 3]
+
+The bare pass is the model called on batches that are already there (prompt's cache and padded ids),
+with the logits that it gives by default, keeping nothing; `capture` plans, gathers eight layers at
+three positions, scores every token and writes to disk. Rounds alternate between the two. The last
+line is JSON: tokens per second of both, their ratio and the goal. `backbone` is the same bare pass
+without any logits, `unshared` one that runs the prompt again for each trace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from analysis.activations import capturing
+from analysis.activations.capturing import capture
+from cot.models import encode, load_model, load_tokenizer, resolve
+from cot.run import Run, open_run
+
+GOAL = 0.9
+Batch = tuple[torch.Tensor, Any, torch.Tensor]
+"""A question's prompt [1, token], its traces' ids padded on the right [trace, token], and both in
+one [trace, token]."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--model", default="smollm2-135m-instruct")
+    parser.add_argument("--questions", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+
+    resolved = resolve(asked.model)
+    model = load_model(resolved)
+    capturing.load_model = lambda *_, **__: model  # loading is not what is measured
+    with tempfile.TemporaryDirectory() as scratch:
+        run = _copy(asked.run, Path(scratch) / "run")
+        capture(run, model=asked.model, limit=1)  # tables and warm-up
+        batches, n_tokens = _batches(run, load_tokenizer(resolved), asked.questions, model.device)
+        ways: dict[str, Callable[[], object]] = {
+            "capture": lambda: _capture(run, asked.model, asked.questions),
+            "bare": lambda: _forward(model, batches),
+            "backbone": lambda: _forward(model.base_model, batches),
+            "unshared": lambda: [model(input_ids=whole) for _, _, whole in batches],
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(asked.rounds):
+            for name, way in ways.items():
+                seconds[name].append(_timed(way))
+    speed = {name: n_tokens / statistics.median(taken) for name, taken in seconds.items()}
+    for name, taken in seconds.items():
+        print(f"{name:10} {speed[name]:8.0f} tokens/s   {[round(value, 2) for value in taken]} s")
+    rates = {f"{name}_tokens_per_second": round(value, 1) for name, value in speed.items()}
+    ratio = round(speed["capture"] / speed["bare"], 3)
+    print(json.dumps({"benchmark": "capture", **rates, "ratio": ratio, "goal": GOAL}))
+
+
+def _copy(source: Path, target: Path) -> Run:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("activations"))
+    return open_run(target)
+
+
+def _capture(run: Run, model: str, questions: int) -> None:
+    shutil.rmtree(run.path / "activations", ignore_errors=True)
+    capture(run, model=model, limit=questions)
+
+
+def _forward(model: Any, batches: Sequence[Batch]) -> None:
+    for prompt, ids, _ in batches:
+        cache = DynamicCache(config=model.config)
+        model(input_ids=prompt, past_key_values=cache, use_cache=True)
+        shared = copy.deepcopy(cache)
+        shared.batch_repeat_interleave(len(ids))
+        model(input_ids=ids, past_key_values=shared, use_cache=True)
+
+
+def _batches(run: Run, tokenizer: Any, questions: int, device: Any) -> tuple[list[Batch], int]:
+    """Each question's batch, and the tokens of its prompt (once) and traces, without padding."""
+    traces = run.traces(["token_ids", "prompt_sha"])
+    prompts = run.prompts().set_index("prompt_sha")
+    batches, n_tokens = [], 0
+    for name in traces["question_id"].unique()[:questions]:
+        rows = traces[traces["question_id"] == name]
+        stored = prompts.loc[rows["prompt_sha"].iloc[0]]
+        start = torch.tensor([list(encode(tokenizer, stored["text"] or tuple(stored["messages"])))])
+        each = [torch.tensor(ids, dtype=torch.long) for ids in rows["token_ids"]]
+        ids = torch.nn.utils.rnn.pad_sequence(each, batch_first=True)
+        whole = torch.cat([start.expand(len(ids), -1), ids], dim=1)
+        batches.append((start.to(device), ids.to(device), whole.to(device)))
+        n_tokens += start.shape[1] + sum(len(one) for one in each)
+    return batches, n_tokens
+
+
+def _timed(way: Callable[[], object]) -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    with torch.inference_mode():
+        way()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
