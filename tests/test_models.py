@@ -38,10 +38,10 @@ def test_bundled_model_is_found_without_importing_it() -> None:
 
 def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COT_CACHE", "/somewhere")
-    assert resolve(DEFAULT_MODEL).path == "/somewhere/smollm2-135m-instruct-0.1.2"
+    assert Path(resolve(DEFAULT_MODEL).path).parent == Path("/somewhere")
     monkeypatch.delenv("COT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert resolve(DEFAULT_MODEL).path == "/xdg/consilience/smollm2-135m-instruct-0.1.2"
+    assert Path(resolve(DEFAULT_MODEL).path).parent == Path("/xdg/consilience")
 
 
 def test_folder_revision_follows_its_files(tmp_path: Path) -> None:
@@ -169,8 +169,9 @@ def test_unpacking_is_whole_or_not_at_all(tmp_path: Path) -> None:
     ]
     assert [process.communicate()[1] for process in both] == ["", ""]
     assert [process.returncode for process in both] == [0, 0]
-    assert [path.name for path in tmp_path.iterdir()] == ["smollm2-135m-instruct-0.1.2"]
-    config = json.loads((next(tmp_path.iterdir()) / "config.json").read_text())
+    (folder,) = tmp_path.iterdir()
+    assert folder.name.startswith("smollm2-135m-instruct-0.1.2")
+    config = json.loads((folder / "config.json").read_text())
     assert "quantization_config" not in config
 
 
