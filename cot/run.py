@@ -150,13 +150,14 @@ class Run:
         """Replace a derived table.
 
         Args:
-            inputs: what it was made from: `traces`, `questions`, `samples/PURPOSE`, or tables.
+            inputs: what it was made from; see `fingerprint`.
         """
         prints = {source: self.fingerprint(source) or "" for source in inputs}
         write_table(self.path / "tables" / f"{name}.parquet", frame, command, parameters, prints)
 
     def fingerprint(self, source: str) -> str | None:
-        """Identity of the contents of `traces`, `questions`, `samples/PURPOSE` or a table."""
+        """Identity of the contents of `traces`, `samples/PURPOSE`, `questions`, `activations` (which
+        vectors there are) or a table."""
         from cot.shards import fingerprint
         from cot.tables import contents
 
@@ -169,10 +170,12 @@ class Run:
             if self._fingerprints.get(source, (None, ""))[0] != state:
                 self._fingerprints[source] = (state, fingerprint(folder))
             return self._fingerprints[source][1]
-        if source == "questions":
+        if source in ("questions", "activations"):
             import pyarrow.parquet as pq
 
-            return contents(pq.read_table(self.path / "questions.parquet"))
+            name = "activations/index" if source == "activations" else source
+            path = self.path / f"{name}.parquet"
+            return contents(pq.read_table(path, partitioning=None)) if path.exists() else None
         path = self.path / "tables" / f"{source}.parquet"
         return read_provenance(path).contents if path.exists() else None
 

@@ -94,7 +94,14 @@ def capture(
         if tasks:
             loaded = load_model(resolved, dtype=_dtype(run, device), device=device)
             _replay(HookReplay(loaded, tokens_per_batch), tasks, traces, writer)
-    parameters = {"layers": chosen, "positions": list(asked), "model": model, "limit": limit}
+    parameters = {
+        "layers": layers if isinstance(layers, str | int) else [int(k) for k in layers],
+        "positions": list(positions),
+        "model": model,
+        "device": device,
+        "tokens_per_batch": tokens_per_batch,
+        "limit": limit,
+    }
     run.write_table(
         "fidelity",
         fidelity_table(run, writer.replays),

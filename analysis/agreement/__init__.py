@@ -60,7 +60,7 @@ def agree(
         clusters,
         command="agree",
         parameters=parameters,
-        inputs=["fidelity", "answers"],
+        inputs=["activations"],
     )
     majority = votes[votes["rule"] == "majority"].set_index("question_id")
     traces = _line_up(answers, paths, clusters, scores, chosen)

@@ -140,6 +140,6 @@ def probe(
             frame.reset_index(drop=True),
             command="probe",
             parameters=parameters,
-            inputs=["answers", "fidelity"],
+            inputs=["answers", "fidelity", "activations"],
         )
     return table
