@@ -5,9 +5,9 @@
     (2, True)
 
 Question (level, seed, index) is the same everywhere and whatever else is made: its random numbers
-come from a hash of the three. Level 1 adds and subtracts numbers under 10; from level 2 on stories
-multiply and divide too. No two questions of a level share both a situation and a person, so none is
-asked twice.
+come from a hash of the three. Level 1 adds (twice as often) and subtracts numbers under 10, so that
+a very small model is sometimes right; from level 2 on stories multiply and divide too. No two
+questions of a level share both a situation and a person, so none is asked twice.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def _try(situation: Situation, name: str, level: int, random: Random) -> Story |
         }
         if not moves:
             return None
-        operation, text = random.choice(list(moves))
+        likely = [2 if level == 1 and operation == "+" else 1 for operation, _ in moves]
+        operation, text = random.choices(list(moves), likely)[0]
         untold.remove((operation, text))
         numbers = moves[operation, text]
         sentence = text.format(k=numbers[0], n=numbers[-1], **words)

@@ -44,8 +44,8 @@ SITUATIONS = (
         items=("dollars", "coins", "euros"),
         start="{name} has {v} {item}.",
         moves={
-            "+": ("{name} gets {k} {item} from an aunt.", "{name} earns {k} {item}."),
-            "-": ("{name} spends {k} {item} on a book.", "{name} pays {k} {item} for lunch."),
+            "+": ("{name} gets {k} more {item}.", "{name} earns {k} more {item}."),
+            "-": ("{name} spends {k} {item}.", "{name} gives away {k} {item}."),
             "*": ("A prize leaves {name} with {k} times as many {item}.",),
             "/": ("{name} splits the {item} into {k} equal parts and keeps one part.",),
             "-*": ("{name} buys {k} pens for {n} {item} each.",),
@@ -57,20 +57,20 @@ SITUATIONS = (
         items=("coins", "dollars", "pounds"),
         start="{name} has {v} {item} in a money box.",
         moves={
-            "+": ("{name} puts in {k} {item}.", "Grandpa adds {k} {item}."),
+            "+": ("{name} puts in {k} more {item}.", "{name} saves {k} more {item}."),
             "-": ("{name} takes out {k} {item}.", "{name} lends {k} {item} to a sister."),
             "*": ("After a year of saving there are {k} times as many {item} in the box.",),
             "/": ("{name} divides the {item} evenly over {k} boxes and goes on with one box.",),
             "+*": ("For {k} weeks {name} puts in {n} {item} a week.",),
         },
-        ask="How many {item} are in the money box now?",
+        ask="How many {item} does {name} have in the money box now?",
     ),
     Situation(
         name="sharing",
         items=("sweets", "nuts", "cherries"),
         start="{name} has {v} {item}.",
         moves={
-            "+": ("A friend gives {name} {k} more {item}.", "{name} gets {k} {item} at a party."),
+            "+": ("A friend gives {name} {k} more {item}.", "{name} gets {k} more {item}."),
             "-": ("{name} gives {k} {item} to a brother.", "{name} eats {k} {item}."),
             "*": ("{name} wins a game and then has {k} times as many {item}.",),
             "/": ("{name} shares all {item} equally among {k} children and is one of them.",),
@@ -85,7 +85,7 @@ SITUATIONS = (
         moves={
             "+": (
                 "{name} drives {k} {item} further away.",
-                "{name} walks on for {k} {item}.",
+                "{name} walks {k} more {item} away from home.",
             ),
             "-": (
                 "{name} cycles {k} {item} back home.",
@@ -102,8 +102,8 @@ SITUATIONS = (
         items=("cookies", "muffins", "rolls"),
         start="{name} bakes {v} {item}.",
         moves={
-            "+": ("{name} bakes {k} more {item}.", "A neighbour brings {k} {item}."),
-            "-": ("{name} sells {k} {item}.", "The children eat {k} {item}."),
+            "+": ("{name} bakes {k} more {item}.", "{name} makes {k} more {item}."),
+            "-": ("{name} sells {k} {item}.", "{name} eats {k} {item}."),
             "*": ("For a feast {name} bakes until there are {k} times as many {item}.",),
             "/": ("{name} packs the {item} evenly into {k} tins and keeps one tin.",),
             "+*": ("{name} bakes {k} trays of {n} {item}.",),
@@ -113,9 +113,9 @@ SITUATIONS = (
     Situation(
         name="bus",
         items=("people", "passengers"),
-        start="There are {v} {item} on the bus that {name} drives.",
+        start="{name} drives a bus with {v} {item}.",
         moves={
-            "+": ("{k} more {item} get on.", "At the market {k} {item} get on."),
+            "+": ("{k} more {item} get on.", "At the market {k} more {item} get on."),
             "-": ("{k} {item} get off.", "At the school {k} {item} get off."),
             "*": ("At the station so many get on that there are {k} times as many {item}.",),
             "/": ("The {item} move evenly to {k} buses, and {name} goes on with one bus.",),
@@ -126,23 +126,23 @@ SITUATIONS = (
     Situation(
         name="library",
         items=("books", "comics", "maps"),
-        start="There are {v} {item} on the shelf of {name}.",
+        start="{name} has {v} {item} on a shelf.",
         moves={
-            "+": ("{name} puts {k} more {item} on it.", "A reader brings back {k} {item}."),
+            "+": ("{name} gets {k} more {item}.", "{name} adds {k} more {item}."),
             "-": ("{name} lends out {k} {item}.", "{name} throws away {k} old {item}."),
             "*": ("A gift makes it {k} times as many {item}.",),
             "/": ("{name} spreads the {item} evenly over {k} shelves and looks at one shelf.",),
             "-*": ("{k} readers borrow {n} {item} each.",),
         },
-        ask="How many {item} are on the shelf now?",
+        ask="How many {item} does {name} have on the shelf now?",
     ),
     Situation(
         name="garden",
         items=("tomatoes", "carrots", "roses"),
         start="{name} picks {v} {item}.",
         moves={
-            "+": ("{name} picks {k} more {item}.", "The next day {name} picks {k} {item}."),
-            "-": ("{name} cooks {k} {item}.", "A goat eats {k} {item}."),
+            "+": ("{name} picks {k} more {item}.", "The next day {name} picks {k} more {item}."),
+            "-": ("{name} cooks {k} {item}.", "{name} gives away {k} {item}."),
             "*": ("By the end of summer {name} has {k} times as many {item}.",),
             "/": ("{name} lays the {item} evenly into {k} baskets and keeps one basket.",),
             "+*": ("From {k} beds {name} picks {n} {item} each.",),
@@ -154,7 +154,7 @@ SITUATIONS = (
         items=("eggs", "apples", "pears"),
         start="{name} has {v} {item} from the farm.",
         moves={
-            "+": ("{name} collects {k} more {item}.", "A farmer gives {name} {k} {item}."),
+            "+": ("{name} collects {k} more {item}.", "A farmer gives {name} {k} more {item}."),
             "-": ("{name} drops {k} {item}.", "{name} sells {k} {item}."),
             "*": ("Next week {name} has {k} times as many {item}.",),
             "/": ("{name} fills {k} crates evenly with the {item} and keeps one crate.",),
@@ -167,7 +167,7 @@ SITUATIONS = (
         items=("stamps", "shells", "stickers"),
         start="{name} has {v} {item} in an album.",
         moves={
-            "+": ("{name} finds {k} more {item}.", "{name} swaps a toy for {k} {item}."),
+            "+": ("{name} finds {k} more {item}.", "{name} buys {k} more {item}."),
             "-": ("{name} loses {k} {item}.", "{name} gives away {k} {item}."),
             "*": ("An uncle makes it {k} times as many {item}.",),
             "/": ("{name} sorts the {item} evenly into {k} albums and keeps one album.",),
@@ -180,8 +180,8 @@ SITUATIONS = (
         items=("points", "stars"),
         start="{name} has {v} {item} in a game.",
         moves={
-            "+": ("{name} wins {k} {item}.", "A bonus brings {name} {k} more {item}."),
-            "-": ("{name} loses {k} {item}.", "A mistake costs {name} {k} {item}."),
+            "+": ("{name} wins {k} more {item}.", "{name} gets {k} more {item}."),
+            "-": ("{name} loses {k} {item}.", "{name} gives up {k} {item}."),
             "*": ("A lucky card gives {name} {k} times as many {item}.",),
             "/": ("A bad card divides the {item} of {name} by {k}.",),
             "+*": ("{name} wins {k} rounds for {n} {item} each.",),
@@ -191,14 +191,14 @@ SITUATIONS = (
     Situation(
         name="water",
         items=("litres", "buckets"),
-        start="There are {v} {item} of water in the tank of {name}.",
+        start="{name} has {v} {item} of water in a tank.",
         moves={
-            "+": ("{name} pours in {k} {item}.", "The rain adds {k} {item}."),
-            "-": ("{name} uses {k} {item}.", "A leak loses {k} {item}."),
+            "+": ("{name} pours in {k} more {item}.", "{name} adds {k} more {item}."),
+            "-": ("{name} uses {k} {item}.", "{name} spills {k} {item}."),
             "*": ("A storm leaves {k} times as many {item} in the tank.",),
             "/": ("{name} spreads the water evenly over {k} tanks and uses only one of them.",),
             "-*": ("{name} waters {k} trees with {n} {item} each.",),
         },
-        ask="How many {item} of water are in the tank now?",
+        ask="How many {item} of water does {name} have now?",
     ),
 )
