@@ -35,6 +35,7 @@ app = App(
     help="Do answers, reasoning and hidden states of a model's chains of thought agree?",
     help_format="plaintext",
     help_epilogue="Start with: cot demo",
+    suppress_keyboard_interrupt=False,
 )
 for _name, (_target, _help) in COMMANDS.items():
     app.command(_target, name=_name, help=_help)

@@ -1,0 +1,71 @@
+"""Experiment files: the shipped ones are valid, stages run in order and are not repeated."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import analysis
+import cot
+from analysis.experiments import load_experiment
+from cot.cli import main
+
+ROOT = Path(__file__).parent.parent
+STUDY = """
+dataset = "arithmetic"
+out = "unused"
+[sample]
+engine = "tests.slow_engine:SlowEngine"
+n = 4
+limit = 5
+[answers]
+[vote]
+rules = ["majority"]
+[curve]
+n = [1, 4]
+"""
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_shipped_experiments_are_valid(path):
+    experiment = load_experiment(path)
+    assert experiment.stages
+    assert path.name in (ROOT / "experiments" / "README.md").read_text()
+
+
+def test_stages_run_once_and_again_only_where_something_changed(tmp_path, capsys):
+    study, out = tmp_path / "study.toml", tmp_path / "run"
+
+    def said(content):
+        study.write_text(content)
+        assert main(["run", str(study), "--out", str(out), "--json"]) == 0
+        return capsys.readouterr().err
+
+    first = said(STUDY)
+    assert "20 traces, 20 of them new" in first
+    assert "nothing new" not in first
+    run = cot.open_run(out)
+    assert set(run.tables()) >= {"answers", "votes", "curve", "findings_vote"}
+    assert run.table("curve")["n"].to_list() == [1, 4]
+    assert said(STUDY).count("nothing new") == 3
+    assert said(STUDY.replace("[1, 4]", "[1, 2]")).count("nothing new") == 2
+    grown = said(STUDY.replace("n = 4", "n = 6"))
+    assert "30 traces, 10 of them new" in grown
+    assert "nothing new" not in grown
+
+
+def test_stale_prerequisites_are_made_again_and_said(tmp_path, capsys):
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY)
+    run = analysis.run_experiment(study, tmp_path / "run")
+    study.write_text(STUDY.split("[answers]")[0].replace("n = 4", "n = 6"))
+    analysis.run_experiment(study, tmp_path / "run")
+    assert "traces changed" in run.stale("answers")
+    assert main(["vote", str(run.path), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "table answers is stale" in captured.err
+    assert json.loads(captured.out)["rules"][0]["n_questions"] == 5
+    assert run.stale("votes") is None
+    assert run.table("votes")["n_ballots"].sum() == 30
