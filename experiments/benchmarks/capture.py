@@ -1,12 +1,12 @@
 """Speed of `cot capture` beside bare forward passes over the same traces.
 
-    python experiments/benchmarks/capture.py RUN [--model M] [--questions 12] [--rounds 3]
+    python experiments/benchmarks/capture.py RUN [--model M] [--questions 4] [--rounds 3]
 
 The bare pass is the model called on batches that are already there (prompt's cache and padded ids),
 with the logits that it gives by default, keeping nothing; `capture` plans, gathers eight layers at
 three positions, scores every token and writes to disk. Rounds alternate between the two. The last
 line is JSON: tokens per second of both, their ratio and the goal. `backbone` is the same bare pass
-without any logits, `unshared` one that runs the prompt again for each trace.
+without any logits.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ from cot.models import encode, load_model, load_tokenizer, resolve
 from cot.run import Run, open_run
 
 GOAL = 0.9
-Batch = tuple[torch.Tensor, Any, torch.Tensor]
-"""A question's prompt [1, token], its traces' ids padded on the right [trace, token], and both in
-one [trace, token]."""
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""A question's prompt [1, token] and its traces' ids, padded on the right [trace, token]."""
 
 
 def main() -> None:
@@ -42,7 +41,7 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path)
     parser.add_argument("--model", default="smollm2-135m-instruct")
-    parser.add_argument("--questions", type=int, default=12)
+    parser.add_argument("--questions", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
 
@@ -57,7 +56,6 @@ def main() -> None:
             "capture": lambda: _capture(run, asked.model, asked.questions),
             "bare": lambda: _forward(model, batches),
             "backbone": lambda: _forward(model.base_model, batches),
-            "unshared": lambda: [model(input_ids=whole) for _, _, whole in batches],
         }
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(asked.rounds):
@@ -82,7 +80,7 @@ def _capture(run: Run, model: str, questions: int) -> None:
 
 
 def _forward(model: Any, batches: Sequence[Batch]) -> None:
-    for prompt, ids, _ in batches:
+    for prompt, ids in batches:
         cache = DynamicCache(config=model.config)
         model(input_ids=prompt, past_key_values=cache, use_cache=True)
         shared = copy.deepcopy(cache)
@@ -101,8 +99,7 @@ def _batches(run: Run, tokenizer: Any, questions: int, device: Any) -> tuple[lis
         start = torch.tensor([list(encode(tokenizer, stored["text"] or tuple(stored["messages"])))])
         each = [torch.tensor(ids, dtype=torch.long) for ids in rows["token_ids"]]
         ids = torch.nn.utils.rnn.pad_sequence(each, batch_first=True)
-        whole = torch.cat([start.expand(len(ids), -1), ids], dim=1)
-        batches.append((start.to(device), ids.to(device), whole.to(device)))
+        batches.append((start.to(device), ids.to(device)))
         n_tokens += start.shape[1] + sum(len(one) for one in each)
     return batches, n_tokens
 
