@@ -156,8 +156,8 @@ class Run:
         write_table(self.path / "tables" / f"{name}.parquet", frame, command, parameters, prints)
 
     def fingerprint(self, source: str) -> str | None:
-        """Identity of the contents of `traces`, `samples/PURPOSE`, `questions`, `activations` (which
-        vectors there are) or a table."""
+        """Identity of the contents of `traces`, `samples/PURPOSE`, `questions`, `activations`
+        (which vectors there are) or a table."""
         from cot.shards import fingerprint
         from cot.tables import contents
 
