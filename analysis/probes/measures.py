@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.probes.cells import Cell
-from analysis.probes.controls import length_features, shuffled, shuffled_within
+from analysis.probes.controls import shuffled, shuffled_within
 from analysis.probes.crossfit import Fitted, cross_fit
 from analysis.probes.estimator import Probe
 from analysis.statistics import auroc, auroc_interval, within_question_auroc
@@ -50,7 +50,7 @@ def measure(
 
     Args:
         make: `(seed) -> Probe`.
-        cell: traces and their vectors.
+        cell: traces, with the cross-fitted score `length` of their length, and their vectors.
         fold: each trace's outer fold, shape [trace].
         n_folds: how many there are; some may hold none of the cell's traces.
         seed: of probes, shuffles and bootstrap.
@@ -63,9 +63,7 @@ def measure(
 
     fitted = fit(y)
     mixed, mixed_within = shuffled(y, seed), shuffled_within(y, groups, seed)
-    features = length_features(cell.traces)
-    every = np.arange(len(y))
-    length = cross_fit(make, features, every, y, groups, fold, n_folds, seed).scores
+    length = cell.traces["length"].to_numpy(float)
     return {
         **discrimination(y, fitted.scores, groups, seed),
         "control": auroc(mixed, fit(mixed).scores),

@@ -14,14 +14,18 @@ computed from these scores. The table marks as `best` the cell that was chosen f
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.findings import as_table
 from analysis.probes.cells import captured, read_cell
+from analysis.probes.controls import length_features
+from analysis.probes.crossfit import cross_fit
+from analysis.probes.estimator import Probe
 from analysis.probes.folds import question_folds
 from analysis.probes.measures import NUMBERS, measure, undefined
 from analysis.probes.selection import choose_cells, headlines, nested_scores
@@ -88,6 +92,7 @@ def probe(
     total = len(traces) + sum(excluded.values())
     traces["fold"] = question_folds(traces["y"], traces["question_id"], folds, seed)
     n_folds = max(1, traces["fold"].nunique())
+    traces["length"] = _length_scores(make, traces, n_folds, seed)
     rows: list[dict[str, Any]] = []
     scores: list[pd.DataFrame] = []
     validation = np.full((0, n_folds), np.nan)
@@ -143,3 +148,14 @@ def probe(
             inputs=["answers", "fidelity", "activations"],
         )
     return table
+
+
+def _length_scores(
+    make: Callable[[int], Probe], traces: pd.DataFrame, n_folds: int, seed: int
+) -> NDArray[np.float64]:
+    """Cross-fitted scores of the traces' lengths; NaN where no probe can be tested."""
+    y, groups = traces["y"].to_numpy(bool), traces["question_id"].to_numpy()
+    if undefined(y, groups):
+        return np.full(len(y), np.nan)
+    fold, every = traces["fold"].to_numpy(np.int64), np.arange(len(y))
+    return cross_fit(make, length_features(traces), every, y, groups, fold, n_folds, seed).scores
