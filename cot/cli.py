@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from cot.errors import ConsilienceError, InputError
 
@@ -36,6 +36,7 @@ app = App(
     help_format="plaintext",
     help_epilogue="Start with: cot demo",
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=()),  # no --no-json, no --empty-rule
 )
 for _name, (_target, _help) in COMMANDS.items():
     app.command(_target, name=_name, help=_help)

@@ -15,6 +15,10 @@ from cyclopts import Parameter
 __all__ = ["Output", "emit", "listen", "plain"]
 
 
+UNBROKEN = 30
+"""Characters; shorter cells are not broken over lines."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Output:
@@ -49,14 +53,18 @@ def emit(
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         numeric = {
             name: all(_is_number(row[name]) or row[name] is None for row in map(plain, rows))
             for name in rows[0]
         }
         for name in rows[0]:
+            widest = max(len(_cell(row[name])) for row in plain(rows))
             table.add_column(
-                Text(name), justify="right" if numeric[name] else "left", overflow="fold"
+                Text(name),
+                justify="right" if numeric[name] else "left",
+                overflow="fold",
+                min_width=widest if numeric[name] or widest <= UNBROKEN else None,
             )
         for row in rows:
             table.add_row(*(Text(_cell(value)) for value in plain(row).values()))

@@ -53,7 +53,10 @@ def demo(
     accuracy = {row["name"]: row["estimate"] for row in rows if row["table"] == "findings_vote"}
     report = done.path / "report.html"
     result = {"run": done.path, "report": report, "accuracy": accuracy, "findings": rows}
-    emit(output, result, rows=rows, note=str(report))
+    shown = ("name", "estimate", "low", "high", "n_questions", "n_excluded")
+    emit(
+        output, result, rows=[{name: row[name] for name in shown} for row in rows], note=str(report)
+    )
 
 
 def export(
