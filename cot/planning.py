@@ -65,7 +65,10 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     old = open_run(folder) if (folder / "run.json").exists() else None
     name = settings.engine or (old.identity.get("engine") if old else None) or _default_engine()
     engine: Engine = find("engines", name)(
-        settings.model, dtype=settings.dtype, **_engine_arguments(settings.engine_arg)
+        settings.model,
+        dtype=settings.dtype,
+        **({"verbose": True} if settings.verbose else {}),
+        **_engine_arguments(settings.engine_arg),
     )
     form = settings.form
     if form == "auto":

@@ -26,6 +26,8 @@ class SampleSettings:
     """Weights' type: auto is float32 on a CPU and the checkpoint's own on a GPU."""
     engine_arg: tuple[str, ...] = ()
     """key=value for the engine's constructor; may be given again."""
+    verbose: bool = False
+    """Let the engine print what it has to say."""
     prompt: str = "few_shot_cot"
     """A prompt's name (see `cot prompts`) or file."""
     form: str = "auto"

@@ -133,8 +133,9 @@ class VllmEngine:
                         if 0 < len(ids) < self.context:
                             number = str(next(numbers))
                             prompt = {"prompt_token_ids": list(ids)}
+                            engine = self.llm.llm_engine  # imports vLLM, quietly, before _params
                             params = self._params(request, self.context - len(ids))
-                            self.llm.llm_engine.add_request(number, prompt, params)
+                            engine.add_request(number, prompt, params)
                             running[number] = request
                         else:
                             yield request, failure()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,3 +119,17 @@ def test_agrees_with_transformers(engine: VllmEngine) -> None:
         for column in ("logprobs", "top_means"):
             mine, its = getattr(ours[prompt], column), getattr(theirs[prompt], column)
             np.testing.assert_allclose(mine, its, atol=1e-3)
+
+
+@needs_vllm
+@pytest.mark.vllm
+def test_the_command_prints_results_alone(tmp_path: Path) -> None:
+    command = ["sample", "arithmetic", "--engine", "vllm", "--form", "text", "--shots", "2"]
+    command += ["--limit", "1", "-n", "1", "--max-tokens", "4", "--no-greedy", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cot.cli", *command, "--out", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["n_new"] == 1
