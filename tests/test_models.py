@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cot import hub, models
@@ -53,6 +54,16 @@ def test_folder_revision_follows_its_files(tmp_path: Path) -> None:
     assert resolve(str(tmp_path)).revision == model.revision
     (tmp_path / "model.safetensors").write_bytes(b"123")
     assert resolve(str(tmp_path)).revision != model.revision
+
+
+def test_folder_revision_tells_weights_of_one_shape_apart(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    revisions = set()
+    for seed in range(3):
+        weights = np.random.default_rng(seed).bytes(1_000_000)
+        (tmp_path / "model.safetensors").write_bytes(weights)
+        revisions.add(resolve(str(tmp_path)).revision)
+    assert len(revisions) == 3
 
 
 def test_folder_without_a_model(tmp_path: Path) -> None:
