@@ -5,17 +5,25 @@ A name is looked up among the built-ins, then among installed entry points (grou
 
     >>> find("engines", "transformers").__name__
     'TransformersEngine'
+
+Where a user types a name, parameters may follow it: `cisc:T=2,confidence=confidence`.
+
+    >>> build("datasets", "arithmetic:level=1-3").keywords
+    {'level': '1-3'}
 """
 
 from __future__ import annotations
 
+import inspect
+from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from cot.errors import InputError
 
-__all__ = ["find", "names"]
+__all__ = ["build", "find", "names"]
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "engines": {
@@ -28,6 +36,13 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "votes": {
         "majority": "analysis.voting.majority:majority",
+    },
+    "stops": {
+        "fixed": "cot.stopping.fixed:Fixed",
+        "asc_beta": "cot.stopping.asc:AscBeta",
+        "asc_dirichlet": "cot.stopping.asc:AscDirichlet",
+        "esc": "cot.stopping.esc:Esc",
+        "deepconf_online": "cot.stopping.deepconf:DeepConfOnline",
     },
     "clusterers": {
         "average_linkage": "analysis.paths.cluster:AverageLinkage",
@@ -68,3 +83,52 @@ def find(kind: str, name: str) -> Any:
         raise InputError(f"{name!r}: there is no module {module_name!r} to import") from None
     except AttributeError:
         raise InputError(f"{name!r}: module {module_name!r} has no {attribute!r}") from None
+
+
+def build(kind: str, spec: str) -> partial[Any]:
+    """The plug-in that `NAME:key=value,...` names, with its parameters bound.
+
+    A value takes the type of the parameter's default: a number, true or false, or text; where the
+    default is None, a number if it reads as one, else text.
+
+    Raises:
+        InputError: as `find`; a parameter that there is not (the message lists those there are), or
+            a value of another type.
+    """
+    first, *rest = spec.split(":", 1)
+    if first not in names(kind) and rest:  # package.module:attribute
+        attribute, *rest = rest[0].split(":", 1)
+        first = f"{first}:{attribute}"
+    plug_in = find(kind, first)
+    known = {
+        each.name: each.default
+        for each in inspect.signature(plug_in).parameters.values()
+        if each.default is not each.empty
+    }
+    bound = {}
+    for pair in filter(None, ",".join(rest).split(",")):
+        key, _, text = (part.strip() for part in pair.partition("="))
+        if key not in known:
+            there = ", ".join(known) or "no parameters"
+            raise InputError(f"{spec}: {first} has no {key!r}: it takes {there}")
+        try:
+            bound[key] = _like(known[key], text)
+        except ValueError as error:
+            raise InputError(f"{spec}: {key} is {text!r}: give {error}") from None
+    return partial(plug_in, **bound)
+
+
+def _like(default: Any, text: str) -> Any:
+    """The text as a value of the default's type; ValueError says what was wanted."""
+    if isinstance(default, str):
+        return text
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError("true or false")
+        return text.lower() == "true"
+    for kind in (int,) if isinstance(default, int) else (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    if default is None:
+        return text
+    raise ValueError("a whole number" if isinstance(default, int) else "a number")

@@ -7,7 +7,6 @@ load("openai/gsm8k", split="test")
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -63,7 +62,9 @@ def load(
     if not is_file and (name.partition(":")[0] in registry.names("datasets") or ":" in name):
         if (subset, split, preset) != (None, None, None) or columns != Columns():
             raise InputError(f"{name}: takes no subset, split, preset or columns")
-        return _unique(((f"{name}: question {q.id}", q) for q in _made(name)), name)
+        return _unique(
+            ((f"{name}: question {q.id}", q) for q in registry.build("datasets", name)()), name
+        )
     if is_file:
         if (subset, split) != (None, None):
             raise InputError(f"{name}: a file has no subset and no split: leave them out")
@@ -100,25 +101,6 @@ def select(
     if shuffle is not None:
         Random(shuffle).shuffle(chosen)
     return chosen[:limit]
-
-
-def _made(name: str) -> list[Question]:
-    """Questions of a registered dataset: `arithmetic:level=1-3,seed=7`."""
-    base, _, given = name.partition(":")
-    if base in registry.names("datasets"):
-        pairs = [part.partition("=") for part in given.split(",") if part]
-        loader = registry.find("datasets", base)
-    else:
-        pairs, loader = [], registry.find("datasets", name)
-    parameters = {key.strip(): value.strip() for key, _, value in pairs}
-    signature = inspect.signature(loader)
-    try:
-        signature.bind(**parameters)
-    except TypeError as error:
-        raise InputError(
-            f"{name}: {error}: it takes {', '.join(signature.parameters) or 'no parameters'}"
-        ) from None
-    return list(loader(**parameters))
 
 
 class _Ids:
