@@ -1,0 +1,163 @@
+"""Does confidence predict correctness?
+
+Every signal (`signals.py`) is scored by every measure (`metrics.py`): pooled over the run, and
+within questions, where knowing which questions are hard cannot help.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+
+import pandas as pd
+
+from analysis.asking import Asker
+from analysis.calibration.entropy import class_entropy
+from analysis.calibration.judged import Judged, judge
+from analysis.calibration.scores import Score, score
+from analysis.calibration.signals import Signal, signal_named, unasked
+from analysis.findings import as_table, mean_finding
+from analysis.prerequisites import need
+from analysis.voting import ballots_of
+from cot.errors import InputError
+from cot.run import Run
+from cot.types import Finding
+
+__all__ = ["calibrate"]
+
+log = logging.getLogger("cot")
+
+
+def calibrate(
+    run: Run,
+    signals: Sequence[str] | None = None,
+    bins: int = 10,
+    seed: int = 0,
+    limit: int | None = None,
+    model: str | None = None,
+    engine: str | None = None,
+) -> pd.DataFrame:
+    """Score signals of confidence; writes and returns the table `calibration`, one row a signal.
+
+    Columns: see `analysis.calibration.scores.Score`; NaN is undefined, and `note` says why. A
+    question's signals predict whether its majority vote is right; abstentions are left out and
+    counted. A trace's predict whether the trace is right; traces without a valid answer likewise.
+
+    Also writes `calibration_curves` (signal; kind: `reliability`, x the mean probability and y the
+    share right in a bin of n items, or `risk_coverage`, x the share kept and y the share wrong
+    among these n most confident) and `findings_calibration`: the mean answer entropy of a question
+    and the AUROC of each signal, with 95% intervals by bootstrap over questions.
+
+    Args:
+        signals: see `analysis.calibration.signals`; by default all whose inputs the run has and
+            that ask no model.
+        bins: of equal width, for reliability and ECE.
+        seed: of the bootstrap.
+        limit: only the first questions.
+        model: asked by signals that ask one; the run's own by default.
+        engine: runs that model; the run's own by default.
+
+    Raises:
+        InputError: a named signal needs what the run lacks (the message says how to get it).
+    """
+    if bins < 1:
+        raise InputError(f"--bins is {bins}, but must be at least 1")
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit is {limit}, but must be at least 1")
+    answers = need(run, "answers")
+    if limit is not None:
+        first = answers["question_id"].unique()[:limit]
+        answers = answers[answers["question_id"].isin(first)].reset_index(drop=True)
+    asker = Asker(run, model, engine)
+    judged = judge(run, answers, asker)
+    rows: list[Score] = []
+    curves: list[pd.DataFrame] = []
+    reads: list[str] = []
+    try:
+        for signal in _chosen(run, signals):
+            try:
+                values = signal.read(judged)
+            except InputError as error:
+                if signals is not None:
+                    raise
+                log.info("signal %s is left out: %s", signal.name, error)
+                continue
+            row, drawn = score(signal, values, judged.targets[signal.unit], bins=bins, seed=seed)
+            rows.append(row)
+            curves.append(drawn)
+            reads += signal.reads
+    finally:
+        asker.close()
+    table = _as_frame(rows)
+    parameters = {
+        "signals": None if signals is None else list(signals),
+        "bins": bins,
+        "seed": seed,
+        "limit": limit,
+        "model": model,
+        "engine": engine,
+    }
+    made = {
+        "calibration": (table, ["answers", *dict.fromkeys(reads)]),
+        "calibration_curves": (pd.concat(curves, ignore_index=True), ["calibration"]),
+        "findings_calibration": (
+            _findings(rows, answers, judged, seed),
+            ["calibration", "answers"],
+        ),
+    }
+    for name, (frame, inputs) in made.items():
+        run.write_table(name, frame, command="calibration", parameters=parameters, inputs=inputs)
+    return table
+
+
+def _chosen(run: Run, names: Sequence[str] | None) -> list[Signal]:
+    if names is None:
+        return unasked(run)
+    if not names:
+        raise InputError("name at least one signal, such as vote_share")
+    return [signal_named(name) for name in dict.fromkeys(names)]
+
+
+def _as_frame(rows: Sequence[Score]) -> pd.DataFrame:
+    names = [field.name for field in fields(Score)]
+    optional = [field.name for field in fields(Score) if "None" in str(field.type)]
+    frame = pd.DataFrame([asdict(row) for row in rows], columns=names)
+    return frame.astype(dict.fromkeys(optional, float))
+
+
+def _findings(
+    rows: Sequence[Score], answers: pd.DataFrame, judged: Judged, seed: int
+) -> pd.DataFrame:
+    ballots = ballots_of(answers)
+    question, ids = pd.factorize(ballots["question_id"])
+    entropy = class_entropy(question, ballots["answer"], len(ids))
+    findings = [
+        mean_finding(
+            "mean_entropy",
+            entropy,
+            n_traces=len(ballots),
+            n_excluded=answers["question_id"].nunique() - len(ids),
+            method="mean semantic entropy of a question's answers, nats; questions without a valid "
+            "answer excluded; 95% bootstrap over questions",
+            seed=seed,
+        )
+    ]
+    for row in rows:
+        of = "majority" if row.unit == "question" else "trace"
+        findings.append(
+            Finding(
+                name=f"{row.signal} → right {of}",
+                estimate=row.auroc,
+                low=row.low,
+                high=row.high,
+                n_questions=row.n_questions,
+                n_traces=row.n if row.unit == "trace" else len(judged.ballots),
+                n_excluded=row.no_gold + row.no_answer + row.no_signal,
+                method=f"AUROC over {row.unit}s, {row.confident} counting as confident; chance is "
+                f"0.5; 95% bootstrap over questions; {row.unit}s without gold, valid answer or "
+                "signal excluded" + (f"; {row.note}" if row.note else ""),
+                seed=seed,
+            )
+        )
+    return as_table(findings)

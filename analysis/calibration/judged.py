@@ -1,0 +1,85 @@
+"""What is judged: majority votes and single traces of the questions with gold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.asking import Asker
+from analysis.columns import columns
+from analysis.voting import ballots_of, load_rule, outcomes
+from cot.run import Run
+
+__all__ = ["Judged", "Target", "judge"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the signals of one unit predict."""
+
+    correct: NDArray[np.bool_]
+    """Whether the question's majority, or the trace, is right, shape [item]."""
+    question: NDArray[np.int64]
+    """Code of each item's question, shape [item]."""
+    no_gold: int
+    """Items left out, as their question has no gold."""
+    no_answer: int
+    """Items left out: abstentions; traces without a valid answer, or past their question's stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The questions with gold on which something voted, and the traces that voted there."""
+
+    run: Run
+    """Where they come from."""
+    asker: Asker
+    """Asks the model where a signal needs it."""
+    votes: pd.DataFrame
+    """The majority's: question_id, share, margin, correct; one row a question."""
+    ballots: pd.DataFrame
+    """Rows of the answers table."""
+    question: NDArray[np.int64]
+    """Row of `votes` of each ballot, shape [trace]."""
+    targets: Mapping[str, Target]
+    """For `question` and for `trace`, in the order of `votes` and of `ballots`."""
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """A column of `analysis.columns` for each ballot, shape [trace]."""
+        values = columns(self.run, self.ballots, [name], self.asker)[name]
+        return np.asarray(values, dtype=float)
+
+
+def judge(run: Run, answers: pd.DataFrame, asker: Asker) -> Judged:
+    """Vote by majority, and keep what has gold and a valid answer."""
+    votes = outcomes(answers, load_rule("majority"))
+    has_gold = votes["correct"].notna()
+    voted = votes[has_gold & ~votes["abstained"]].reset_index(drop=True)
+    ballots = ballots_of(answers)
+    place = pd.Index(voted["question_id"]).get_indexer(ballots["question_id"])
+    ballots, question = ballots[place >= 0].reset_index(drop=True), place[place >= 0]
+    n_gold = int(answers["correct"].notna().sum())
+    questions = Target(
+        correct=voted["correct"].to_numpy(dtype=bool),
+        question=np.arange(len(voted)),
+        no_gold=int((~has_gold).sum()),
+        no_answer=int(has_gold.sum()) - len(voted),
+    )
+    traces = Target(
+        correct=ballots["correct"].to_numpy(dtype=bool),
+        question=question,
+        no_gold=len(answers) - n_gold,
+        no_answer=n_gold - len(ballots),
+    )
+    return Judged(
+        run=run,
+        asker=asker,
+        votes=voted,
+        ballots=ballots,
+        question=question,
+        targets={"question": questions, "trace": traces},
+    )

@@ -1,0 +1,105 @@
+"""Does confidence predict correctness? The measures, each of labels and confidences.
+
+Labels are right or wrong, shape [item]; confidence is higher where the item should be right. The
+area under the ROC curve is in `analysis.statistics`. Where confidences are tied, the order among
+them is by lot, and the value is the expectation over it.
+
+    >>> round(prediction_rejection_ratio([True, True, False, False], [4, 3, 2, 1]), 6)
+    1.0
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "average_precision",
+    "brier",
+    "expected_calibration_error",
+    "prediction_rejection_ratio",
+    "reliability",
+    "risks",
+]
+
+Floats = NDArray[np.float64]
+
+
+def average_precision(labels: ArrayLike, confidence: ArrayLike) -> float:
+    """Area under the precision-recall curve (AUPRC): precision summed over the steps of recall.
+
+    No interpolation, ties enter together, as in scikit-learn. A constant confidence gives the share
+    of positives. NaN without positives.
+    """
+    right, taken = _cumulated(labels, confidence)
+    if not len(right) or not right[-1]:
+        return float("nan")
+    gained = np.diff(right, prepend=0.0)
+    return float((gained * right / taken).sum() / right[-1])
+
+
+def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Mean squared difference of probability and outcome (Brier 1950); NaN for no items."""
+    y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    return float(np.square(p - y).mean()) if len(y) else float("nan")
+
+
+def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> pd.DataFrame:
+    """Mean probability (x), share right (y) and number (n) in each bin of equal width with any.
+
+    Bins are ((b - 1) / bins, b / bins], the first with 0 (Guo et al. 2017, arXiv 1706.04599).
+    """
+    y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    upper = np.ceil(np.round(p * bins, 9)).astype(int)  # 0.7 * 10 is above 7 in floating point
+    place = np.clip(upper, 1, bins) - 1
+    n = np.bincount(place, minlength=bins)
+    some = n > 0
+    x, right = (np.bincount(place, values, bins)[some] / n[some] for values in (p, y))
+    return pd.DataFrame({"x": x, "y": right, "n": n[some]})
+
+
+def expected_calibration_error(curve: pd.DataFrame) -> float:
+    """ECE: mean gap between probability and share right over the bins of `reliability`, weighted
+    by their numbers (arXiv 1706.04599); NaN for no items."""
+    if not len(curve):
+        return float("nan")
+    return float(((curve["x"] - curve["y"]).abs() * curve["n"]).sum() / curve["n"].sum())
+
+
+def risks(labels: ArrayLike, confidence: ArrayLike) -> Floats:
+    """Risk-coverage curve: share wrong among the k most confident items, for k = 1 to all.
+
+    Its mean is the area under it, AURC (Geifman et al. 2019, arXiv 1805.08206). Shape [item].
+    """
+    right, taken = _cumulated(labels, confidence)
+    k = np.arange(1, int(taken[-1]) + 1 if len(taken) else 1)
+    expected: Floats = np.interp(k, np.r_[0, taken], np.r_[0.0, right])  # by lot within a tie
+    return 1 - expected / k
+
+
+def prediction_rejection_ratio(labels: ArrayLike, confidence: ArrayLike) -> float:
+    """PRR = (area - random) / (oracle - random), areas under the rejection curve.
+
+    The curve is the share right among what is kept when 0 to all but one of the items are rejected,
+    least confident first; the oracle rejects the wrong ones first, and random keeps the base rate.
+    1 is the oracle's order, 0 no better than chance. NaN where all are right or all are wrong.
+    As LM-Polygraph (arXiv 2311.07383), over the whole curve; ties there fall to the order of the
+    rows. Malinin & Gales (arXiv 2002.07650) divide by all items, kept or not, which makes of it
+    2 AUROC - 1 where items are right or wrong.
+    """
+    y = np.asarray(labels, dtype=bool)
+    if not len(y) or y.all() or not y.any():
+        return float("nan")
+    chance, best = 1 - y.mean(), risks(y, y).mean()
+    return float((chance - risks(y, confidence).mean()) / (chance - best))
+
+
+def _cumulated(labels: ArrayLike, confidence: ArrayLike) -> tuple[Floats, NDArray[Any]]:
+    """Right items, and items, down to each distinct confidence, highest first."""
+    y = np.asarray(labels, dtype=float)
+    distinct, level = np.unique(-np.asarray(confidence, dtype=float), return_inverse=True)
+    right = np.bincount(level, y, len(distinct))
+    return np.cumsum(right), np.cumsum(np.bincount(level, minlength=len(distinct)))

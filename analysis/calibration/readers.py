@@ -1,0 +1,121 @@
+"""How each signal is read: functions of the judged questions and traces to one number each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.calibration.entropy import class_entropy, normalised_probabilities
+from analysis.calibration.judged import Judged
+from analysis.columns import columns
+from analysis.prerequisites import need
+from analysis.voting.centroid import centroid
+from analysis.voting.path import NOISE
+from cot.errors import InputError
+from cot.run import Run
+
+__all__ = [
+    "answer_entropy",
+    "centroid_distance",
+    "column",
+    "length",
+    "margin",
+    "path_entropy",
+    "perplexity",
+    "probe",
+    "share",
+    "stored",
+    "weighted_entropy",
+]
+
+KEYS = ["question_id", "sample_index"]
+Floats = NDArray[np.float64]
+
+
+def share(judged: Judged) -> Floats:
+    """The winner's share of the valid traces."""
+    return np.asarray(judged.votes["share"], dtype=float)
+
+
+def margin(judged: Judged) -> Floats:
+    """The winner's share less the runner-up's."""
+    return np.asarray(judged.votes["margin"], dtype=float)
+
+
+def answer_entropy(judged: Judged) -> Floats:
+    """Discrete semantic entropy of the answers, nats."""
+    return class_entropy(judged.question, judged.ballots["answer"], len(judged.votes))
+
+
+def weighted_entropy(judged: Judged) -> Floats:
+    """Semantic entropy of the answers, nats, weighted by length-normalised probability."""
+    n = len(judged.votes)
+    weights = normalised_probabilities(judged.question, judged.column("mean_logp"), n)
+    return class_entropy(judged.question, judged.ballots["answer"], n, weights)
+
+
+def path_entropy(judged: Judged) -> Floats:
+    """Entropy of the reasoning paths, nats; a trace that no cluster took is a path of its own."""
+    path = judged.column("path")
+    alone = -1.0 - np.arange(len(path))
+    return class_entropy(judged.question, np.where(path == NOISE, alone, path), len(judged.votes))
+
+
+def perplexity(judged: Judged) -> Floats:
+    """exp(-mean logp), cut at e^700."""
+    surprise = np.minimum(-judged.column("mean_logp"), 700.0)
+    return np.asarray(np.exp(surprise))
+
+
+def centroid_distance(judged: Judged) -> Floats:
+    """1 - cosine to the mean embedding of the question's ballots, answers masked; at most 1."""
+    embedded = columns(judged.run, judged.ballots, ["embedding"], judged.asker)
+    distances: Floats = 1.0 - centroid(embedded)
+    return distances
+
+
+def probe(judged: Judged) -> Floats:
+    """P(correct) by the probe of the layer and position that most folds chose."""
+    probes, scores = need(judged.run, "probes"), need(judged.run, "probe_scores")
+    best = probes[(probes["target"] == "correct") & probes["best"].astype(bool)]
+    if best.empty:
+        raise InputError(f"{judged.run.path} has no probe of correctness: cot probe makes it")
+    cell = best.iloc[0]
+    here = scores["target"] == "correct"
+    here &= (scores["layer"] == cell["layer"]) & (scores["position"] == cell["position"])
+    return _beside(judged, scores.loc[here, [*KEYS, "score"]])
+
+
+def length(judged: Judged) -> Floats:
+    """Tokens of each trace; characters where no trace has tokens stored."""
+    import pyarrow.compute as pc
+
+    for source, measure in (("token_ids", pc.list_value_length), ("text", pc.utf8_length)):
+        traces = stored(judged.run, [*KEYS, source])
+        if traces[source].null_count < len(traces):
+            lengths = measure(traces[source])
+            break
+    return _beside(judged, traces.select(KEYS).to_pandas().assign(length=lengths.to_pandas()))
+
+
+def _beside(judged: Judged, frame: pd.DataFrame) -> Floats:
+    """The frame's third column for each ballot; NaN where it lacks the trace."""
+    joined = judged.ballots[KEYS].merge(frame, on=KEYS, how="left")
+    numbers: Floats = joined[frame.columns[2]].to_numpy(dtype=float)
+    return numbers
+
+
+def column(name: str) -> Callable[[Judged], Floats]:
+    """A reader of a column of `analysis.columns`."""
+    return lambda judged: judged.column(name)
+
+
+def stored(run: Run, names: list[str]) -> Any:
+    """Columns of the stored traces as a pyarrow table, without a Python object a trace."""
+    from cot.shards import read_shards
+
+    return read_shards(run.path / "traces", names)

@@ -1,0 +1,167 @@
+"""What may tell right from wrong: a number for each question, or for each trace.
+
+A question's signals are judged by whether its majority vote is right, a trace's by whether the
+trace is right. Beside the names in `SIGNALS`, `mean@W`, `tail@W`, `lowest@W` and `bottom@W` take
+any window W, and any other name is a number that came with imported traces, taken to be higher
+where the trace should be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.calibration import readers
+from analysis.calibration.judged import Judged
+from analysis.calibration.readers import column, stored
+from cot.run import Run
+
+__all__ = ["SIGNALS", "Signal", "signal_named", "unasked"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """A number that may predict correctness."""
+
+    name: str
+    """As typed."""
+    unit: Literal["question", "trace"]
+    """What has one, and what is predicted: a right majority, or a right trace."""
+    read: Callable[[Judged], Floats]
+    """The numbers, shape [question] or [trace]; NaN where there is none."""
+    confident: Literal["high", "low"] = "high"
+    """Which end should be right."""
+    probability: bool = False
+    """Meant as the probability of being right: Brier score and ECE are defined where all its values
+    lie in [0, 1]."""
+    takes: str | None = ""
+    """A column of the traces, a table, or `confidence`: what a run must have for the signal to be
+    read unasked; None: only where it is named."""
+    reads: tuple[str, ...] = ()
+    """What it is made from beside the answers, as `Run.fingerprint` names it."""
+    note: str = ""
+    """What to know when reading its numbers."""
+
+
+PROBE = "cross-fitted: no probe scores a question that it was fitted on"
+CONTROL = "control: tokens (characters where none are stored), shorter counting as confident"
+TRACES = ("traces",)
+SIGNALS = {
+    signal.name: signal
+    for signal in (
+        Signal(name="vote_share", unit="question", read=readers.share, probability=True),
+        Signal(name="margin", unit="question", read=readers.margin),
+        Signal(
+            name="answer_entropy", unit="question", read=readers.answer_entropy, confident="low"
+        ),
+        Signal(
+            name="weighted_entropy",
+            unit="question",
+            read=readers.weighted_entropy,
+            confident="low",
+            takes="logprobs",
+            reads=TRACES,
+        ),
+        Signal(
+            name="path_entropy",
+            unit="question",
+            read=readers.path_entropy,
+            confident="low",
+            takes="paths",
+            reads=("paths",),
+        ),
+        *(
+            Signal(name=name, unit="trace", read=column(name), takes="logprobs", reads=TRACES)
+            for name in ("mean_logp", "tail_logp", "sum_logp")
+        ),
+        Signal(
+            name="perplexity",
+            unit="trace",
+            read=readers.perplexity,
+            confident="low",
+            takes="logprobs",
+            reads=TRACES,
+        ),
+        *(
+            Signal(name=name, unit="trace", read=column(name), takes="top_means", reads=TRACES)
+            for name in (f"{kind}@2048" for kind in ("mean", "tail", "lowest", "bottom"))
+        ),
+        Signal(
+            name="confidence",
+            unit="trace",
+            read=column("confidence"),
+            probability=True,
+            takes="confidence",
+            reads=TRACES,
+        ),
+        Signal(
+            name="p_true",
+            unit="trace",
+            read=column("p_true"),
+            probability=True,
+            takes=None,
+            reads=("traces", "samples/p_true"),
+        ),
+        Signal(
+            name="centroid_distance",
+            unit="trace",
+            read=readers.centroid_distance,
+            confident="low",
+            takes=None,
+            reads=TRACES,
+        ),
+        Signal(
+            name="probe",
+            unit="trace",
+            read=readers.probe,
+            probability=True,
+            takes="probe_scores",
+            reads=("probes", "probe_scores"),
+            note=PROBE,
+        ),
+        Signal(
+            name="length_control",
+            unit="trace",
+            read=readers.length,
+            confident="low",
+            reads=TRACES,
+            note=CONTROL,
+        ),
+    )
+}
+"""The known signals, by name."""
+
+
+def signal_named(name: str) -> Signal:
+    """The signal that a name stands for."""
+    if name in SIGNALS:
+        return SIGNALS[name]
+    return Signal(name=name, unit="trace", read=column(name), reads=TRACES)
+
+
+def unasked(run: Run) -> list[Signal]:
+    """The known signals whose inputs the run has and that need no model call."""
+    there = {"": True}
+    for source in {signal.takes for signal in SIGNALS.values()} - {"", None}:
+        there[str(source)] = _has(run, str(source))
+    return [
+        signal for signal in SIGNALS.values() if signal.takes is not None and there[signal.takes]
+    ]
+
+
+def _has(run: Run, source: str) -> bool:
+    import pyarrow.compute as pc
+
+    if source == "confidence":
+        metas = stored(run, ["meta"])["meta"]
+        return bool(pc.any(pc.match_substring(metas, '"confidence":')).as_py())
+    if source in ("logprobs", "top_means"):
+        series = stored(run, [source])[source]
+        return bool(series.null_count < len(series))
+    return source in run.tables()
