@@ -18,10 +18,11 @@ Engines don't report a trace while it is written, so this rule is replayed over 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cot.errors import InputError
 from cot.stopping import Decision
@@ -29,11 +30,26 @@ from cot.stopping.codes import MISSING, Codes, Integers, Replayed, tally
 from cot.stopping.counting import first_stop
 from cot.types import Ballot
 
-__all__ = ["DeepConfOnline", "window_confidences"]
+__all__ = ["Confidences", "DeepConfOnline"]
 
 Floats = NDArray[np.float64]
 LEAST = 1e-12
 """Weight of a trace without any confidence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confidences:
+    """How each trace's confidence falls as it is written."""
+
+    lengths: Integers
+    """Tokens, shape [trace]."""
+    falling: Sequence[Floats]
+    """Of each trace, the lowest window so far, one value a window."""
+
+    @property
+    def lowest(self) -> Floats:
+        """Confidence of each trace, shape [trace]."""
+        return np.array([each[-1] for each in self.falling])
 
 
 class DeepConfOnline:
@@ -47,6 +63,7 @@ class DeepConfOnline:
     """
 
     needs = ("top_means",)
+    """Columns of the traces that a replay takes."""
 
     def __init__(
         self, warmup: int = 16, p: float = 90, window: int = 2048, consensus: float = 0.95
@@ -67,55 +84,60 @@ class DeepConfOnline:
             "replay it with `cot stop` over traces sampled with --top-logprobs 20"
         )
 
-    def replay_question(
-        self, codes: Codes, top_means: Sequence[NDArray[np.float32]], order: Integers
+    def read(self, top_means: Iterable[ArrayLike]) -> Confidences:
+        """Confidences from each trace's means of the k largest log-probabilities, [token]."""
+        series = [-np.asarray(each, dtype=np.float64) for each in top_means]
+        return Confidences(
+            lengths=np.array([len(each) for each in series], dtype=np.int64),
+            falling=[np.minimum.accumulate(_means(each, self.window)) for each in series],
+        )
+
+    def replay_traces(
+        self, codes: Codes, traces: Integers, confidences: Confidences
     ) -> tuple[Replayed, Integers]:
-        """One question's traces in several orders.
+        """Where the rule stops in each row, and the tokens spent until then, shape [row].
 
         Args:
-            codes: answer class of each trace, MISSING without a valid one, shape [trace].
-            top_means: mean of the k largest log-probabilities at each token, a series a trace.
-            order: the traces as they come, shape [row, trace].
-
-        Returns:
-            Where the rule stops in each row, and the tokens spent until then, shape [row].
+            codes: classes of the answers, [row, sample].
+            traces: which of the confidences' traces each sample is, below 0 where the row has
+                ended, [row, sample].
         """
-        windows = [window_confidences(series, self.window) for series in top_means]
-        lowest = np.array([each.min() for each in windows])[order]
-        bar = np.percentile(lowest[:, : self.warmup], 100 - self.p, axis=1)
-        voting = np.where(lowest >= bar[:, None], codes[order], MISSING).astype(np.int16)
-        weights = np.maximum(lowest, LEAST)
-        cast = (voting[..., None] == np.arange(codes.max(initial=0) + 1)) * weights[..., None]
-        sums = cast.cumsum(axis=1)
-        total = sums.sum(axis=2)
-        agreed = sums.max(axis=2) >= self.consensus * total * (1 - LEAST)
-        agreed &= (total > 0) & (np.arange(order.shape[1]) >= self.warmup - 1)
-        after = first_stop(agreed)
-        used = np.where(after > 0, after, order.shape[1])
+        there = traces >= 0
+        lowest = np.where(there, confidences.lowest[traces], np.nan)
+        bar = np.nanpercentile(lowest[:, : self.warmup], 100 - self.p, axis=1)
+        kept = lowest >= bar[:, None]
+        voting = np.where(kept, codes, MISSING).astype(np.int16)
+        weights = np.maximum(np.where(there, lowest, 0.0), LEAST)
+        after = first_stop(self._agreed(voting, weights) & there)
+        used = np.where(after > 0, after, there.sum(axis=1))
+        seen = np.arange(codes.shape[1]) < used[:, None]
+        spent = np.where(seen, confidences.lengths[traces], 0)
+        late = np.arange(codes.shape[1]) >= self.warmup
+        for row, sample in zip(*np.nonzero(seen & late & ~kept), strict=True):
+            trace = traces[row, sample]
+            falling, length = confidences.falling[trace], confidences.lengths[trace]
+            windows_before = int(np.searchsorted(-falling, -bar[row], side="right"))
+            spent[row, sample] = length - len(falling) + 1 + windows_before
         answer = tally(voting, used, weights).answer
-        spent = np.array([len(series) for series in top_means])[order]
-        for trace, confidences in enumerate(windows):
-            row, place = np.nonzero(order == trace)
-            late = place >= self.warmup
-            row, place = row[late], place[late]
-            written = _written(confidences, len(top_means[trace]), bar[row])
-            spent[row, place] = written
-        spent = np.where(np.arange(order.shape[1]) < used[:, None], spent, 0)
         return Replayed(used=used, stopped=after > 0, answer=answer), spent.sum(axis=1)
 
+    def _agreed(self, voting: Codes, weights: Floats) -> NDArray[np.bool_]:
+        """Whether one answer has enough of the weight after each sample, [row, sample]."""
+        sums = np.zeros((len(voting), int(voting.max(initial=MISSING)) + 2))  # the last: no vote
+        agreed = np.zeros(voting.shape, dtype=np.bool_)
+        every = np.arange(len(voting))
+        for sample in range(voting.shape[1]):
+            sums[every, voting[:, sample]] += weights[:, sample]
+            total = sums[:, :-1].sum(axis=1)
+            if sample >= self.warmup - 1:
+                most = sums[:, :-1].max(axis=1, initial=0.0)
+                agreed[:, sample] = (total > 0) & (most >= self.consensus * total * (1 - LEAST))
+        return agreed
 
-def window_confidences(top_means: NDArray[np.float32], window: int) -> Floats:
-    """Confidence of each sliding window in order; of a shorter trace, its one."""
-    series = -np.asarray(top_means, dtype=np.float64)
-    size = min(window, len(series))
-    sums = np.concatenate([[0.0], series.cumsum()])
+
+def _means(confidences: Floats, window: int) -> Floats:
+    """Means of all windows of this length, stride 1; of a shorter series, its one."""
+    size = min(window, len(confidences))
+    sums = np.concatenate([[0.0], confidences.cumsum()])
     means: Floats = (sums[size:] - sums[:-size]) / size if size else np.zeros(1)
     return means
-
-
-def _written(confidences: Floats, length: int, bars: Floats) -> Integers:
-    """Tokens of a trace that are written before it falls under each bar, shape [bar]."""
-    falling = np.minimum.accumulate(confidences)
-    first_under = np.searchsorted(-falling, -bars, side="right")
-    size = length - len(confidences) + 1
-    return np.where(first_under < len(falling), first_under + size, length)

@@ -11,7 +11,7 @@ from cot.stopping.asc import AscBeta, AscDirichlet, beta_chance, dirichlet_chanc
 from cot.stopping.codes import ENDED, MISSING, as_codes, replay, tally
 from cot.stopping.contract import ballots_from, check_on, check_stopping_rule
 from cot.stopping.counting import largest_counts
-from cot.stopping.deepconf import DeepConfOnline, window_confidences
+from cot.stopping.deepconf import DeepConfOnline
 from cot.stopping.esc import Esc
 
 RULES = ["fixed", "fixed:n=3", "asc_beta", "asc_beta:threshold=0.8", "asc_dirichlet"]
@@ -201,15 +201,17 @@ def series(*confidences):
     return [-np.array(each, dtype=np.float32) for each in confidences]
 
 
-def test_windows():
-    assert window_confidences(series([1, 3, 5])[0], 2).tolist() == [2, 4]
-    assert window_confidences(series([1, 3])[0], 5).tolist() == [2]
+def test_the_lowest_window_so_far():
+    falling = DeepConfOnline(window=2).read(series([1, 5, 3, 2], [4], []))
+    assert [each.tolist() for each in falling.falling] == [[3, 3, 2.5], [4], [0]]
+    assert falling.lowest.tolist() == [2.5, 4, 0]
+    assert falling.lengths.tolist() == [4, 1, 0]
 
 
 def run_deepconf(rule, codes, confidences, order=None):
-    n = len(codes)
-    order = np.arange(n)[None] if order is None else np.array(order)
-    replayed, tokens = rule.replay_question(np.array(codes, np.int16), series(*confidences), order)
+    order = np.arange(len(codes))[None] if order is None else np.array(order)
+    coded = np.where(order >= 0, np.array(codes, np.int16)[order], ENDED)
+    replayed, tokens = rule.replay_traces(coded, order, rule.read(series(*confidences)))
     return replayed.used.tolist(), replayed.answer.tolist(), tokens.tolist()
 
 
@@ -231,12 +233,17 @@ def test_deepconf_keeps_p_percent():
     assert answers == [[0], [1]], "36 against 19 with all; only the most confident with 10%"
 
 
-def test_deepconf_weighs_by_confidence_and_orders_matter():
-    rule = DeepConfOnline(warmup=1, p=100, window=2048, consensus=0.99)
-    order = [[0, 1, 2], [2, 1, 0]]
-    used, answer, tokens = run_deepconf(rule, [0, 0, 1], [[1], [1], [3]], order)
-    assert (used, answer) == ([1, 1], [0, 1]), "one trace alone agrees with itself"
-    assert tokens == [1, 1]
+def test_deepconf_weighs_by_confidence_in_any_order():
+    rule = DeepConfOnline(warmup=1, p=100, consensus=0.99)
+    used, answer, tokens = run_deepconf(rule, [0, 0, 1], [[1], [1], [3]], [[0, 1, 2], [2, 1, 0]])
+    assert (used, answer, tokens) == ([1, 1], [0, 1], [1, 1]), "one trace agrees with itself"
+    rule = DeepConfOnline(warmup=3, p=100, consensus=0.99)
+    assert run_deepconf(rule, [0, 0, 1], [[1], [1], [3]]) == ([3], [1], [3]), "2 against 3"
+
+
+def test_deepconf_rows_may_end():
+    rule = DeepConfOnline(warmup=2, p=100)
+    assert run_deepconf(rule, [0, 1], [[1], [3, 3]], [[0, 1], [1, -1]])[1:] == ([1, 1], [3, 2])
 
 
 def test_deepconf_is_not_asked_online():
