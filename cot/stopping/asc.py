@@ -77,8 +77,14 @@ class AscDirichlet(AscBeta):
         """
         largest = largest_counts(codes, 5)
         enough = self._is_certain(largest[..., :2])
-        found, where = np.unique(largest[enough], axis=0, return_inverse=True)
-        enough[enough] = (dirichlet_chance(found) >= self.threshold)[where.ravel()]
+        counts = largest[enough]
+        case = np.zeros(len(counts), dtype=np.int64)  # equal for equal counts
+        for count in counts.T:
+            case = np.unique(case * (int(counts.max(initial=0)) + 1) + count, return_inverse=True)[
+                1
+            ]
+        _, first = np.unique(case, return_index=True)
+        enough[enough] = (dirichlet_chance(counts[first]) >= self.threshold)[case]
         return first_stop(enough)
 
 
