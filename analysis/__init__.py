@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.activations import capture
     from analysis.agreement import agree
-    from analysis.curves import curve
+    from analysis.curves import compare_curves, curve
     from analysis.experiments import run_experiment
     from analysis.exporting import export
     from analysis.paths import find_paths
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "agree",
     "capture",
+    "compare_curves",
     "curve",
     "export",
     "find_paths",
@@ -42,6 +43,7 @@ __all__ = [
 HOMES = {
     "agree": "analysis.agreement",
     "capture": "analysis.activations",
+    "compare_curves": "analysis.curves",
     "curve": "analysis.curves",
     "export": "analysis.exporting",
     "find_paths": "analysis.paths",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ def mean_finding(
 
 def as_table(findings: Sequence[Finding], **extra: Sequence[Any]) -> pd.DataFrame:
     """One row a finding; `extra` adds columns."""
-    frame = pd.DataFrame([asdict(finding) for finding in findings])
+    names = [field.name for field in fields(Finding)]
+    frame = pd.DataFrame([asdict(finding) for finding in findings], columns=names)
     numbers = {"estimate": float, "low": float, "high": float, "seed": "Int64"}
     return frame.astype(numbers).assign(**extra)

@@ -23,7 +23,7 @@ from typing import Any
 
 from cot.errors import InputError
 
-__all__ = ["build", "find", "names"]
+__all__ = ["build", "describe", "find", "names"]
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "engines": {
@@ -36,6 +36,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "votes": {
         "majority": "analysis.voting.majority:majority",
+        "sum_prob": "analysis.voting.likelihood:sum_prob",
+        "sum_prob_norm": "analysis.voting.likelihood:sum_prob_norm",
+        "mean_prob": "analysis.voting.likelihood:mean_prob",
+        "mean_prob_norm": "analysis.voting.likelihood:mean_prob_norm",
+        "cisc": "analysis.voting.cisc:cisc",
+        "deepconf": "analysis.voting.deepconf:deepconf",
+        "universal": "analysis.voting.universal:universal",
+        "centroid": "analysis.voting.centroid:centroid",
+        "path": "analysis.voting.path:path",
     },
     "stops": {
         "fixed": "cot.stopping.fixed:Fixed",
@@ -116,6 +125,25 @@ def build(kind: str, spec: str) -> partial[Any]:
         except ValueError as error:
             raise InputError(f"{spec}: {key} is {text!r}: give {error}") from None
     return partial(plug_in, **bound)
+
+
+def describe(kind: str) -> str:
+    """All plug-ins of a kind, for a help text: `NAME:key=default,...`, and what each is."""
+    lines = []
+    for name in names(kind):
+        plug_in = find(kind, name)
+        given = [
+            f"{each.name}={_shown(each.default)}"
+            for each in inspect.signature(plug_in).parameters.values()
+            if each.default is not each.empty
+        ]
+        lines.append(f"{name}:{','.join(given)}" if given else name)
+        lines.append("  " + " ".join((inspect.getdoc(plug_in) or "").split("\n\n")[0].split()))
+    return "\n".join(lines)
+
+
+def _shown(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _like(default: Any, text: str) -> Any:

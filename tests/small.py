@@ -41,6 +41,7 @@ def run_with_answers(path: Path, given: Given) -> Run:
         run.add_questions(
             [Question(id=name, text=f"{name}?", gold=gold) for name, (gold, _) in given.items()]
         )
+        run.add_prompts({"0" * 64: ("Q: How many?\nA:", None)})
         with run.writer() as writer:
             for name, (_, answers) in given.items():
                 for index, answer in enumerate(answers):

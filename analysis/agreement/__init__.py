@@ -14,6 +14,7 @@ from analysis.agreement.suspicion import suspicion_of
 from analysis.findings import as_table, mean_finding
 from analysis.prerequisites import need
 from analysis.statistics import auroc, auroc_interval
+from analysis.voting import ballots_of, load_rule, outcomes
 from cot.run import Run
 from cot.types import Finding
 
@@ -48,7 +49,6 @@ def agree(
         seed: of permutations and bootstrap.
     """
     answers = need(run, "answers")
-    votes = need(run, "votes")
     paths = need(run, "paths")
     need(run, "fidelity")
     chosen = choose_place(run, layer, position)
@@ -62,10 +62,10 @@ def agree(
         parameters=parameters,
         inputs=["activations"],
     )
-    majority = votes[votes["rule"] == "majority"].set_index("question_id")
+    majority = outcomes(answers, load_rule("majority")).set_index("question_id")
     traces = _line_up(answers, paths, clusters, scores, chosen)
     agreement, comparisons = _compare(traces, majority, chosen, seed)
-    inputs = ["answers", "votes", "paths", "hidden_clusters"]
+    inputs = ["answers", "paths", "hidden_clusters"]
     inputs += ["probe_scores"] * ("probe_scores" in run.tables())
     run.write_table("agreement", agreement, command="agree", parameters=parameters, inputs=inputs)
     run.write_table(
@@ -97,7 +97,7 @@ def _line_up(
 ) -> pd.DataFrame:
     """Valid traces with answer, path, cluster (-1 where none was captured) and probe score."""
     here = (scores["layer"] == place[0]) & (scores["position"] == place[1])
-    valid = answers.loc[answers["status"] == "ok", [*KEYS, "answer"]]
+    valid = ballots_of(answers)[[*KEYS, "answer"]]
     lined = (
         valid.merge(paths[[*KEYS, "path"]], on=KEYS)
         .merge(clusters[[*KEYS, "cluster"]], on=KEYS, how="left")

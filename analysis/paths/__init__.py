@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.findings import as_table, mean_finding
 from analysis.paths.cluster import AverageLinkage, cosine_distances, fit_threshold, silhouettes
 from analysis.paths.embed import DEFAULT_EMBEDDER, embed
-from analysis.paths.mask import mask_answer
+from analysis.paths.mask import mask_traces
 from analysis.paths.segments import find_steps
 from analysis.prerequisites import need
 from cot.errors import InputError
@@ -55,12 +55,7 @@ def find_paths(
     joined = traces[[*keys, "text"]].merge(
         answers[[*keys, "text", "start", "end"]], on=keys, suffixes=("", "_stated")
     )
-    masked = [
-        mask_answer(text, *(None if pd.isna(value) else value for value in stated))
-        for text, *stated in zip(
-            joined["text"], joined["text_stated"], joined["start"], joined["end"], strict=True
-        )
-    ]
+    masked = mask_traces(joined["text"], joined.assign(text=joined["text_stated"]))
     paths = _cluster(joined[keys], embed(masked, embedder), threshold)
     run.write_table(
         "paths", paths, command="paths", parameters=parameters, inputs=["traces", "answers"]

@@ -10,8 +10,11 @@ as plainly as `The answer is 12`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-__all__ = ["MASK", "mask_answer"]
+import pandas as pd
+
+__all__ = ["MASK", "mask_answer", "mask_traces"]
 
 MASK = "[answer]"
 
@@ -33,3 +36,12 @@ def mask_answer(text: str, answer: str | None, start: int | None, end: int | Non
         return text  # "B" or "yes": other occurrences are ordinary words
     whole = rf"(?<![\w.,]){re.escape(word)}(?!\w|[.,]\d)"
     return re.sub(whole, MASK, text)
+
+
+def mask_traces(texts: Iterable[str], answers: pd.DataFrame) -> list[str]:
+    """Each text without the answer that its row of the answers table states."""
+    stated = (answers[name] for name in ("text", "start", "end"))
+    return [
+        mask_answer(text, *(None if pd.isna(value) else value for value in row))
+        for text, *row in zip(texts, *stated, strict=True)
+    ]

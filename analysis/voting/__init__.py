@@ -1,63 +1,85 @@
 """Votes: which answer the traces of a question choose, under any rule, and how often it is right.
 
-A rule is a *weigher*: a function of the valid ballots (a DataFrame with question_id, sample_index,
-answer and the trace columns named in its `needs`) that returns one weight a ballot. To add one,
-write that function and register it under `votes`.
+A rule is a *weigher*, one function in one file; `analysis.voting.rule` shows how to add one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from analysis.asking import Asker
+from analysis.columns import columns
 from analysis.prerequisites import need
 from analysis.voting.accuracy import accuracies
+from analysis.voting.rule import Rule, Weigher, load_rule, weigher
 from analysis.voting.tally import tally
 from cot.errors import InputError
-from cot.registry import find
 from cot.run import Run
 
-__all__ = ["Weigher", "ballots_of", "vote"]
-
-Weigher = Callable[[pd.DataFrame], NDArray[np.float64]]
-"""Valid ballots -> one weight each."""
+__all__ = ["Rule", "Weigher", "ballots_of", "load_rule", "outcomes", "vote", "weigher"]
 
 
-def vote(run: Run, rules: Sequence[str] = ("majority",), seed: int = 0) -> pd.DataFrame:
+def vote(
+    run: Run,
+    rules: Sequence[str] = ("majority",),
+    seed: int = 0,
+    limit: int | None = None,
+    model: str | None = None,
+    engine: str | None = None,
+) -> pd.DataFrame:
     """Vote by each rule; writes and returns the table `votes`, one row a question and rule.
 
     Columns: question_id, rule (as typed), answer, share, margin, tied, abstained (no valid ballot),
-    n_ballots, n_excluded (traces without a valid answer), correct (nullable boolean; an abstention
-    is not correct).
+    n_ballots, n_excluded (traces without a valid answer, or that the rule can't weigh), correct
+    (nullable boolean; an abstention is not correct).
 
     Also writes `findings_vote`: accuracy of each rule, of the mean single trace and of the greedy
     trace, and each rule's paired gain over the single trace, all over the questions with gold,
     with 95% intervals by bootstrap over questions.
 
     Args:
-        rules: names of vote rules.
+        rules: names of vote rules, with parameters after a colon: `cisc:T=2`.
         seed: of the bootstrap.
+        limit: only the first questions.
+        model: asked by rules that ask one; the run's own by default.
+        engine: runs that model; the run's own by default.
 
     Raises:
-        InputError: an unknown rule (the message lists the valid ones).
+        InputError: an unknown rule (the message lists the valid ones), or one that needs what the
+            run lacks (the message says how to get it).
     """
-    weighers = {rule: find("votes", rule) for rule in rules}
-    if not weighers:
+    loaded = [load_rule(rule) for rule in rules]
+    if not loaded:
         raise InputError("name at least one rule, such as majority")
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit is {limit}, but must be at least 1")
     answers = need(run, "answers")
-    votes = pd.concat(
-        [_outcomes(answers, rule, weigher) for rule, weigher in weighers.items()],
-        ignore_index=True,
-    )
-    parameters = {"rules": list(rules), "seed": seed}
-    run.write_table(
-        "votes", votes, command="vote", parameters=parameters, inputs=["answers", "questions"]
-    )
+    if limit is not None:
+        first = answers["question_id"].unique()[:limit]
+        answers = answers[answers["question_id"].isin(first)].reset_index(drop=True)
+    asker = Asker(run, model, engine)
+    try:
+        known = columns(run, answers, [name for rule in loaded for name in rule.needs], asker)
+    finally:
+        asker.close()
+    votes = pd.concat([outcomes(known, rule) for rule in loaded], ignore_index=True)
+    parameters = {
+        "rules": list(rules),
+        "seed": seed,
+        "limit": limit,
+        "model": model,
+        "engine": engine,
+    }
+    inputs = ["answers", "questions"]
+    inputs += ["paths"] if any("path" in rule.needs for rule in loaded) else []
+    run.write_table("votes", votes, command="vote", parameters=parameters, inputs=inputs)
     greedy = run.table("greedy_answers") if "greedy_answers" in run.tables() else None
     inputs = ["votes", "answers", *(["greedy_answers"] if greedy is not None else [])]
+    if greedy is not None:
+        greedy = greedy[greedy["question_id"].isin(answers["question_id"])]
     run.write_table(
         "findings_vote",
         accuracies(answers, votes, greedy, seed),
@@ -69,25 +91,37 @@ def vote(run: Run, rules: Sequence[str] = ("majority",), seed: int = 0) -> pd.Da
 
 
 def ballots_of(answers: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an answers table that vote: status `ok`."""
-    return answers[answers["status"] == "ok"]
+    """The rows of an answers table that vote: status `ok`, and not beyond a question's stop."""
+    votes = answers["status"] == "ok"
+    if "surplus" in answers:
+        votes &= ~answers["surplus"]
+    return answers[votes]
 
 
-def _outcomes(answers: pd.DataFrame, rule: str, weigh: Weigher) -> pd.DataFrame:
+def outcomes(answers: pd.DataFrame, rule: Rule) -> pd.DataFrame:
+    """Each question's vote under one rule; the columns of the table `votes`.
+
+    Args:
+        answers: rows of the answers table, with the columns that the rule needs.
+    """
     ballots = ballots_of(answers)
-    outcome = tally(ballots, weigh(ballots)).set_index("question_id")
-    questions = answers.groupby("question_id", sort=False)
-    frame = outcome.reindex(questions.size().index)
-    has_gold = questions["correct"].count() > 0
+    ballots = ballots if "group" in ballots else ballots.assign(group=ballots["question_id"])
+    weights = np.asarray(rule.weigh(ballots), dtype=float)
+    weighed = ~np.isnan(weights)
+    outcome = tally(ballots[weighed], weights[weighed]).set_index("question_id")
+    question, ids = pd.factorize(answers["question_id"])
+    frame = outcome.reindex(pd.Index(ids, name="question_id"))
+    size = np.bincount(question, minlength=len(ids))
+    has_gold = np.bincount(question, answers["correct"].notna(), len(ids)) > 0
     right = ballots.loc[ballots["correct"].fillna(False).astype(bool), ["question_id", "answer"]]
     right = right.drop_duplicates("question_id").set_index("question_id")["answer"]
     frame["abstained"] = frame["answer"].isna()
     frame["tied"] = frame["tied"].fillna(False).astype(bool)
     frame["n_ballots"] = frame["n_ballots"].fillna(0).astype(int)
-    frame["n_excluded"] = questions.size() - frame["n_ballots"]
+    frame["n_excluded"] = size - frame["n_ballots"]
     correct = (frame["answer"] == right.reindex(frame.index)).astype("boolean")
     frame["correct"] = correct.where(has_gold, pd.NA)
-    return frame.reset_index().assign(rule=rule)[
+    return frame.reset_index().assign(rule=rule.name)[
         ["question_id", "rule", "answer", "share", "margin", "tied", "abstained", "n_ballots"]
         + ["n_excluded", "correct"]
     ]

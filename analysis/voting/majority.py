@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.voting.rule import weigher
+
 __all__ = ["majority"]
 
 
-def majority(traces: pd.DataFrame) -> NDArray[np.float64]:
+@weigher(equal=True)
+def majority(ballots: pd.DataFrame) -> NDArray[np.float64]:
     """Weight 1 for every trace."""
-    return np.ones(len(traces))
+    return np.ones(len(ballots))

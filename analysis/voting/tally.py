@@ -6,17 +6,44 @@ the class that holds the lowest sample_index.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["TIE", "tally"]
+__all__ = ["TIE", "credits", "tally"]
 
 TIE = 1e-12
 """Weights closer than this share of the winner's are tied."""
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
-def tally(ballots: pd.DataFrame, weights: NDArray[np.float64]) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class _Totals:
+    """Weights by question and answer; a *class* is an answer of one question."""
+
+    ids: Any
+    """Question of each code."""
+    answers: Any
+    """Answer of each code."""
+    question: Ints
+    """Question code of each class, ascending, shape [class]."""
+    answer: Ints
+    """Answer code of each class, shape [class]."""
+    weight: Floats
+    """Summed weight of each class, shape [class]."""
+    at_top: NDArray[np.bool_]
+    """Whether no class of the question weighs more, shape [class]."""
+    member: Ints
+    """Class of each ballot, shape [ballot]."""
+    total: Floats
+    """Summed weight of each question, shape [question]."""
+
+
+def tally(ballots: pd.DataFrame, weights: Floats) -> pd.DataFrame:
     """The outcome of each question.
 
     Args:
@@ -30,37 +57,63 @@ def tally(ballots: pd.DataFrame, weights: NDArray[np.float64]) -> pd.DataFrame:
     Raises:
         ValueError: a weight that is negative or not finite.
     """
+    sums = _totals(ballots, weights)
+    n = len(sums.ids)
+    first = np.full(len(sums.weight), np.iinfo(np.int64).max)
+    np.minimum.at(first, sums.member, ballots["sample_index"].to_numpy(dtype=np.int64))
+    order = np.lexsort((first, ~sums.at_top, sums.question))  # a question's winner comes first
+    winner = order[np.unique(sums.question[order], return_index=True)[1]]
+    others = sums.weight.copy()
+    others[winner] = 0.0
+    runner_up = np.zeros(n)
+    np.maximum.at(runner_up, sums.question, others)
+    tied = np.bincount(sums.question, sums.at_top, n) > 1
+    best = sums.weight[winner]
+    return pd.DataFrame(
+        {
+            "question_id": sums.ids,
+            "answer": sums.answers[sums.answer[winner]],
+            "share": best / sums.total,
+            "margin": np.where(tied, 0.0, (best - runner_up) / sums.total),
+            "tied": tied,
+            "n_ballots": np.bincount(sums.question[sums.member], minlength=n),
+        }
+    )
+
+
+def credits(ballots: pd.DataFrame, weights: Floats) -> pd.Series:
+    """What each question's vote is worth where a tie is broken by lot, indexed by question_id.
+
+    1 / (number tied) if the right answer is among the heaviest, else 0. `ballots` has `correct`.
+    """
+    sums = _totals(ballots, weights)
+    right = np.zeros(len(sums.weight), dtype=bool)
+    right[sums.member[ballots["correct"].to_numpy(dtype=bool)]] = True
+    n = len(sums.ids)
+    hit = np.bincount(sums.question, right & sums.at_top, n)
+    return pd.Series(hit / np.bincount(sums.question, sums.at_top, n), index=sums.ids)
+
+
+def _totals(ballots: pd.DataFrame, weights: Floats) -> _Totals:
     if len(weights) and not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("a vote's weights must be finite and not negative")
     question, ids = pd.factorize(ballots["question_id"])
-    answer, classes = pd.factorize(ballots["answer"])
+    answer, answers = pd.factorize(ballots["answer"])
     total = np.bincount(question, weights, len(ids))
     weights = np.where(total[question] > 0, weights, 1.0)
-    total = np.bincount(question, weights, len(ids))
-
-    pair, members = np.unique(question * np.int64(len(classes)) + answer, return_inverse=True)
-    weight = np.bincount(members, weights, len(pair))
-    first = np.full(len(pair), np.iinfo(np.int64).max)
-    np.minimum.at(first, members, ballots["sample_index"].to_numpy(dtype=np.int64))
-    owner = pair // max(len(classes), 1)
-
+    n_answers = max(len(answers), 1)
+    classes, member = np.unique(question * np.int64(n_answers) + answer, return_inverse=True)
+    weight: Floats = np.bincount(member, weights, len(classes)).astype(float)
+    owner = classes // n_answers
     best = np.zeros(len(ids))
     np.maximum.at(best, owner, weight)
-    at_top = weight >= best[owner] * (1 - TIE)
-    order = np.lexsort((first, ~at_top, owner))  # a question's winner comes first
-    winner = order[np.unique(owner[order], return_index=True)[1]] if len(pair) else order
-    others = weight.copy()
-    others[winner] = 0.0
-    runner_up = np.zeros(len(ids))
-    np.maximum.at(runner_up, owner, others)
-    tied = np.bincount(owner, at_top, len(ids)) > 1
-    return pd.DataFrame(
-        {
-            "question_id": ids,
-            "answer": classes[pair[winner] % max(len(classes), 1)],
-            "share": weight[winner] / total,
-            "margin": np.where(tied, 0.0, (weight[winner] - runner_up) / total),
-            "tied": tied,
-            "n_ballots": np.bincount(question, minlength=len(ids)),
-        }
+    return _Totals(
+        ids=ids,
+        answers=answers,
+        question=owner,
+        answer=classes % n_answers,
+        weight=weight,
+        at_top=weight >= best[owner] * (1 - TIE),
+        member=member,
+        total=np.bincount(question, weights, len(ids)).astype(float),
     )

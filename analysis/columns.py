@@ -1,0 +1,183 @@
+"""What is known of each trace beside its answer: the columns that vote rules and signals read.
+
+    columns(run, answers, ["mean_logp", "lowest@2048"])
+
+- `sum_logp`, `mean_logp`: of the sampled tokens, nats, under the raw distribution;
+  `tail_logp`: the mean over the last tenth of the tokens (at least one).
+- `mean@W`, `tail@W`, `lowest@W`, `bottom@W`: DeepConf (arXiv 2508.15260). With a token's
+  confidence = -(mean of the k largest log-probabilities): the mean over all tokens, over the last
+  W, over the lowest sliding window of W (stride 1), over the lowest tenth of the windows. A trace
+  shorter than W is one window.
+- `path`: the reasoning cluster in table `paths`; `embedding`: the text's, answer masked.
+- `p_true`: the model's own rating of the trace (asks the model); `chosen`: whether the model finds
+  the trace the most consistent of its question's (asks the model).
+- any other name: a number that came with imported traces, such as `confidence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.asking import Asker
+from analysis.prerequisites import need
+from cot.errors import InputError
+from cot.run import Run
+
+__all__ = ["columns", "group_confidence"]
+
+KEYS = ["question_id", "sample_index"]
+Floats = NDArray[np.float64]
+WINDOWED = ("mean", "tail", "lowest", "bottom")
+
+
+def columns(
+    run: Run, answers: pd.DataFrame, names: Sequence[str], asker: Asker | None = None
+) -> pd.DataFrame:
+    """The answers with further columns; NaN where a trace lacks what it takes.
+
+    Args:
+        answers: rows of the answers table.
+        names: see the module; one that `answers` has is left as it is.
+        asker: asks the model where a column needs it.
+
+    Raises:
+        InputError: the run lacks what a column is made from; says how to get it.
+    """
+    wanted = [name for name in dict.fromkeys(names) if name not in answers]
+    if not wanted:
+        return answers
+    made: dict[str, Any] = {}
+    for name in wanted:
+        kind, _, window = name.partition("@")
+        if kind in LOGPROBS:
+            made[name] = _per_token(run, answers, "logprobs", LOGPROBS[kind])
+        elif kind in WINDOWED and window.isdigit() and int(window):
+            made[name] = _confidence(run, answers, kind, int(window))
+        elif name in OTHERS:
+            made[name] = OTHERS[name](run, answers, asker or Asker(run))
+        else:
+            made[name] = _imported(run, answers, name)
+    return answers.assign(**made)
+
+
+def group_confidence(top_means: Floats, kind: str, window: int) -> float:
+    """A trace's confidence from the means of its k largest log-probabilities, shape [token]."""
+    tokens = -np.asarray(top_means, dtype=float)
+    if kind == "mean":
+        return float(tokens.mean())
+    if kind == "tail":
+        return float(tokens[-window:].mean())
+    windows = window_means(tokens, window)
+    if kind == "lowest":
+        return float(windows.min())
+    lowest = max(1, len(windows) // 10)
+    return float(np.partition(windows, lowest - 1)[:lowest].mean())
+
+
+def window_means(values: Floats, window: int) -> Floats:
+    """Means of all windows of this length, stride 1; of the whole where it is shorter."""
+    width = min(window, len(values))
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    means: Floats = (sums[width:] - sums[:-width]) / width
+    return means
+
+
+def _tail(values: Floats) -> float:
+    return float(values[-max(1, len(values) // 10) :].mean())
+
+
+LOGPROBS: Mapping[str, Callable[[Floats], float]] = {
+    "sum_logp": lambda values: float(values.sum()),
+    "mean_logp": lambda values: float(values.mean()),
+    "tail_logp": _tail,
+}
+
+
+def _confidence(run: Run, answers: pd.DataFrame, kind: str, window: int) -> Floats:
+    return _per_token(
+        run, answers, "top_means", lambda values: group_confidence(values, kind, window)
+    )
+
+
+LACKING = {
+    "logprobs": "no log-probabilities: sample with an engine, or import traces with `logprobs`",
+    "top_means": "no means of the largest log-probabilities, and with the sampled token's alone "
+    "the confidence would be inverted: sample with --top-logprobs 20",
+}
+
+
+def _per_token(
+    run: Run, answers: pd.DataFrame, source: str, summary: Callable[[Floats], float]
+) -> Floats:
+    """A summary of each trace's token series; NaN for a trace without one."""
+    series = _aligned(run.traces([source]), answers)[source]
+    values = np.array(
+        [
+            np.nan if each is None or not len(each) else summary(np.asarray(each, dtype=float))
+            for each in series
+        ],
+        dtype=float,
+    )
+    if len(values) and np.isnan(values).all():
+        raise InputError(f"{run.path}: its traces have {LACKING[source]}")
+    return values
+
+
+def _imported(run: Run, answers: pd.DataFrame, name: str) -> Floats:
+    metas = _aligned(run.traces(["meta"]), answers)["meta"]
+    values = [meta.get(name) if isinstance(meta, Mapping) else None for meta in metas]
+    numbers = [
+        float(value) if isinstance(value, int | float) and np.isfinite(value) else np.nan
+        for value in values
+    ]
+    if len(numbers) and np.isnan(numbers).all():
+        there = sorted({key for meta in metas if isinstance(meta, Mapping) for key in meta})
+        own = [*LOGPROBS, *(f"{kind}@2048" for kind in WINDOWED), *OTHERS]
+        raise InputError(
+            f"{run.path}: no trace has a number called {name!r}; choose from {', '.join(own)}"
+            + (f", or what was imported: {', '.join(there)}" if there else "")
+        )
+    return np.array(numbers, dtype=float)
+
+
+def _path(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
+    return _aligned(need(run, "paths"), answers)["path"].to_numpy()
+
+
+def _embedding(run: Run, answers: pd.DataFrame, asker: Asker) -> list[Any]:
+    from analysis.paths.embed import embed
+    from analysis.paths.mask import mask_traces
+
+    texts = _aligned(run.traces(["text"]), answers)["text"]
+    return list(embed(mask_traces(texts, answers)))
+
+
+def _p_true(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
+    from analysis.voting.p_true import p_true
+
+    return p_true(run, answers, asker)
+
+
+def _chosen(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
+    from analysis.voting.universal import choose
+
+    return choose(run, answers, asker)
+
+
+OTHERS: Mapping[str, Callable[[Run, pd.DataFrame, Asker], Any]] = {
+    "path": _path,
+    "embedding": _embedding,
+    "p_true": _p_true,
+    "chosen": _chosen,
+}
+
+
+def _aligned(frame: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """The frame's rows in the order of the answers'."""
+    index = pd.MultiIndex.from_frame(answers[KEYS])
+    return frame.set_index(KEYS).reindex(index)

@@ -1,0 +1,276 @@
+"""Accuracy against the number of samples: what a vote over n traces would be worth.
+
+The value at n is the expected accuracy over random n-subsets, drawn without replacement from a
+question's N stored traces (`analysis.curves.credit`): exact at n = 1 (the mean single trace), at
+n = N (the vote itself, a tie broken by the lowest sample_index) and, for the majority vote,
+everywhere; for other rules the mean over seeded subsets. A tie in a subset earns its expected
+credit: 1 / (number of tied answers) if gold is among them. Traces without a valid answer stay in
+the subset and don't vote. With `order="file"` the first n traces vote, and a tie falls to the
+lowest sample_index. `pass@k` stands beside the rules: whether any of n traces is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.asking import Asker
+from analysis.columns import columns
+from analysis.curves.credit import EXACT_UP_TO
+from analysis.curves.expected import PASS, expected_accuracy
+from analysis.findings import as_table, mean_finding
+from analysis.prerequisites import need
+from analysis.voting import Rule, load_rule
+from cot.errors import InputError
+from cot.run import Run
+from cot.types import Finding
+
+__all__ = ["PASS", "compare_curves", "curve", "expected_accuracy"]
+
+
+def curve(
+    run: Run,
+    rules: Sequence[str] = ("majority",),
+    n: Sequence[int] | None = None,
+    order: str = "random",
+    subsets: int = 200,
+    seed: int = 0,
+    model: str | None = None,
+    engine: str | None = None,
+) -> pd.DataFrame:
+    """Expected accuracy at each n; writes and returns the table `curve`.
+
+    Columns: rule, n, accuracy, low, high (95%, bootstrap over questions), n_questions, n_excluded
+    (questions with gold but fewer than n traces), method, seed.
+
+    Also writes `findings_curve`: each further rule against the first at each n, paired by question.
+
+    Args:
+        rules: names of vote rules, with parameters after a colon; `pass@k` is the chance that any
+            of n traces is right.
+        n: sample counts; by default 1, 2, 3, 5, 8, 12, 16, 24, 32, 40, ... up to all.
+        order: `random` subsets, or the first n in `file` order.
+        subsets: drawn a question where there is no closed form, at least 200.
+        seed: of subsets and bootstrap.
+        model: asked by rules that ask one; the run's own by default.
+        engine: runs that model; the run's own by default.
+
+    Raises:
+        InputError: an unknown rule or order, one that compares all traces at once (`universal`), an
+            n below 1 or above every question's traces, or an adaptive run.
+    """
+    curves = _curves(run, rules, n, order, subsets, seed, model, engine)
+    frame = pd.DataFrame(
+        [
+            {"rule": rule, "n": count, **curves.point(rule, count, seed)}
+            for rule in rules
+            for count in curves.counts
+        ]
+    )
+    parameters = {
+        "rules": list(rules),
+        "n": None if n is None else list(n),
+        "order": order,
+        "subsets": subsets,
+        "seed": seed,
+        "model": model,
+        "engine": engine,
+    }
+    run.write_table(
+        "curve", frame, command="curve", parameters=parameters, inputs=["answers", "questions"]
+    )
+    gains = [
+        _difference(
+            f"{rule} - {rules[0]} at {count}",
+            curves.tables[rule][count],
+            curves.tables[rules[0]][count],
+            curves.sizes,
+            seed,
+        )
+        for rule in rules[1:]
+        for count in curves.counts
+    ]
+    run.write_table(
+        "findings_curve",
+        as_table(gains),
+        command="curve",
+        parameters=parameters,
+        inputs=["curve", "answers"],
+    )
+    return frame
+
+
+def compare_curves(
+    run: Run,
+    other: Run,
+    rules: Sequence[str] = ("majority",),
+    n: Sequence[int] | None = None,
+    order: str = "random",
+    subsets: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Two runs' expected accuracy at each n, paired by question id; writes nothing.
+
+    Columns: rule, n, accuracy, other (the second run's), difference (first - second), low, high
+    (its 95% interval, paired bootstrap over questions), n_questions, n_excluded (questions that are
+    not in both runs with n traces and gold), seed.
+
+    Args:
+        rules: as in `curve`; likewise n, order, subsets and seed.
+
+    Raises:
+        InputError: as `curve`; no question with gold in both runs.
+    """
+    mine = _curves(run, rules, n, order, subsets, seed)
+    theirs = _curves(other, rules, n, order, subsets, seed)
+    rows: list[dict[str, Any]] = []
+    for rule in rules:
+        for count in sorted(set(mine.counts) & set(theirs.counts)):
+            one, two = mine.tables[rule][count], theirs.tables[rule][count]
+            questions = one.index.union(two.index)
+            one, two = one.reindex(questions), two.reindex(questions)
+            finding = _difference(rule, one, two, mine.sizes, seed)
+            both = one.notna() & two.notna()
+            rows.append(
+                {
+                    "rule": rule,
+                    "n": count,
+                    "accuracy": one[both].mean(),
+                    "other": two[both].mean(),
+                    "difference": finding.estimate,
+                    "low": finding.low,
+                    "high": finding.high,
+                    "n_questions": finding.n_questions,
+                    "n_excluded": finding.n_excluded,
+                    "seed": seed,
+                }
+            )
+    if not any(row["n_questions"] for row in rows):
+        raise InputError(f"{run.path} and {other.path} have no question with gold in common")
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Curves:
+    """Expected accuracies of some rules on one run."""
+
+    rules: Mapping[str, str | Rule]
+    """Name as typed to the rule."""
+    counts: Sequence[int]
+    """The n asked for, ascending."""
+    tables: Mapping[str, pd.DataFrame]
+    """Name to expected accuracy by question and n."""
+    sizes: pd.Series
+    """Traces of each question with gold."""
+    order: str
+    """`random` or `file`."""
+    subsets: int
+    """Drawn a question where there is no closed form."""
+
+    def point(self, name: str, n: int, seed: int) -> dict[str, Any]:
+        """One row of the table `curve`, without rule and n."""
+        values = self.tables[name][n]
+        known = values.dropna()
+        finding = mean_finding(
+            name,
+            known,
+            n_traces=int(self.sizes.reindex(known.index).sum()),
+            n_excluded=len(values) - len(known),
+            method=f"{self._how(self.rules[name], n)}, {self.order} order",
+            seed=seed,
+        )
+        return {
+            "accuracy": finding.estimate,
+            "low": finding.low,
+            "high": finding.high,
+            "n_questions": finding.n_questions,
+            "n_excluded": finding.n_excluded,
+            "method": finding.method,
+            "seed": seed,
+        }
+
+    def _how(self, rule: str | Rule, n: int) -> str:
+        sampled = self.sizes[(self.sizes > n) & (n > 1)]
+        closed = isinstance(rule, str) or (rule.equal and (sampled <= EXACT_UP_TO).all())
+        if self.order == "file" or closed or sampled.empty:
+            return "exact"
+        return f"mean of {self.subsets} subsets"
+
+
+def _curves(
+    run: Run,
+    rules: Sequence[str],
+    n: Sequence[int] | None,
+    order: str,
+    subsets: int,
+    seed: int,
+    model: str | None = None,
+    engine: str | None = None,
+) -> _Curves:
+    loaded = {rule: PASS if rule == PASS else load_rule(rule) for rule in rules}
+    _check(run, list(loaded.values()), order, subsets)
+    answers = need(run, "answers")
+    with_gold = answers[answers["correct"].notna()].reset_index(drop=True)
+    sizes = with_gold["question_id"].value_counts()
+    most = int(sizes.max()) if len(sizes) else 0
+    if not most:
+        raise InputError(f"{run.path}: no question has gold, so that there is no accuracy to draw")
+    counts = _default_counts(most) if n is None else sorted(set(n))
+    if counts[0] < 1 or counts[-1] > most:
+        raise InputError(f"n must lie between 1 and {most}, the most traces of a question")
+    needs = [name for rule in loaded.values() if isinstance(rule, Rule) for name in rule.needs]
+    asker = Asker(run, model, engine)
+    try:
+        known = columns(run, with_gold, needs, asker)
+    finally:
+        asker.close()
+    return _Curves(
+        rules=loaded,
+        counts=counts,
+        tables={
+            name: expected_accuracy(known, rule, counts, order, subsets, seed)
+            for name, rule in loaded.items()
+        },
+        sizes=sizes,
+        order=order,
+        subsets=subsets,
+    )
+
+
+def _check(run: Run, rules: Sequence[str | Rule], order: str, subsets: int) -> None:
+    if order not in ("random", "file"):
+        raise InputError(f"unknown order {order!r}: choose from random, file")
+    if subsets < 200:
+        raise InputError(f"subsets is {subsets}: at least 200 are needed for a steady estimate")
+    if not rules:
+        raise InputError("name at least one rule, such as majority")
+    for rule in rules:
+        if isinstance(rule, Rule) and rule.asks:
+            raise InputError(f"{rule.name} asks the model about all traces at once: no curve of it")
+    if run.identity.get("adaptive"):
+        raise InputError(
+            f"{run.path} was sampled adaptively: questions were stopped for what they answered, so "
+            "that their first n traces are no sample of all; make a run without --adaptive"
+        )
+
+
+def _default_counts(most: int) -> list[int]:
+    usual = [1, 2, 3, 5, 8, 12, 16, 24, 32, 40, 64, 100, 200, 500, 1000]
+    return sorted({count for count in usual if count < most} | {most})
+
+
+def _difference(
+    name: str, one: pd.Series, other: pd.Series, sizes: pd.Series, seed: int
+) -> Finding:
+    gaps = (one - other).dropna()
+    return mean_finding(
+        name,
+        gaps,
+        n_traces=int(sizes.reindex(gaps.index).sum()),
+        n_excluded=len(one) - len(gaps),
+        method="difference of expected accuracies, paired by question; 95% bootstrap",
+        seed=seed,
+    )
