@@ -9,6 +9,7 @@ gives each question a count, and the statistic is computed with those counts as 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,19 +32,28 @@ DRAWS = 1000
 LEVELS = 4096
 """Distinct scores told apart in an AUROC's interval (not in its estimate); of more, neighbours are
 merged into levels of equal size, which moves an AUROC by about 1e-4 at most."""
-CELLS = 2**22
+CELLS = 2**20
 """Numbers held at a time while draws are computed."""
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
 
 def resample(n_questions: int, *, draws: int = DRAWS, seed: int = 0) -> NDArray[np.int32]:
-    """How often each question is drawn in each bootstrap sample, shape [draw, question]."""
+    """How often each question is drawn in each bootstrap sample, shape [draw, question].
+
+    The array is read-only: a call with the same arguments soon after has it again.
+    """
+    return _resample(n_questions, draws, seed)
+
+
+@lru_cache(maxsize=2)
+def _resample(n_questions: int, draws: int, seed: int) -> NDArray[np.int32]:
     generator = np.random.default_rng(seed)
     counts = np.empty((draws, n_questions), dtype=np.int32)
     for row in counts:
         drawn = generator.integers(n_questions, size=n_questions)
         row[:] = np.bincount(drawn, minlength=n_questions)
+    counts.flags.writeable = False
     return counts
 
 
@@ -104,18 +114,18 @@ def auroc_interval(
         level = ((np.cumsum(sizes) - sizes) * LEVELS // len(y))[level]
     codes, unique = pd.factorize(np.asarray(groups))
     shape = (int(level.max()) + 1, len(unique))
-    positive, negative = (
-        csr_matrix((np.ones(mine.sum()), (level[mine], codes[mine])), shape) for mine in (y, ~y)
+    right, wrong = (
+        csr_matrix((np.ones(mine.sum(), np.float32), (level[mine], codes[mine])), shape)
+        for mine in (y, ~y)
     )
     counts = resample(len(unique), draws=draws, seed=seed)
     chunk = max(1, CELLS // max(shape))
-    values = [
-        _auroc_of(positive @ weights, negative @ weights)
-        for begin in range(0, draws, chunk)
-        for weights in [counts[begin : begin + chunk].T.astype(float)]
-    ]
-    known = np.concatenate(values)
-    return _percentiles(known[~np.isnan(known)])
+    values = np.empty(draws)
+    for begin in range(0, draws, chunk):
+        some = slice(begin, begin + chunk)
+        weights = counts[some].T.astype(np.float32)  # whole numbers below 2**24 are exact
+        values[some] = _auroc_of((right @ weights).astype(float), (wrong @ weights).astype(float))
+    return _percentiles(values[~np.isnan(values)])
 
 
 def pairs_per_question(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> pd.DataFrame:

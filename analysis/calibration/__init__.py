@@ -13,13 +13,11 @@ from dataclasses import asdict, fields
 import pandas as pd
 
 from analysis.asking import Asker
-from analysis.calibration.entropy import class_entropy
 from analysis.calibration.judged import Judged, judge
 from analysis.calibration.scores import Score, score
 from analysis.calibration.signals import Signal, signal_named, unasked
 from analysis.findings import as_table, mean_finding
 from analysis.prerequisites import need
-from analysis.voting import ballots_of
 from cot.errors import InputError
 from cot.run import Run
 from cot.types import Finding
@@ -102,7 +100,7 @@ def calibrate(
         "calibration": (table, ["answers", *dict.fromkeys(reads)]),
         "calibration_curves": (pd.concat(curves, ignore_index=True), ["calibration"]),
         "findings_calibration": (
-            _findings(rows, answers, judged, seed),
+            _findings(rows, judged, seed),
             ["calibration", "answers"],
         ),
     }
@@ -126,18 +124,14 @@ def _as_frame(rows: Sequence[Score]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(optional, float))
 
 
-def _findings(
-    rows: Sequence[Score], answers: pd.DataFrame, judged: Judged, seed: int
-) -> pd.DataFrame:
-    ballots = ballots_of(answers)
-    question, ids = pd.factorize(ballots["question_id"])
-    entropy = class_entropy(question, ballots["answer"], len(ids))
+def _findings(rows: Sequence[Score], judged: Judged, seed: int) -> pd.DataFrame:
+    entropy = judged.polls["entropy"].dropna()
     findings = [
         mean_finding(
             "mean_entropy",
             entropy,
-            n_traces=len(ballots),
-            n_excluded=answers["question_id"].nunique() - len(ids),
+            n_traces=int(judged.polls["n_ballots"].sum()),
+            n_excluded=len(judged.polls) - len(entropy),
             method="mean semantic entropy of a question's answers, nats; questions without a valid "
             "answer excluded; 95% bootstrap over questions",
             seed=seed,

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.asking import Asker
+from analysis.calibration.entropy import class_entropy
 from analysis.columns import columns
 from analysis.voting import ballots_of, load_rule, outcomes
 from cot.run import Run
@@ -39,8 +40,10 @@ class Judged:
     """Where they come from."""
     asker: Asker
     """Asks the model where a signal needs it."""
+    polls: pd.DataFrame
+    """The majority vote of every question, with the entropy of its answers (nats)."""
     votes: pd.DataFrame
-    """The majority's: question_id, share, margin, correct; one row a question."""
+    """Those of the questions that are judged."""
     ballots: pd.DataFrame
     """Rows of the answers table."""
     question: NDArray[np.int64]
@@ -56,12 +59,17 @@ class Judged:
 
 def judge(run: Run, answers: pd.DataFrame, asker: Asker) -> Judged:
     """Vote by majority, and keep what has gold and a valid answer."""
-    votes = outcomes(answers, load_rule("majority"))
-    has_gold = votes["correct"].notna()
-    voted = votes[has_gold & ~votes["abstained"]].reset_index(drop=True)
-    ballots = ballots_of(answers)
-    place = pd.Index(voted["question_id"]).get_indexer(ballots["question_id"])
-    ballots, question = ballots[place >= 0].reset_index(drop=True), place[place >= 0]
+    slim = answers.drop(columns=["text", "canonical", "start", "end"], errors="ignore")
+    polls = outcomes(slim, load_rule("majority"))
+    ballots = ballots_of(slim)
+    question = pd.Index(polls["question_id"]).get_indexer(ballots["question_id"])
+    polls["entropy"] = class_entropy(question, ballots["answer"], len(polls))
+    has_gold = polls["correct"].notna()
+    judged = (has_gold & ~polls["abstained"]).to_numpy()
+    voted = polls[judged].reset_index(drop=True)
+    kept = judged[question]
+    ballots = answers.loc[ballots.index[kept]].reset_index(drop=True)
+    question = (np.cumsum(judged) - 1)[question[kept]]
     n_gold = int(answers["correct"].notna().sum())
     questions = Target(
         correct=voted["correct"].to_numpy(dtype=bool),
@@ -78,6 +86,7 @@ def judge(run: Run, answers: pd.DataFrame, asker: Asker) -> Judged:
     return Judged(
         run=run,
         asker=asker,
+        polls=polls,
         votes=voted,
         ballots=ballots,
         question=question,

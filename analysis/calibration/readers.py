@@ -48,7 +48,7 @@ def margin(judged: Judged) -> Floats:
 
 def answer_entropy(judged: Judged) -> Floats:
     """Discrete semantic entropy of the answers, nats."""
-    return class_entropy(judged.question, judged.ballots["answer"], len(judged.votes))
+    return np.asarray(judged.votes["entropy"], dtype=float)
 
 
 def weighted_entropy(judged: Judged) -> Floats:
