@@ -16,6 +16,7 @@ def import_file(
     *,
     out: Path,
     format: str = "auto",
+    questions: Path | None = None,
     skip_bad: bool = False,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
@@ -24,17 +25,22 @@ def import_file(
     Parameters
     ----------
     file
-        One JSON object a line: question_id, question, sample_index, text; optional gold, choices,
-        answer, prompt, token_ids, logprobs, finish_reason, seed, confidence.
+        Samples in one of the formats.
     out
         The run's folder.
     format
-        auto or jsonl.
+        auto (by suffix and first records); jsonl: one trace a line (question_id, question,
+        sample_index, text; optional gold, choices, answer, prompt, token_ids, logprobs,
+        finish_reason, seed, confidence); wide: one question a line, with samples, a list of texts
+        or of such traces; lm-eval: samples_*.jsonl of lm-evaluation-harness --log_samples;
+        inspect: an .eval or .json log; openai-batch: a batch's output, with --questions.
+    questions
+        For openai-batch: the batch's input file, which holds what was asked.
     skip_bad
-        Store the good lines although there are bad ones.
+        Store the good samples although there are bad ones.
     """
     listen()
-    done = import_traces(file, out, format=format, skip_bad=skip_bad)
+    done = import_traces(file, out, format=format, questions=questions, skip_bad=skip_bad)
     result = {
         "run": done.run.path,
         "n_questions": done.n_questions,

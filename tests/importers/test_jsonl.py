@@ -83,7 +83,7 @@ BAD = [
     ({**GOOD, "seed": 2**64}, "seed is"),
     ({**GOOD, "prompt": [{"role": "user"}]}, "prompt is neither"),
     ({**GOOD, "text": "\ud800"}, "surrogate"),
-    (GOOD, "sample 0 of question 'q' stands in line 1 already"),
+    (GOOD, "sample 0 of question 'q' stands in f.jsonl:1"),
     ({**GOOD, "sample_index": 1, "question": "other?"}, "has another text, gold or choices"),
 ]
 

@@ -1,0 +1,149 @@
+"""Logs of Inspect (inspect.aisi.org.uk): `.eval`, a zip of one JSON a sample, and `.json`.
+
+    samples/q1_epoch_2.json: {"id": "q1", "epoch": 2, "input": "5 + 7?", "target": "12",
+        "messages": [...], "output": {"model": "...", "choices": [{"stop_reason": "stop",
+            "message": {"role": "assistant", "content": "The answer is 12."}}]},
+        "scores": {"match": {"value": "C", "answer": "12"}}, "metadata": {}}
+
+Epochs are samples: epoch 1 is `sample_index` 0. The prompt is what stands before the model's last
+message; the text is `output`'s first choice, which Inspect scores. A target that is a list gives
+its first as gold. A sample that failed is rejected; one that hit a limit of its own is `length`.
+Follows inspect_ai 0.3.285 (`EvalSample` in log/_log.py, log version 2), and is read without it.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cot.errors import InputError
+from cot.importers import chat
+from cot.importers import fields as check
+from cot.importers.archive import read_entry
+from cot.importers.lines import parse
+from cot.importers.record import BadRecordError, Record, Rejected
+from cot.types import Message, Question
+
+__all__ = ["read_inspect"]
+
+
+def read_inspect(path: Path) -> Iterator[Record | Rejected]:
+    """Each sample, checked; a `.eval` log is read one sample at a time.
+
+    Raises:
+        InputError: the file is neither kind of log.
+    """
+    with open(path, "rb") as handle:
+        packed = handle.read(2) == b"PK"
+    for place, read in _packed(path) if packed else _whole(path):
+        try:
+            sample = read()
+            if not isinstance(sample, dict):
+                raise BadRecordError("not a JSON object")
+            yield _record(place, sample)
+        except BadRecordError as error:
+            yield Rejected(place=place, reason=str(error))
+
+
+def _packed(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        with open(path, "rb") as handle, zipfile.ZipFile(handle) as archive:
+            entries = {entry.filename: entry for entry in archive.infolist()}  # the last counts
+            samples = [name for name in entries if re.match(r"samples/.+\.json\Z", name, re.DOTALL)]
+            if not samples:
+                raise InputError(f"{path}: no Inspect log with samples: it has no samples/ in it")
+            for name in samples:
+                yield (
+                    name,
+                    lambda name=name: parse(read_entry(archive, handle, entries[name]), nan=None),
+                )
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: not a zip that can be read: {error}") from None
+
+
+def _whole(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        log = parse(path.read_bytes(), nan=None)
+    except BadRecordError as error:
+        raise InputError(f"{path}: no Inspect log: {error}") from None
+    samples = log.get("samples")
+    if not isinstance(samples, list):
+        there = check.listed(log.keys())
+        raise InputError(f"{path}: no Inspect log with samples; it has: {there}")
+    for number, sample in enumerate(samples):
+        yield f"samples[{number}]", lambda sample=sample: sample
+
+
+def _record(place: str, sample: Mapping[str, Any]) -> Record:
+    missing = [name for name in ("id", "epoch", "input", "output") if name not in sample]
+    if missing:
+        there = check.listed(sample.keys())
+        raise BadRecordError(f"no field {', '.join(missing)}; the sample has: {there}")
+    if error := sample.get("error"):
+        message = error.get("message") if isinstance(error, dict) else error
+        raise BadRecordError(f"the sample failed: {message!r}")
+    output, epoch = sample["output"], sample["epoch"]
+    choices = output.get("choices") if isinstance(output, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise BadRecordError("output has no choices: the model said nothing")
+    if not check.is_int(epoch) or epoch < 1:
+        raise BadRecordError(f"epoch is {epoch!r}: a whole number from 1")
+    choice = choices[0]
+    return check.make_record(
+        place=place,
+        question=_question(sample),
+        index=check.sample_index(epoch - 1),
+        prompt=_prompt(sample.get("messages")),
+        completion=chat.completion(
+            chat.full_text(choice.get("message")),
+            choice.get("stop_reason"),
+            choice.get("logprobs"),
+            cut=bool(sample.get("limit")),
+        ),
+        meta=_meta(sample, choice),
+    )
+
+
+def _question(sample: Mapping[str, Any]) -> Question:
+    asked = sample["input"]
+    if not isinstance(asked, str):
+        if not isinstance(asked, list):
+            raise BadRecordError("input is neither a string nor a list of messages")
+        asked = chat.last_user(asked)
+    target = sample.get("target")
+    targets = target if isinstance(target, list) else [target]
+    return Question(
+        id=check.identifier(sample, "id"),
+        text=asked,
+        gold=check.gold(targets[0] if targets else None) or None,
+        choices=check.choices(sample.get("choices")),
+        dataset="imported",
+        meta={"targets": targets} if len(targets) > 1 else {},
+    )
+
+
+def _prompt(messages: Any) -> tuple[Message, ...] | None:
+    if not isinstance(messages, list) or not all(isinstance(each, dict) for each in messages):
+        return None
+    replies = [number for number, each in enumerate(messages) if each.get("role") == "assistant"]
+    return chat.plain_prompt(messages[: replies[-1]]) if replies else None
+
+
+def _meta(sample: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Scores without their explanations, which repeat the text; the sample's own metadata."""
+    scores = sample.get("scores")
+    kept = {
+        "scores": {
+            name: {part: score[part] for part in ("value", "answer") if part in score}
+            for name, score in (scores.items() if isinstance(scores, dict) else ())
+            if isinstance(score, dict)
+        },
+        "metadata": sample.get("metadata"),
+        "model": sample["output"].get("model"),
+        "stop_reason": choice.get("stop_reason"),
+        "limit": sample.get("limit"),
+    }
+    return {name: value for name, value in kept.items() if value}
