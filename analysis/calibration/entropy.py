@@ -47,9 +47,9 @@ def class_entropy(
 
 
 def normalised_probabilities(question: ArrayLike, mean_logp: ArrayLike, n_questions: int) -> Floats:
-    """exp(mean logp) of each trace over the largest of its question, shape [trace]."""
+    """exp(mean logp) of each trace over its question's largest, shape [trace]; NaN stays NaN."""
     owner, logp = np.asarray(question, dtype=np.int64), np.asarray(mean_logp, dtype=float)
     largest = np.full(n_questions, -np.inf)
-    np.maximum.at(largest, owner, logp)  # NaN where one of them is NaN
+    np.fmax.at(largest, owner, logp)
     weights: Floats = np.exp(logp - largest[owner])
     return weights

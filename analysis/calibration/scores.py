@@ -143,7 +143,8 @@ def score(
         no_signal=int((~there).sum()),
         note="; ".join(filter(None, [signal.note, _remark(signal.unit, y, value, len(pairs))])),
     )
-    k = np.unique(np.ceil(np.linspace(1, len(risk), POINTS))).astype(int) if mixed else np.zeros(0)
+    k = np.unique(np.ceil(len(risk) * np.arange(1, POINTS + 1) / POINTS).astype(int))
+    k = k[k > 0]
     drawn = {"reliability": bars, "risk_coverage": _curve(k / len(y), risk[k - 1], k)}
     frames = [frame.assign(signal=signal.name, kind=kind) for kind, frame in drawn.items()]
     return row, pd.concat(frames)[["signal", "kind", "x", "y", "n"]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from analysis.calibration import readers
 from analysis.calibration.judged import Judged
 from analysis.calibration.readers import column, stored
+from analysis.columns import OTHERS, WINDOWED
+from cot.errors import InputError
 from cot.run import Run
 
 __all__ = ["SIGNALS", "Signal", "signal_named", "unasked"]
@@ -90,7 +93,7 @@ SIGNALS = {
         ),
         *(
             Signal(name=name, unit="trace", read=column(name), takes="top_means", reads=TRACES)
-            for name in (f"{kind}@2048" for kind in ("mean", "tail", "lowest", "bottom"))
+            for name in (f"{kind}@2048" for kind in WINDOWED)
         ),
         Signal(
             name="confidence",
@@ -139,29 +142,37 @@ SIGNALS = {
 
 
 def signal_named(name: str) -> Signal:
-    """The signal that a name stands for."""
+    """The signal that a name stands for; one that nothing has is refused when it is read."""
     if name in SIGNALS:
         return SIGNALS[name]
-    return Signal(name=name, unit="trace", read=column(name), reads=TRACES)
+    windowed = name.partition("@")[0] in WINDOWED
+    read = column(name) if windowed else partial(_imported, name=name)
+    return Signal(name=name, unit="trace", read=read, reads=TRACES)
+
+
+def _imported(judged: Judged, name: str) -> Floats:
+    try:
+        if name in judged.ballots or name in OTHERS:
+            raise InputError("not a number of the trace's own")
+        return judged.column(name)
+    except InputError:
+        known = ", ".join([*SIGNALS, *(f"{kind}@W" for kind in WINDOWED)])
+        raise InputError(
+            f"{judged.run.path}: unknown signal {name!r}: choose from {known}, or name a number "
+            "that was imported with the traces"
+        ) from None
 
 
 def unasked(run: Run) -> list[Signal]:
     """The known signals whose inputs the run has and that need no model call."""
-    there = {"": True}
-    for source in {signal.takes for signal in SIGNALS.values()} - {"", None}:
-        there[str(source)] = _has(run, str(source))
-    return [
-        signal for signal in SIGNALS.values() if signal.takes is not None and there[signal.takes]
-    ]
+    there = {"", *run.tables(), *_in_traces(run)}
+    return [signal for signal in SIGNALS.values() if signal.takes in there]
 
 
-def _has(run: Run, source: str) -> bool:
+def _in_traces(run: Run) -> set[str]:
     import pyarrow.compute as pc
 
-    if source == "confidence":
-        metas = stored(run, ["meta"])["meta"]
-        return bool(pc.any(pc.match_substring(metas, '"confidence":')).as_py())
-    if source in ("logprobs", "top_means"):
-        series = stored(run, [source])[source]
-        return bool(series.null_count < len(series))
-    return source in run.tables()
+    traces = stored(run, ["logprobs", "top_means", "meta"])
+    found = {name for name in traces.column_names if traces[name].null_count < len(traces)}
+    imported = pc.any(pc.match_substring(traces["meta"], '"confidence":')).as_py()
+    return found | ({"confidence"} if imported else set())
