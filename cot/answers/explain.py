@@ -1,0 +1,103 @@
+"""What was extracted from where: each trace's answer to one question, in its context."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cot.answers.table import extract_answers, read_questions
+from cot.errors import InputError
+from cot.run import Run
+
+__all__ = ["Explanation", "explain_answers"]
+
+log = logging.getLogger("cot")
+
+AROUND = 30
+"""Characters of context on either side of an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """How one question's answers were read."""
+
+    question_id: str
+    """The question."""
+    format: str
+    """The format in which its answers were read."""
+    gold: str | None
+    """The reference answer as given, or None."""
+    gold_canonical: str | None
+    """Its canonical form; None where there is none, or it is not understood."""
+    traces: list[dict[str, Any]]
+    """One a trace: sample_index, status, text, canonical, class, correct, and context: the answer
+    in ⟦brackets⟧ with what stands around it, or the trace's end where it has none."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON has it."""
+        return asdict(self)
+
+
+def explain_answers(run: Run, question_id: str, format: str = "auto") -> Explanation:
+    """How the answers to a question were read. Makes the table `answers` where it is missing or
+    stale, or was made with another format than the one asked for; otherwise nothing is written.
+
+    Raises:
+        InputError: no such question (the message names those with similar ids).
+    """
+    questions = run.questions().set_index("question_id")
+    if question_id not in questions.index:
+        close = difflib.get_close_matches(question_id, list(questions.index), n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see cot show"
+        raise InputError(f"{run.path} has no question {question_id!r}: {hint}")
+    format = _make(run, format)
+    asked = read_questions(run, format)[question_id]
+    table = run.table("answers")
+    rows = table[table["question_id"] == question_id].astype(object)
+    traces = run.traces(["text"])
+    texts = traces[traces["question_id"] == question_id].set_index("sample_index")["text"]
+    gold = questions.loc[question_id, "gold"]
+    return Explanation(
+        question_id=question_id,
+        format=asked.format,
+        gold=gold if isinstance(gold, str) else None,
+        gold_canonical=asked.gold,
+        traces=[
+            {
+                "sample_index": row["sample_index"],
+                "status": row["status"],
+                **{name: _or_none(row[name]) for name in ("text", "canonical")},
+                "class": _or_none(row["answer"]),
+                "correct": _or_none(row["correct"]),
+                "context": _context(texts[row["sample_index"]], row["start"], row["end"]),
+            }
+            for row in rows.to_dict("records")
+        ],
+    )
+
+
+def _make(run: Run, format: str) -> str:
+    """Make the table if need be; returns the format that it has."""
+    made = (
+        str(run.provenance("answers").parameters["format"]) if "answers" in run.tables() else None
+    )
+    wanted = format if made is None or format != "auto" else made
+    if made != wanted or run.stale("answers"):
+        with run.lock():
+            extract_answers(run, wanted)
+    return wanted
+
+
+def _context(text: str, start: Any, end: Any) -> str:
+    start, end = _or_none(start), _or_none(end)
+    if start is None or end is None:
+        return text[-2 * AROUND :]
+    return f"{text[max(0, start - AROUND) : start]}⟦{text[start:end]}⟧{text[end : end + AROUND]}"
+
+
+def _or_none(value: Any) -> Any:
+    import pandas as pd
+
+    return None if value is None or value is pd.NA or value != value else value

@@ -1,0 +1,80 @@
+"""`cot answers --explain`: what was extracted from where; and a user's expression as format."""
+
+import json
+
+import pytest
+
+from cot.answers import explain_answers, extract_answers
+from cot.cli import main
+from cot.errors import InputError
+from tests.small import run_with_answers
+
+GIVEN = {
+    "apples": ("#### 7", ["7", "7.0 of them", None, "seven and a half", "8 \x1b[31m"]),
+    "pears": ("3", ["3"]),
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return run_with_answers(tmp_path, GIVEN)
+
+
+def test_each_trace_is_explained(run):
+    explained = explain_answers(run, "apples")
+    assert (explained.format, explained.gold, explained.gold_canonical) == ("number", "#### 7", "7")
+    first, second, third, fourth, _ = explained.traces
+    assert first == {
+        "sample_index": 0,
+        "status": "ok",
+        "text": "7",
+        "canonical": "7",
+        "class": "7",
+        "correct": True,
+        "context": "The answer is ⟦7⟧.",
+    }
+    assert second["context"] == "The answer is ⟦7.0⟧ of them."
+    assert (third["status"], third["text"], third["context"]) == ("missing", None, "I do not know.")
+    assert (fourth["status"], fourth["text"]) == ("unparsed", "seven and a half")
+
+
+def test_nothing_is_written_where_the_table_is_current(run):
+    extract_answers(run, "number")
+    path = run.path / "tables" / "answers.parquet"
+    before = path.stat().st_mtime_ns
+    assert explain_answers(run, "apples").format == "number"
+    assert path.stat().st_mtime_ns == before
+    assert explain_answers(run, "pears", "text").traces[0]["canonical"] == "3"
+    assert path.stat().st_mtime_ns > before
+
+
+def test_an_unknown_question(run):
+    with pytest.raises(InputError, match="no question 'aples': did you mean 'apples'"):
+        explain_answers(run, "aples")
+
+
+def test_the_command(run, capsys):
+    assert main(["answers", str(run.path), "--explain", "apples"]) == 0
+    shown = capsys.readouterr().out
+    assert "⟦7.0⟧ of them" in shown
+    assert "gold: #### 7 (canonical: 7)" in shown
+    assert "\x1b" not in shown
+    assert main(["answers", str(run.path), "--explain", "apples", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [trace["class"] for trace in told["traces"]] == ["7", "7", None, None, "8"]
+    assert main(["answers", str(run.path), "--explain", "aples"]) == 2
+
+
+def test_an_expression_as_format(run, capsys):
+    assert main(["answers", str(run.path), "--format", r"answer is (\d)", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["correct"] == 3
+    assert run.provenance("answers").parameters == {"format": r"answer is (\d)"}
+    assert main(["answers", str(run.path), "--format", "numbr"]) == 2
+    assert "did you mean number" in capsys.readouterr().err
+
+
+def test_traces_that_take_the_expression_too_long_are_said(tmp_path, caplog):
+    run = run_with_answers(tmp_path, {"a": ("7", ["7", "x" * 100])})
+    table = extract_answers(run, r"(x|xx)+!{2}|answer is (?P<answer>\d)")
+    assert table["status"].to_list() == ["ok", "unparsed"]
+    assert "more than 0.5 s on 1 traces" in caplog.text
