@@ -16,12 +16,14 @@ from cot.manifest import check_free
 from cot.registry import find
 from cot.run import Run, create_run, open_run
 from cot.settings import SampleSettings
-from cot.types import Question, Sampling
+from cot.stopping import StoppingRule, make_rule
+from cot.types import FinishReason, Question, Sampling
 
 if TYPE_CHECKING:
     from cot.engines import Engine
+    from cot.stopping.online import Steering
 
-__all__ = ["Plan", "plan", "stored_keys"]
+__all__ = ["Plan", "plan", "read_answer", "stored_keys"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +43,11 @@ class Plan:
     identity: Mapping[str, Any]
     """What a later call must not change."""
     missing: Sequence[tuple[Question, int]]
-    """(question, sample_index) still to be sampled."""
+    """(question, sample_index) still to be sampled; with a rule, at most."""
     missing_greedy: Sequence[Question]
     """Questions without a greedy trace."""
+    steering: Steering | None
+    """What asks a stopping rule for the samples to draw; None where all of them are drawn."""
 
 
 def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
@@ -75,7 +79,7 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         form = "chat" if getattr(engine.tokenizer, "chat_template", None) else "text"
     stop = (*settings.stop, *(template.stop if form == "text" else ()))
     sampling = settings.sampling(stop)
-    identity = {
+    identity: dict[str, Any] = {
         "model": settings.model,
         "revision": engine.model.revision if engine.model else None,
         "engine": name,
@@ -95,9 +99,20 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         "dataset_sha256": datasets.fingerprint(questions),
         "seed": settings.seed,
     }
+    rule = _load_rule(settings.adaptive)
+    if rule is not None:
+        identity["adaptive"] = {"rule": settings.adaptive, "format": _answer_format(questions)}
     run = create_run(folder, identity, dry_run=True)
-    there = stored_keys(run, "traces")
     greedy = stored_keys(run, "samples/greedy") if settings.greedy else set()
+    if rule is None:
+        steering = None
+        there = stored_keys(run, "traces")
+        open_samples = {
+            q.id: [i for i in range(settings.n) if (q.id, i) not in there] for q in chosen
+        }
+    else:
+        steering = _steering(run, rule, chosen, identity["adaptive"]["format"], settings)
+        open_samples = steering.open()
     return Plan(
         questions=chosen,
         template=template,
@@ -105,8 +120,9 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         sampling=sampling,
         engine=engine,
         identity=identity,
-        missing=[(q, i) for q in chosen for i in range(sampling.n) if (q.id, i) not in there],
+        missing=[(q, i) for q in chosen for i in open_samples.get(q.id, ())],
         missing_greedy=[q for q in chosen if settings.greedy and (q.id, 0) not in greedy],
+        steering=steering,
     )
 
 
@@ -116,6 +132,57 @@ def stored_keys(run: Run, source: str) -> set[tuple[str, int]]:
 
     table = read_shards(run.path / source, ["question_id", "sample_index"])
     return set(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+
+
+def read_answer(
+    question: Question, format: str, text: str, finish_reason: FinishReason
+) -> str | None:
+    """The class of a trace's answer as an adaptive run reads it; None without a valid one."""
+    from cot.answers import extract
+
+    own = "text" if format == "choice" and question.choices is None else format
+    return extract(text, own, question.choices, finish_reason).canonical
+
+
+def _load_rule(spec: str | None) -> StoppingRule | None:
+    if spec is None:
+        return None
+    rule: StoppingRule = make_rule(spec)
+    rule(())  # one that can't be asked while sampling says so
+    return rule
+
+
+def _answer_format(questions: Sequence[Question]) -> str:
+    """The format in which an adaptive run reads answers: of the whole dataset, as `cot answers`."""
+    import pandas as pd
+
+    from cot.answers.table import choose_format
+
+    return choose_format(
+        pd.DataFrame({name: [getattr(q, name) for q in questions] for name in ("gold", "choices")})
+    )
+
+
+def _steering(
+    run: Run,
+    rule: StoppingRule,
+    questions: Sequence[Question],
+    format: str,
+    settings: SampleSettings,
+) -> Steering:
+    """A rule where the stored traces have brought it."""
+    from cot.shards import read_shards
+    from cot.stopping.online import Drawn, Steering
+
+    stored: dict[str, dict[int, Drawn]] = {question.id: {} for question in questions}
+    by_id = {question.id: question for question in questions}
+    columns = ["question_id", "sample_index", "text", "finish_reason", "token_ids"]
+    for row in read_shards(run.path / "traces", columns).to_pylist():
+        name = row["question_id"]
+        if name in stored:
+            answer = read_answer(by_id[name], format, row["text"], row["finish_reason"])
+            stored[name][row["sample_index"]] = (answer, len(row["token_ids"] or ()))
+    return Steering(rule, n=settings.n, ahead=settings.ahead, stored=stored)
 
 
 def _load_template(settings: SampleSettings, questions: Sequence[Question]) -> prompts.Template:

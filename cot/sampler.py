@@ -11,14 +11,15 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cot.planning import Plan, plan, stored_keys
+from cot.planning import Plan, plan, read_answer, stored_keys
 from cot.progress import track
 from cot.run import Run, create_run
 from cot.settings import SampleSettings
+from cot.stopping.online import Saved, Steering
 from cot.types import Message, Question, Request, Trace
 
 __all__ = ["Sampled", "draw", "sample", "trace_seed"]
@@ -42,6 +43,8 @@ class Sampled:
     """Time spent generating, model load included."""
     failed: Sequence[str]
     """Ids of questions whose prompt does not fit into the model's context."""
+    saved: Saved | None
+    """What the stopping rule saved of the questions asked for, in all calls; None without one."""
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -76,15 +79,15 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
             asked |= {question.id: question for question in plan.missing_greedy}
             prompts_of = _prompts(plan, list(asked.values()))
             run.add_prompts({sha: (prompt, ids) for sha, prompt, ids in prompts_of.values()})
-            n_new, tokens = _generate(
-                run, plan, prompts_of, [(q.id, i) for q, i in plan.missing], "", failed
-            )
+            missing = [(q.id, i) for q, i in plan.missing]
+            n_new, tokens = _generate(run, plan, prompts_of, missing, "", failed, plan.steering)
             _, extra = _generate(
                 run, plan, prompts_of, [(q.id, 0) for q in plan.missing_greedy], "greedy", failed
             )
             tokens += extra
             seconds = time.monotonic() - started
             n_traces = len(stored_keys(run, "traces"))
+            saved = plan.steering.saved() if plan.steering else None
             run.log_call(
                 "sample",
                 n=plan.sampling.n,
@@ -93,6 +96,7 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
                 n_tokens=tokens,
                 seconds=round(seconds, 3),
                 failed=sorted(failed),
+                **({"saved": asdict(saved)} if saved else {}),
             )
     finally:
         plan.engine.close()
@@ -110,6 +114,7 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
         n_tokens=tokens,
         seconds=seconds,
         failed=sorted(failed),
+        saved=saved,
     )
 
 
@@ -129,14 +134,22 @@ def _generate(
     keys: Sequence[tuple[str, int]],
     variant: str,
     failed: set[str],
+    steering: Steering | None = None,
 ) -> tuple[int, int]:
-    """Sample these keys into the run; returns how many traces and tokens came back."""
+    """Sample these keys into the run, or those that a rule asks for out of them.
+
+    Returns how many traces and tokens came back.
+    """
     if not keys:
         return 0, 0
     sampling = replace(plan.sampling, temperature=0.0, n=1) if variant else plan.sampling
 
-    def requests() -> Iterator[Request]:
-        for question_id, index in keys:
+    def requests() -> Iterator[Request | None]:
+        for key in steering.keys() if steering else keys:
+            if key is None:
+                yield None
+                continue
+            question_id, index = key
             _, prompt, ids = prompts_of[question_id]
             yield Request(
                 question_id=question_id,
@@ -147,6 +160,11 @@ def _generate(
                 variant=variant,
             )
 
+    def cancelled(request: Request) -> bool:
+        key = (request.question_id, request.sample_index)
+        return steering is not None and steering.cancelled(key)
+
+    questions = {question.id: question for question in plan.questions}
     n_new = n_tokens = 0
     label = f"sampling {variant}".strip()
     done = plan.sampling.n * len(plan.questions) - len(keys) if not variant else 0
@@ -154,10 +172,13 @@ def _generate(
         run.writer(variant or None) as writer,
         track(label, total=done + len(keys), unit="traces", done=done) as advance,
     ):
-        for request, completion in plan.engine.generate(requests()):
+        for request, completion in plan.engine.generate(requests(), cancelled):
+            key = (request.question_id, request.sample_index)
             advance(1)
             if completion.finish_reason == "error":
                 failed.add(request.question_id)
+                if steering:
+                    steering.give_up(key)
                 continue
             writer.add(
                 Trace(
@@ -169,8 +190,14 @@ def _generate(
                     variant=variant,
                 )
             )
+            n = len(completion.token_ids or ())
             n_new += 1
-            n_tokens += len(completion.token_ids or ())
+            n_tokens += n
+            if steering:
+                question = questions[request.question_id]
+                format = plan.identity["adaptive"]["format"]
+                answer = read_answer(question, format, completion.text, completion.finish_reason)
+                advance(steering.take(key, (answer, n)))
     return n_new, n_tokens
 
 

@@ -38,6 +38,12 @@ class SampleSettings:
     """How many exemplars to show; all by default."""
     n: Annotated[int, Parameter(name=("-n", "--n"))] = 10
     """Traces a question."""
+    adaptive: str | None = None
+    """A stopping rule, such as asc_beta or esc:window=4 (see `cot stop`): n at most, and no more
+    than it needs."""
+    ahead: int = 0
+    """With --adaptive, samples asked for beyond those it surely needs, to keep a large engine busy;
+    what comes of them after it stops is surplus and doesn't vote."""
     temperature: float = 0.7
     """0 is greedy."""
     top_p: float = 0.95
@@ -79,7 +85,13 @@ class SampleSettings:
         Raises:
             InputError: naming the option, its value and the valid range.
         """
-        for name, low in (("n", 1), ("max_tokens", 1), ("top_k", 0), ("temperature", 0)):
+        for name, low in (
+            ("n", 1),
+            ("max_tokens", 1),
+            ("top_k", 0),
+            ("temperature", 0),
+            ("ahead", 0),
+        ):
             if getattr(self, name) < low:
                 raise InputError(f"{_option(name)} is {getattr(self, name)}: at least {low}")
         for name in ("limit", "shots"):
@@ -90,6 +102,8 @@ class SampleSettings:
             raise InputError(f"--top-p is {self.top_p}: above 0 and at most 1")
         if self.top_logprobs == 1 or self.top_logprobs < 0:
             raise InputError(f"--top-logprobs is {self.top_logprobs}: 0, or at least 2")
+        if self.ahead and self.adaptive is None:
+            raise InputError(f"--ahead is {self.ahead}: it goes with --adaptive")
         if self.form not in ("auto", "chat", "text"):
             raise InputError(f"unknown --form {self.form!r}: choose from auto, chat, text")
 

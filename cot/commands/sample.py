@@ -39,6 +39,7 @@ def sample(
             "run": out,
             "n_questions": len(planned.questions),
             "n_missing": len(planned.missing),
+            **({"n_needed": planned.steering.n_needed} if planned.steering else {}),
             "n_missing_greedy": len(planned.missing_greedy),
         }
         emit(output, result, rows=[result])
@@ -52,5 +53,15 @@ def sample(
         "tokens_per_second": done.tokens_per_second,
         "failed": list(done.failed),
     }
-    emit(output, result, rows=[{**result, "failed": len(done.failed)}])
+    row = {**result, "failed": len(done.failed)}
+    saved = {
+        "saved_samples": done.saved.samples if done.saved else None,
+        "saved_tokens": done.saved.tokens if done.saved else None,
+        "n_surplus": done.saved.surplus if done.saved else None,
+    }
+    note = f"saved against {settings.n} samples of every question; tokens are estimated"
+    if done.saved:
+        emit(output, result | saved, rows=[row | saved], note=note)
+    else:
+        emit(output, result | saved, rows=[row])
     return 1 if done.failed else 0

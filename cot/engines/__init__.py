@@ -49,7 +49,7 @@ class Engine(Protocol):
         """Most tokens of prompt and completion together."""
 
     def generate(
-        self, requests: Iterable[Request], cancelled: Callable[[Request], bool] = never
+        self, requests: Iterable[Request | None], cancelled: Callable[[Request], bool] = never
     ) -> Iterator[tuple[Request, Completion]]:
         """Yield each request with its completion, as it ends.
 
@@ -57,7 +57,10 @@ class Engine(Protocol):
         completion comes back with finish_reason `error`.
 
         Args:
-            requests: best ordered by question, so that its traces share the prompt's work.
+            requests: best ordered by question, so that its traces share the prompt's work. None
+                in place of a request says that the next one depends on those that run: go on with
+                them, and pull again once one has ended or was dropped. It never comes while none
+                runs.
             cancelled: asked while a request waits and runs; once it says True, the request is
                 dropped and not yielded.
         """

