@@ -24,6 +24,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+__all__ = ["Forbidden", "equal", "forbid", "main"]
+
 MEMORY = 2 << 30
 """Bytes of address space."""
 FORBIDDEN = ("os.", "shutil.", "socket.", "subprocess.", "ctypes.", "pty.", "webbrowser.", "mmap.")
