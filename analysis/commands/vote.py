@@ -55,7 +55,8 @@ def vote(
         analysis.vote(opened, rules=rule, seed=seed, limit=limit, model=model, engine=engine)
     findings = opened.table("findings_vote").set_index("name")
     names = {"estimate": "accuracy"}
-    columns = ["estimate", "low", "high", "n_questions", "ties", "abstained", "excluded"]
+    columns = ["estimate", "low", "high", "by_lot", "n_questions", "ties", "abstained"]
+    columns.append("excluded")
     table = findings[columns].rename(columns=names)
     rows = [{"rule": name, **row} for name, row in table.to_dict("index").items()]
     by_name = {row["rule"]: row for row in rows}

@@ -36,12 +36,18 @@ def expected_accuracy(
     place = np.lexsort((answers["sample_index"].to_numpy(), codes))
     codes = codes[place]
     sizes = np.bincount(codes, minlength=len(ids))
-    traces = answers.iloc[place].assign(
-        question_id=codes,
-        group=codes,
-        answer=pd.factorize(answers["answer"])[0][place],
-        size=sizes[codes],
-        rank=np.arange(len(codes)) - (np.cumsum(sizes) - sizes)[codes],
+    needs = () if isinstance(rule, str) else rule.needs
+    read = dict.fromkeys(["sample_index", "status", "correct", *needs])
+    traces = (
+        answers[list(read)]
+        .iloc[place]
+        .assign(
+            question_id=codes,
+            group=codes,
+            answer=pd.factorize(answers["answer"])[0][place],
+            size=sizes[codes],
+            rank=np.arange(len(codes)) - (np.cumsum(sizes) - sizes)[codes],
+        )
     )
     if isinstance(rule, str):
         table = _pass(traces, sizes, counts, order)

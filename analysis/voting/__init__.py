@@ -15,7 +15,7 @@ from analysis.columns import columns
 from analysis.prerequisites import need
 from analysis.voting.accuracy import accuracies
 from analysis.voting.rule import Rule, Weigher, load_rule, weigher
-from analysis.voting.tally import tally
+from analysis.voting.tally import credits, tally
 from cot.errors import InputError
 from cot.run import Run
 
@@ -34,7 +34,8 @@ def vote(
 
     Columns: question_id, rule (as typed), answer, share, margin, tied, abstained (no valid ballot),
     n_ballots, n_excluded (traces without a valid answer, or that the rule can't weigh), correct
-    (nullable boolean; an abstention is not correct).
+    (nullable boolean; an abstention is not correct), credit (what the vote is worth if a tie is
+    broken by lot: 1 / number tied if gold is among them; NaN without gold).
 
     Also writes `findings_vote`: accuracy of each rule, of the mean single trace and of the greedy
     trace, and each rule's paired gain over the single trace, all over the questions with gold,
@@ -121,7 +122,10 @@ def outcomes(answers: pd.DataFrame, rule: Rule) -> pd.DataFrame:
     frame["n_excluded"] = size - frame["n_ballots"]
     correct = (frame["answer"] == right.reindex(frame.index)).astype("boolean")
     frame["correct"] = correct.where(has_gold, pd.NA)
+    judged = weighed & ballots["correct"].notna().to_numpy()
+    earned = credits(ballots[judged], weights[judged])
+    frame["credit"] = np.where(has_gold, earned.reindex(frame.index).fillna(0.0), np.nan)
     return frame.reset_index().assign(rule=rule.name)[
         ["question_id", "rule", "answer", "share", "margin", "tied", "abstained", "n_ballots"]
-        + ["n_excluded", "correct"]
+        + ["n_excluded", "correct", "credit"]
     ]

@@ -6,6 +6,7 @@ correct; both are counted. Two figures of one run are compared by their paired d
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from analysis.findings import as_table, mean_finding
@@ -19,8 +20,12 @@ def accuracies(
 ) -> pd.DataFrame:
     """The table `findings_vote`: a row for each rule, for `single`, `greedy` and `RULE - single`.
 
-    Columns beside those of `Finding`: ties, abstained, excluded (traces without a valid answer).
+    Columns beside those of `Finding`: by_lot (the accuracy if ties were broken by lot instead of by
+    sample_index: where there are many, the difference is luck), ties, abstained, excluded (traces
+    without a valid answer).
     """
+    if "surplus" in answers:
+        answers = answers[~answers["surplus"]]
     with_gold = answers[answers["correct"].notna()]
     n_traces = len(with_gold)
     no_gold = answers["question_id"].nunique() - with_gold["question_id"].nunique()
@@ -28,7 +33,7 @@ def accuracies(
     single = with_gold["correct"].astype(float).groupby(with_gold["question_id"], sort=False).mean()
     common = "; 95% bootstrap over questions; questions without gold excluded"
     findings: list[Finding] = []
-    counts: list[tuple[int, int, int]] = []
+    counts: list[tuple[float, int, int, int]] = []
     gains: list[Finding] = []
     for rule, rows in votes.groupby("rule", sort=False):
         judged = rows[rows["correct"].notna()].set_index("question_id")
@@ -43,7 +48,8 @@ def accuracies(
                 seed=seed,
             )
         )
-        counts.append((int(judged["tied"].sum()), int(judged["abstained"].sum()), invalid))
+        ties, abstained = (int(judged[name].sum()) for name in ("tied", "abstained"))
+        counts.append((float(judged["credit"].mean()), ties, abstained, invalid))
         gains.append(
             mean_finding(
                 f"{rule} - single",
@@ -64,7 +70,7 @@ def accuracies(
             seed=seed,
         )
     )
-    counts.append((0, 0, invalid))
+    counts.append((np.nan, 0, 0, invalid))
     if greedy is not None:
         judged = greedy[greedy["correct"].notna()]
         findings.append(
@@ -77,7 +83,8 @@ def accuracies(
                 seed=seed,
             )
         )
-        counts.append((0, 0, int((judged["status"] != "ok").sum())))
-    counts += [(0, 0, invalid)] * len(gains)
-    ties, abstained, excluded = zip(*counts, strict=True)
-    return as_table([*findings, *gains], ties=ties, abstained=abstained, excluded=excluded)
+        counts.append((np.nan, 0, 0, int((judged["status"] != "ok").sum())))
+    counts += [(np.nan, 0, 0, invalid)] * len(gains)
+    names = ("by_lot", "ties", "abstained", "excluded")
+    extra = dict(zip(names, zip(*counts, strict=True), strict=True))
+    return as_table([*findings, *gains], **extra)

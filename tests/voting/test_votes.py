@@ -110,6 +110,7 @@ def test_vote_on_a_run(tmp_path):
     assert not votes.loc["b", "correct"]
     assert votes.loc["c", "abstained"]
     assert not votes.loc["c", "correct"]
+    assert votes["credit"].fillna(-1).to_list() == [1.0, 0.0, 0.0, -1]
     assert pd.isna(votes.loc["d", "correct"])
     findings = run.table("findings_vote").set_index("name")
     assert findings.loc["majority", "estimate"] == pytest.approx(1 / 3)
