@@ -53,7 +53,9 @@ class Signal:
 
 
 PROBE = "cross-fitted: no probe scores a question that it was fitted on"
-CONTROL = "control: tokens (characters where none are stored), shorter counting as confident"
+CONTROL = (
+    "a control: tokens of the trace (characters where none are stored), fewer counting as confident"
+)
 TRACES = ("traces",)
 SIGNALS = {
     signal.name: signal

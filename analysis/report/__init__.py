@@ -23,6 +23,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from analysis.report.confidence import calibration_figure, stop_rows
 from analysis.report.data import gather, overview
 from analysis.report.figures import curve_figure, probe_figures
 from analysis.report.headlines import headlines
@@ -33,7 +34,7 @@ from cot.run import Run
 
 __all__ = ["as_json", "write_report"]
 
-SCRIPTS = ["dom.js", "charts.js", "list.js", "detail.js", "main.js"]
+SCRIPTS = ["dom.js", "charts.js", "confidence.js", "list.js", "detail.js", "main.js"]
 """Joined in this order into the page's own script."""
 
 
@@ -63,8 +64,9 @@ def as_json(value: Any) -> Markup:
 def _render(run: Run) -> str:
     evidence = gather(run)
     curve, probes = curve_figure(evidence), probe_figures(evidence)
+    calibration = calibration_figure(evidence)
     rows = question_rows(evidence)
-    scripts = [_plotly()] if curve or probes else []
+    scripts = [_plotly()] if curve or probes or calibration else []
     scripts.append(_own_script())
     page: str = _template().render(
         csp=_policy(scripts),
@@ -74,16 +76,22 @@ def _render(run: Run) -> str:
         headlines=headlines(evidence),
         notices={
             "curve": evidence.notices("curve"),
+            "stops": evidence.notices("findings_stop"),
+            "calibration": evidence.notices("calibration"),
             "probes": evidence.notices("probes"),
             "questions": evidence.notices("answers", "votes", "paths", "agreement"),
             "traces": evidence.notices("answers", "steps", "paths", "probe_scores"),
         },
         curve=curve,
+        stops=stop_rows(evidence),
+        calibration=calibration,
         probes=probes,
         fidelity=fidelity(evidence),
         provenance=provenance(evidence),
         glossary=glossary(),
-        page=as_json({"questions": rows, "curve": curve, "probes": probes}),
+        page=as_json(
+            {"questions": rows, "curve": curve, "calibration": calibration, "probes": probes}
+        ),
         details=as_json(question_details(evidence, [row["id"] for row in rows])),
     )
     return page

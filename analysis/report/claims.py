@@ -13,6 +13,7 @@ from analysis.report.text import decimal, interval, number, percent, points
 
 __all__ = [
     "agreement_claim",
+    "confidence_claim",
     "gain_claim",
     "paths_claims",
     "probe_claim",
@@ -92,6 +93,22 @@ def rank_claim(name: str, finding: Mapping[Any, Any]) -> str:
     if low > 0.5:
         return f"{subject} ranks wrong majorities above right ones ({numbers})."
     return f"{subject} is not shown to rank wrong majorities above right ones ({numbers})."
+
+
+def confidence_claim(name: str, finding: Mapping[Any, Any]) -> str:
+    """Whether a signal ranks what is right above what is wrong, by its AUROC."""
+    signal, _, of = name.partition(" → right ")
+    things = "majorities" if of == "majority" else "traces"
+    subject = sentence(signal.replace("_", " "))
+    value, low, high = (number(finding[key]) for key in ("estimate", "low", "high"))
+    if value is None or low is None or high is None:
+        return f"{subject}: undefined, as all {things} are right or all are wrong."
+    numbers = f"AUROC {decimal(value)}, 95% interval {interval(low, high, decimal)}"
+    if low > 0.5:
+        return f"{subject} ranks right {things} above wrong ones ({numbers})."
+    if high < 0.5:
+        return f"{subject} ranks wrong {things} above right ones ({numbers})."
+    return f"{subject} is not shown to tell right {things} from wrong ones ({numbers})."
 
 
 def paths_claims(findings: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:

@@ -24,6 +24,10 @@ MAKERS = {
     "votes": "vote",
     "findings_vote": "vote",
     "curve": "curve",
+    "findings_stop": "stop",
+    "calibration": "calibration",
+    "calibration_curves": "calibration",
+    "findings_calibration": "calibration",
     "fidelity": "capture",
     "probes": "probe",
     "probe_scores": "probe",
@@ -34,7 +38,12 @@ MAKERS = {
 }
 """Each table that the page reads, and the command that makes it."""
 
-OPTIONS = {"vote": " --rule majority", "curve": " --rule majority", "probe": " --target correct"}
+OPTIONS = {
+    "vote": " --rule majority",
+    "curve": " --rule majority",
+    "stop": " --rule asc_beta",
+    "probe": " --target correct",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

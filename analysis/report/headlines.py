@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.report.claims import (
     agreement_claim,
+    confidence_claim,
     gain_claim,
     paths_claims,
     probe_claim,
@@ -85,7 +86,7 @@ class Headline:
 
 def headlines(evidence: Evidence) -> list[Headline]:
     """What the run shows, as cards in the order of the page."""
-    makers = (_votes, _probe, _agreement, _suspicion, _paths)
+    makers = (_votes, _calibration, _probe, _agreement, _suspicion, _paths)
     return [make(evidence) for make in makers]
 
 
@@ -110,6 +111,31 @@ def _votes(evidence: Evidence) -> Headline:
         rows=tuple(rows),
         scale=(0.0, 1.0),
         notices=evidence.notices("answers", "votes", "findings_vote"),
+    )
+
+
+def _calibration(evidence: Evidence) -> Headline:
+    findings = _by_name(evidence.get("findings_calibration"))
+    ranks = {name: row for name, row in findings.items() if " → " in name}
+    first = [name for name in ranks if name.endswith(" majority")][:1]
+    entropy = findings.get("mean_entropy")
+    rows = [_row(row, name, decimal, [("chance", 0.5)]) for name, row in ranks.items()]
+    if entropy:
+        rows.append(_row(entropy, "Mean answer entropy, nats", decimal, strip=False))
+    return Headline(
+        key="calibration",
+        title="Does confidence predict correctness?",
+        claims=tuple(confidence_claim(name, ranks[name]) for name in first),
+        asides=(
+            "AUROC of each signal. A trace's signals are pooled over the run, which also rewards "
+            "knowing which questions are hard; the figure's table has them within questions. With "
+            "this many signals, some look good by chance.",
+        )
+        if ranks
+        else (),
+        rows=tuple(rows),
+        scale=(0.0, 1.0),
+        notices=evidence.notices("calibration", "findings_calibration"),
     )
 
 

@@ -90,6 +90,14 @@ def glossary() -> list[tuple[str, str]]:
             "question that it was fitted on.",
         ),
         (
+            "Confidence",
+            "Whatever might predict that an answer is right. PRR is 1 for a perfect ranking and 0 "
+            "for none, AURC the mean share wrong among the most confident, over all shares kept; "
+            "WQD the share of pairs of a right and a wrong trace of one question in which the "
+            "right one is the more confident. Brier score and ECE compare a probability with what "
+            "came out, and are given only for what is meant as one.",
+        ),
+        (
             "Controls",
             "Labels shuffled over all traces (pooled AUROC should be 0.5) or within each question "
             "(within-question AUROC should be 0.5), and the length of the trace as the only "

@@ -106,7 +106,7 @@ def test_signals_of_every_kind(tmp_path):
         np.mean([0.1**2, 0.5**2, 0.7**2, 0.3**2])
     )
     assert table.loc["path_entropy", "note"].startswith("all 2 majorities are right")
-    assert table.loc["length_control", "note"].startswith("control: ")
+    assert table.loc["length_control", "note"].startswith("a control: ")
     assert (table.loc["length_control", "wqd"], table["n_within"].max()) == (1, 2)
     named = calibrate(run, ["mean@2", "mood"]).set_index("signal")
     assert named.loc["mood", ["auroc", "wqd", "probability"]].to_list() == [1, 1, False]
@@ -218,7 +218,7 @@ def test_the_command_prints_every_signal(tmp_path, capsys):
     assert share["wqd"] is None
     assert result["mean_entropy"] == pytest.approx(0.4729, abs=1e-4)
     calibration(run.path, signal=ASKED, output=Output())
-    assert "length_control: control: tokens" in capsys.readouterr().out
+    assert "length_control: a control: tokens" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

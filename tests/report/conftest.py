@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from planted import HOSTILE, planted_run
 
+from analysis.calibration import calibrate
 from analysis.report import write_report
 
 
@@ -17,6 +18,7 @@ from analysis.report import write_report
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a planted run in which one trace, q03 #1, tries everything."""
     run = planted_run(tmp_path_factory.mktemp("report") / "run", texts={("q03", 1): HOSTILE})
+    calibrate(run)
     return write_report(run)
 
 

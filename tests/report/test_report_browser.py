@@ -92,6 +92,14 @@ def test_draws_the_curve_and_a_panel_for_every_position_and_measure(page: Any) -
     assert all(panel.find_elements(By.CSS_SELECTOR, "svg .scatterlayer path") for panel in panels)
 
 
+def test_draws_a_risk_panel_a_signal_and_the_reliability_of_probabilities(page: Any) -> None:
+    panels = page.find_elements(By.CSS_SELECTOR, "[data-calibration]")
+    labels = [panel.get_attribute("aria-label") for panel in panels]
+    assert sum(label.startswith("Risk-coverage curve") for label in labels) == 11
+    assert sum(label.startswith("Reliability diagram") for label in labels) == 2
+    assert all(panel.find_elements(By.CSS_SELECTOR, "svg .scatterlayer path") for panel in panels)
+
+
 def test_a_hostile_trace_is_shown_as_text(page: Any) -> None:
     page.find_element(By.LINK_TEXT, "q03").click()
     text = page.find_element(By.CSS_SELECTOR, '[data-index="1"] .text')

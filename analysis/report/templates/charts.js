@@ -104,6 +104,7 @@ function drawPanel(node, panel, range) {
 
 function drawAll(page) {
   if (page.curve) drawCurve(page.curve);
+  if (page.calibration) drawCalibration(page.calibration);
   for (const node of document.querySelectorAll("[data-panel]")) {
     const figure = page.probes[Number(node.dataset.figure)];
     const panel = figure.measures[node.dataset.measure][Number(node.dataset.panel)];
