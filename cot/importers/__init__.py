@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from cot.errors import InputError
-from cot.importers.detect import detect
 from cot.importers.inspect_logs import read_inspect
 from cot.importers.jsonl import read_jsonl
+from cot.importers.layouts import detect
 from cot.importers.lm_eval import read_lm_eval
 from cot.importers.openai_batch import read_openai_batch
 from cot.importers.record import Record, Rejected

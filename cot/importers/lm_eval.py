@@ -17,6 +17,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -180,7 +181,7 @@ def _question(name: str, prompt: str | tuple[Message, ...], fields: Mapping[str,
     return Question(
         id=name,
         text=text.strip(),
-        gold=letter or (cells.gold(targets[0]) if targets else None),
+        gold=letter or (_gold(targets[0]) if targets else None),
         choices=choices if letter else None,
         dataset="imported",
         meta={
@@ -189,6 +190,10 @@ def _question(name: str, prompt: str | tuple[Message, ...], fields: Mapping[str,
             **(solution(stated[0]) if stated else {}),
         },
     )
+
+
+def _gold(target: str | int | float) -> str | None:
+    return check.gold(target) if check.is_int(target) else cells.gold(target)
 
 
 def _targets(target: Any) -> list[str | int | float]:
@@ -202,11 +207,9 @@ def _targets(target: Any) -> list[str | int | float]:
 
 def _choices(columns: Mapping[str, Any]) -> tuple[str, ...] | None:
     for name in USUAL["choices"]:
-        try:
+        with suppress(InputError, OverflowError):
             if found := cells.options(columns.get(name)):
                 return found
-        except InputError:
-            continue
     return None
 
 
@@ -214,9 +217,8 @@ def _letter(target: Any, choices: tuple[str, ...], columns: Mapping[str, Any]) -
     """The letter of the gold choice, or None where the target is none of the choices."""
     listed = next((columns[name] for name in USUAL["choices"] if columns.get(name)), None)
     labels = listed.get("label") if isinstance(listed, dict) else None
-    for value in (target, int(target) if str(target).isdecimal() else None):
-        try:
+    index = int(target) if isinstance(target, str) and re.fullmatch(r"\d{1,2}", target) else None
+    for value in (target, index):
+        with suppress(InputError, OverflowError):
             return cells.choice(value, choices, labels, "", "target")
-        except InputError:
-            continue
     return None

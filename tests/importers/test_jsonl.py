@@ -83,6 +83,10 @@ BAD = [
     ({**GOOD, "seed": 2**64}, "seed is"),
     ({**GOOD, "prompt": [{"role": "user"}]}, "prompt is neither"),
     ({**GOOD, "text": "\ud800"}, "surrogate"),
+    ({**GOOD, "origin": "\ud800"}, "surrogate"),
+    ({**GOOD, "confidence": float("nan")}, "NaN or an infinite number"),
+    ({**GOOD, "logprobs": [-(10**400)]}, "below -1e30"),
+    ({**GOOD, "origin": json.loads("[" * 100 + "]" * 100)}, "nested too deeply"),
     (GOOD, "sample 0 of question 'q' stands in f.jsonl:1"),
     ({**GOOD, "sample_index": 1, "question": "other?"}, "has another text, gold or choices"),
 ]
@@ -97,6 +101,11 @@ def test_a_bad_line_is_named_and_nothing_is_written(tmp_path, line, reason):
     assert not (tmp_path / "run").exists()
     done = import_traces(file, tmp_path / "run", skip_bad=True)
     assert (done.n_traces, done.n_rejected) == (1, 1)
+
+
+def test_a_huge_gold_is_kept(tmp_path):
+    done = import_traces(write(tmp_path / "f.jsonl", {**GOOD, "gold": 10**400}), tmp_path / "run")
+    assert done.run.questions()["gold"].to_list() == [str(10**400)]
 
 
 def test_not_utf8(tmp_path):
