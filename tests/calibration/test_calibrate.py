@@ -10,6 +10,7 @@ from analysis.calibration import calibrate
 from analysis.calibration.judged import Target
 from analysis.calibration.scores import score
 from analysis.calibration.signals import Signal, signal_named
+from analysis.columns import OTHERS
 from analysis.commands.calibration import calibration
 from cot.console import Output
 from cot.errors import InputError
@@ -141,6 +142,22 @@ def test_a_probe_is_read_at_its_best_cell(tmp_path):
     row = calibrate(run).set_index("signal").loc["probe"]
     assert row[["auroc", "brier", "n"]].to_list() == [0, 1, 11]
     assert "cross-fitted" in row["note"]
+
+
+def test_the_model_is_asked_only_where_p_true_is_named(tmp_path, monkeypatch):
+    asked = []
+
+    def p_true(run, answers, asker):
+        asked.append((asker.model, len(answers)))
+        return answers["correct"].astype(float)
+
+    monkeypatch.setitem(OTHERS, "p_true", p_true)
+    run = run_with_answers(tmp_path, GIVEN)
+    assert "p_true" not in set(calibrate(run)["signal"])
+    assert asked == []
+    row = calibrate(run, ["p_true"], model="tiny").iloc[0]
+    assert asked == [("tiny", 11)]  # not about traces that are not judged
+    assert row[["auroc", "brier", "ece"]].to_list() == [1, 0, 0]
 
 
 def test_a_constant_is_chance_and_says_so():
