@@ -19,16 +19,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.activations import capture
     from analysis.agreement import agree
+    from analysis.calibration import calibrate
     from analysis.curves import compare_curves, curve
     from analysis.experiments import run_experiment
     from analysis.exporting import export
     from analysis.paths import find_paths
     from analysis.probes import probe
+    from analysis.replay import stop
     from analysis.report import write_report
     from analysis.voting import vote
 
 __all__ = [
     "agree",
+    "calibrate",
     "capture",
     "compare_curves",
     "curve",
@@ -36,12 +39,14 @@ __all__ = [
     "find_paths",
     "probe",
     "run_experiment",
+    "stop",
     "vote",
     "write_report",
 ]
 
 HOMES = {
     "agree": "analysis.agreement",
+    "calibrate": "analysis.calibration",
     "capture": "analysis.activations",
     "compare_curves": "analysis.curves",
     "curve": "analysis.curves",
@@ -49,6 +54,7 @@ HOMES = {
     "find_paths": "analysis.paths",
     "probe": "analysis.probes",
     "run_experiment": "analysis.experiments",
+    "stop": "analysis.replay",
     "vote": "analysis.voting",
     "write_report": "analysis.report",
 }

@@ -28,7 +28,7 @@ from analysis.prerequisites import need
 from cot.errors import InputError
 from cot.run import Run
 
-__all__ = ["columns", "group_confidence"]
+__all__ = ["ASKING", "columns", "group_confidence"]
 
 KEYS = ["question_id", "sample_index"]
 Floats = NDArray[np.float64]
@@ -91,6 +91,8 @@ def _tail(values: Floats) -> float:
     return float(values[-max(1, len(values) // 10) :].mean())
 
 
+ASKING = frozenset(("p_true", "chosen"))
+"""Columns that ask the model."""
 LOGPROBS: Mapping[str, Callable[[Floats], float]] = {
     "sum_logp": lambda values: float(values.sum()),
     "mean_logp": lambda values: float(values.mean()),

@@ -29,7 +29,7 @@ from typing import Any
 from cot.errors import ConsilienceError, InputError
 from cot.importers import import_traces
 from cot.planning import plan
-from cot.run import Run
+from cot.run import Run, open_run
 from cot.sampler import draw
 from cot.settings import SampleSettings
 from cot.tables import versions
@@ -42,6 +42,8 @@ STAGES = {
     "answers": ("cot.answers:extract_answers", "answers"),
     "vote": ("analysis.voting:vote", "votes"),
     "curve": ("analysis.curves:curve", "curve"),
+    "stop": ("analysis.replay:stop", "stops"),
+    "calibration": ("analysis.calibration:calibrate", "calibration"),
     "paths": ("analysis.paths:find_paths", "paths"),
     "capture": ("analysis.activations:capture", "fidelity"),
     "probe": ("analysis.probes:probe", "probes"),
@@ -108,12 +110,15 @@ def load_experiment(path: str | Path) -> Experiment:
     )
 
 
-def run_experiment(path: str | Path, out: str | Path | None = None) -> Run:
+def run_experiment(
+    path: str | Path, out: str | Path | None = None, on: str | Path | None = None
+) -> Run:
     """Do what an experiment file says.
 
     Args:
         path: the file.
         out: the run's folder, instead of the file's.
+        on: a run that there is: nothing is sampled or imported, and its stages are done on it.
 
     Raises:
         InputError: as `load_experiment`, `cot.sample` and the commands themselves.
@@ -122,7 +127,9 @@ def run_experiment(path: str | Path, out: str | Path | None = None) -> Run:
     experiment = load_experiment(path)
     folder = Path(out) if out is not None else experiment.out
     failed: list[str] = []
-    if experiment.file is not None:
+    if on is not None:
+        run = open_run(on)
+    elif experiment.file is not None:
         run = import_traces(experiment.file, folder).run
     else:
         log.info("sampling %s into %s", experiment.dataset, folder)

@@ -17,6 +17,8 @@ MAKERS = {
     "answers": "cot.answers:extract_answers",
     "votes": "analysis.voting:vote",
     "curve": "analysis.curves:curve",
+    "stops": "analysis.replay:stop",
+    "calibration": "analysis.calibration:calibrate",
     "steps": "analysis.paths:find_paths",
     "paths": "analysis.paths:find_paths",
     "fidelity": "analysis.activations:capture",

@@ -20,6 +20,11 @@ COMMANDS = {
     "answers": ("cot.commands.answers:answers", "Extract and compare the traces' answers."),
     "vote": ("analysis.commands.vote:vote", "Vote on each question's answer."),
     "curve": ("analysis.commands.vote:curve", "Accuracy against the number of samples."),
+    "stop": ("analysis.commands.stop:stop", "Replay stopping rules on the stored traces."),
+    "calibration": (
+        "analysis.commands.calibration:calibration",
+        "Does confidence predict correctness?",
+    ),
     "paths": ("analysis.commands.paths:paths", "Steps, and clusters of reasoning."),
     "capture": ("analysis.commands.hidden:capture", "Hidden states of the stored traces."),
     "probe": ("analysis.commands.hidden:probe", "Probes on hidden states, with controls."),

@@ -133,7 +133,7 @@ def describe(kind: str) -> str:
     for name in names(kind):
         plug_in = find(kind, name)
         given = [
-            f"{each.name}={_shown(each.default)}"
+            each.name if each.default is None else f"{each.name}={_shown(each.default)}"
             for each in inspect.signature(plug_in).parameters.values()
             if each.default is not each.empty
         ]

@@ -17,6 +17,7 @@ def run(
     /,
     *,
     out: Path | None = None,
+    on: Path | None = None,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Run an experiment file; what is there already and current is not done again.
@@ -27,9 +28,11 @@ def run(
         A TOML file; see experiments/README.md.
     out
         The run's folder, instead of the file's.
+    on
+        A run that there is: nothing is sampled, and the file's other stages are done on it.
     """
     listen()
-    done = analysis.run_experiment(experiment, out)
+    done = analysis.run_experiment(experiment, out, on)
     result = {"run": done.path, "tables": done.tables()}
     emit(output, result, rows=[{"table": name} for name in done.tables()], note=str(done.path))
 

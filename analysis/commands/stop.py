@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 import analysis.replay
 from cot.console import Output, emit, listen
+from cot.registry import describe
 from cot.run import open_run
 
 __all__ = ["stop"]
+
+RULES = f"""A stopping rule, asc_beta by default; may be given again.
+With parameters: --rule esc:window=4
+
+{describe("stops")}
+package.module:name
+  Your own: see cot.stopping."""
 
 
 def stop(
     run: Path,
     /,
     *,
-    rule: tuple[str, ...] = ("asc_beta",),
+    rule: Annotated[tuple[str, ...], Parameter(help=RULES, show_default=False)] = ("asc_beta",),
     order: str = "random",
     permutations: int = 100,
     seed: int = 0,
@@ -23,28 +34,10 @@ def stop(
 ) -> None:
     """Replay stopping rules on the stored traces: accuracy against what each saves.
 
-    A rule and its parameters, as they are by default:
-
-    fixed                 all samples; fixed:n=5 the first five
-    asc_beta              until the leading answer surely beats the next, by
-      threshold=0.95      this probability (arXiv 2305.11860)
-    asc_dirichlet         until it surely beats the four next together
-      threshold=0.95
-    esc                   until a window of samples is unanimous, whose answer
-      window=5            it is (arXiv 2401.10480)
-    deepconf_online       the first `warmup` samples set a bar that p percent of
-      warmup=16,p=90,     them pass; a later one is cut where a window of its
-      window=2048,        tokens falls under it; until the others agree, weighted
-      consensus=0.95      by confidence (arXiv 2508.15260; needs traces sampled
-                          with --top-logprobs 20)
-    package.module:name   your own: see cot.stopping
-
     Parameters
     ----------
     run
         The run's folder.
-    rule
-        A stopping rule, with its parameters after a colon; may be given again.
     order
         random: the mean over permutations of each question's traces, with file order beside; file:
         by sample_index only.

@@ -19,6 +19,8 @@ RULES = f"""A vote rule, majority by default; may be given again.
 With parameters: --rule cisc:T=2,confidence=p_true
 
 {describe("votes")}
+all
+  Every one that asks no model and whose inputs the run has.
 package.module:function
   Your own."""
 
@@ -52,7 +54,9 @@ def vote(
     listen()
     opened = open_run(run)
     with opened.lock():
-        analysis.vote(opened, rules=rule, seed=seed, limit=limit, model=model, engine=engine)
+        votes = analysis.vote(
+            opened, rules=rule, seed=seed, limit=limit, model=model, engine=engine
+        )
     findings = opened.table("findings_vote").set_index("name")
     names = {"estimate": "accuracy"}
     columns = ["estimate", "low", "high", "by_lot", "n_questions", "ties", "abstained"]
@@ -61,7 +65,7 @@ def vote(
     rows = [{"rule": name, **row} for name, row in table.to_dict("index").items()]
     by_name = {row["rule"]: row for row in rows}
     result = {
-        "rules": [by_name[each] for each in rule],
+        "rules": [by_name[each] for each in votes["rule"].unique()],
         "single": by_name["single"]["accuracy"],
         "greedy": by_name["greedy"]["accuracy"] if "greedy" in by_name else None,
         "gains": [row for name, row in by_name.items() if name.endswith(" - single")],

@@ -17,13 +17,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.asking import Asker
-from analysis.columns import columns
 from analysis.curves.credit import EXACT_UP_TO
 from analysis.curves.expected import PASS, expected_accuracy
 from analysis.findings import as_table, mean_finding
 from analysis.prerequisites import need
-from analysis.voting import Rule, load_rule
+from analysis.voting import ALL, Rule, evidence, load_rule
 from cot.errors import InputError
 from cot.run import Run
 from cot.types import Finding
@@ -49,8 +47,8 @@ def curve(
     Also writes `findings_curve`: each further rule against the first at each n, paired by question.
 
     Args:
-        rules: names of vote rules, with parameters after a colon; `pass@k` is the chance that any
-            of n traces is right.
+        rules: names of vote rules, with parameters after a colon, or `all`; `pass@k` is the chance
+            that any of n traces is right.
         n: sample counts; by default 1, 2, 3, 5, 8, 12, 16, 24, 32, 40, ... up to all.
         order: `random` subsets, or the first n in `file` order.
         subsets: drawn a question where there is no closed form, at least 200.
@@ -66,7 +64,7 @@ def curve(
     frame = pd.DataFrame(
         [
             {"rule": rule, "n": count, **curves.point(rule, count, seed)}
-            for rule in rules
+            for rule in curves.rules
             for count in curves.counts
         ]
     )
@@ -82,15 +80,16 @@ def curve(
     run.write_table(
         "curve", frame, command="curve", parameters=parameters, inputs=["answers", "questions"]
     )
+    first, *others = curves.rules
     gains = [
         _difference(
-            f"{rule} - {rules[0]} at {count}",
+            f"{rule} - {first} at {count}",
             curves.tables[rule][count],
-            curves.tables[rules[0]][count],
+            curves.tables[first][count],
             curves.sizes,
             seed,
         )
-        for rule in rules[1:]
+        for rule in others
         for count in curves.counts
     ]
     run.write_table(
@@ -127,7 +126,7 @@ def compare_curves(
     mine = _curves(run, rules, n, order, subsets, seed)
     theirs = _curves(other, rules, n, order, subsets, seed)
     rows: list[dict[str, Any]] = []
-    for rule in rules:
+    for rule in (name for name in mine.rules if name in theirs.rules):
         for count in sorted(set(mine.counts) & set(theirs.counts)):
             one, two = mine.tables[rule][count], theirs.tables[rule][count]
             questions = one.index.union(two.index)
@@ -210,8 +209,7 @@ def _curves(
     model: str | None = None,
     engine: str | None = None,
 ) -> _Curves:
-    loaded = {rule: PASS if rule == PASS else load_rule(rule) for rule in rules}
-    _check(run, list(loaded.values()), order, subsets)
+    _check(run, rules, order, subsets)
     answers = need(run, "answers")
     with_gold = answers[answers["correct"].notna()].reset_index(drop=True)
     sizes = with_gold["question_id"].value_counts()
@@ -221,18 +219,16 @@ def _curves(
     counts = _default_counts(most) if n is None else sorted(set(n))
     if counts[0] < 1 or counts[-1] > most:
         raise InputError(f"n must lie between 1 and {most}, the most traces of a question")
-    needs = [name for rule in loaded.values() if isinstance(rule, Rule) for name in rule.needs]
-    asker = Asker(run, model, engine)
-    try:
-        known = columns(run, with_gold, needs, asker)
-    finally:
-        asker.close()
+    voting = [rule for rule in rules if rule != PASS]
+    loaded, known = evidence(run, with_gold, voting, model, engine) if voting else ([], with_gold)
+    by_name: dict[str, str | Rule] = {rule.name: rule for rule in loaded}
+    by_name |= {PASS: PASS} if PASS in rules else {}
     return _Curves(
-        rules=loaded,
+        rules=by_name,
         counts=counts,
         tables={
             name: expected_accuracy(known, rule, counts, order, subsets, seed)
-            for name, rule in loaded.items()
+            for name, rule in by_name.items()
         },
         sizes=sizes,
         order=order,
@@ -240,7 +236,7 @@ def _curves(
     )
 
 
-def _check(run: Run, rules: Sequence[str | Rule], order: str, subsets: int) -> None:
+def _check(run: Run, rules: Sequence[str], order: str, subsets: int) -> None:
     if order not in ("random", "file"):
         raise InputError(f"unknown order {order!r}: choose from random, file")
     if subsets < 200:
@@ -248,8 +244,8 @@ def _check(run: Run, rules: Sequence[str | Rule], order: str, subsets: int) -> N
     if not rules:
         raise InputError("name at least one rule, such as majority")
     for rule in rules:
-        if isinstance(rule, Rule) and rule.asks:
-            raise InputError(f"{rule.name} asks the model about all traces at once: no curve of it")
+        if rule not in (PASS, ALL) and load_rule(rule).asks:
+            raise InputError(f"{rule} asks the model about all traces at once: it has no curve")
     if run.identity.get("adaptive"):
         raise InputError(
             f"{run.path} was sampled adaptively: questions were stopped for what they answered, so "

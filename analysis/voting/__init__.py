@@ -10,16 +10,25 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.asking import Asker
-from analysis.columns import columns
 from analysis.prerequisites import need
 from analysis.voting.accuracy import accuracies
+from analysis.voting.evidence import ALL, evidence
 from analysis.voting.rule import Rule, Weigher, load_rule, weigher
 from analysis.voting.tally import credits, tally
 from cot.errors import InputError
 from cot.run import Run
 
-__all__ = ["Rule", "Weigher", "ballots_of", "load_rule", "outcomes", "vote", "weigher"]
+__all__ = [
+    "ALL",
+    "Rule",
+    "Weigher",
+    "ballots_of",
+    "evidence",
+    "load_rule",
+    "outcomes",
+    "vote",
+    "weigher",
+]
 
 
 def vote(
@@ -42,7 +51,8 @@ def vote(
     with 95% intervals by bootstrap over questions.
 
     Args:
-        rules: names of vote rules, with parameters after a colon: `cisc:T=2`.
+        rules: names of vote rules, with parameters after a colon: `cisc:T=2`; `all` for every one
+            that asks no model and whose inputs the run has.
         seed: of the bootstrap.
         limit: only the first questions.
         model: asked by rules that ask one; the run's own by default.
@@ -52,20 +62,13 @@ def vote(
         InputError: an unknown rule (the message lists the valid ones), or one that needs what the
             run lacks (the message says how to get it).
     """
-    loaded = [load_rule(rule) for rule in rules]
-    if not loaded:
-        raise InputError("name at least one rule, such as majority")
     if limit is not None and limit < 1:
         raise InputError(f"--limit is {limit}, but must be at least 1")
     answers = need(run, "answers")
     if limit is not None:
         first = answers["question_id"].unique()[:limit]
         answers = answers[answers["question_id"].isin(first)].reset_index(drop=True)
-    asker = Asker(run, model, engine)
-    try:
-        known = columns(run, answers, [name for rule in loaded for name in rule.needs], asker)
-    finally:
-        asker.close()
+    loaded, known = evidence(run, answers, rules, model, engine)
     votes = pd.concat([outcomes(known, rule) for rule in loaded], ignore_index=True)
     parameters = {
         "rules": list(rules),

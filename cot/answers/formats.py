@@ -51,7 +51,7 @@ def find_last(format: str, text: str, begin: int, end: int) -> tuple[int, int] |
 
 @lru_cache(maxsize=64)
 def _compile(format: str) -> Any:
-    import regex  # type: ignore[import-untyped]
+    import regex
 
     known = f"choose from {', '.join(('auto', *FORMATS))}, or give a regular expression"
     if not re.search(r"[\\.^$*+?{}\[\]|()]", format):

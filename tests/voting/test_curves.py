@@ -155,7 +155,7 @@ def test_two_runs_are_compared_on_the_questions_that_both_have(tmp_path):
 
 def test_a_rule_that_asks_about_all_traces_has_no_curve(tmp_path):
     run = run_with_answers(tmp_path, {"a": ("7", ["7", "8", "7"])})
-    with pytest.raises(InputError, match="no curve"):
+    with pytest.raises(InputError, match="has no curve"):
         analysis.curve(run, ["universal"])
 
 

@@ -1,0 +1,60 @@
+"""Rules by name, and the answers with all that they read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.asking import Asker
+from analysis.columns import ASKING, columns
+from analysis.voting.rule import Rule, load_rule
+from cot.errors import InputError
+from cot.registry import names
+from cot.run import Run
+
+__all__ = ["ALL", "evidence"]
+
+log = logging.getLogger("cot")
+ALL = "all"
+"""Stands for every registered rule that asks no model and whose inputs the run has."""
+
+
+def evidence(
+    run: Run,
+    answers: pd.DataFrame,
+    specs: Sequence[str],
+    model: str | None = None,
+    engine: str | None = None,
+) -> tuple[list[Rule], pd.DataFrame]:
+    """The rules, and the answers with the columns that they need.
+
+    Args:
+        specs: as typed; `ALL` leaves out what the run has no inputs for, and says so.
+        model: asked by rules that ask one; the run's own by default.
+        engine: runs that model; the run's own by default.
+
+    Raises:
+        InputError: no rule, an unknown one, or one that needs what the run lacks.
+    """
+    rules: dict[str, Rule] = {}
+    for spec in specs:
+        if spec != ALL:
+            rules[spec] = load_rule(spec)
+            continue
+        for rule in map(load_rule, names("votes")):
+            if not ASKING & set(rule.needs):
+                try:
+                    answers = columns(run, answers, rule.needs)
+                    rules[rule.name] = rule
+                except InputError as error:
+                    log.info("rule %s is left out: %s", rule.name, error)
+    if not rules:
+        raise InputError("name at least one rule, such as majority")
+    asker = Asker(run, model, engine)
+    try:
+        needs = [name for rule in rules.values() for name in rule.needs]
+        return list(rules.values()), columns(run, answers, needs, asker)
+    finally:
+        asker.close()
