@@ -26,6 +26,8 @@ class Target:
     """Whether the question's majority, or the trace, is right, shape [item]."""
     question: NDArray[np.int64]
     """Code of each item's question, shape [item]."""
+    tied: NDArray[np.bool_]
+    """Whether it is a majority that only the lowest sample_index decided, shape [item]."""
     no_gold: int
     """Items left out, as their question has no gold."""
     no_answer: int
@@ -74,12 +76,14 @@ def judge(run: Run, answers: pd.DataFrame, asker: Asker) -> Judged:
     questions = Target(
         correct=voted["correct"].to_numpy(dtype=bool),
         question=np.arange(len(voted)),
+        tied=voted["tied"].to_numpy(dtype=bool),
         no_gold=int((~has_gold).sum()),
         no_answer=int(has_gold.sum()) - len(voted),
     )
     traces = Target(
         correct=ballots["correct"].to_numpy(dtype=bool),
         question=question,
+        tied=np.zeros(len(ballots), dtype=bool),
         no_gold=len(answers) - n_gold,
         no_answer=n_gold - len(ballots),
     )

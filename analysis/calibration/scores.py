@@ -82,6 +82,8 @@ class Score:
     """Items scored: questions or traces."""
     n_questions: int
     """Questions that they are of."""
+    n_tied: int
+    """Majorities among them that were a tie, which the lowest sample_index decided."""
     no_gold: int
     """Items left out: their question has no gold."""
     no_answer: int
@@ -138,6 +140,7 @@ def score(
         n_within=len(pairs),
         n=len(y),
         n_questions=len(np.unique(question)),
+        n_tied=int(target.tied[there].sum()),
         no_gold=target.no_gold,
         no_answer=target.no_answer,
         no_signal=int((~there).sum()),

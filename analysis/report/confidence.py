@@ -54,6 +54,7 @@ def calibration_figure(evidence: Evidence) -> dict[str, Any] | None:
             if panel["kind"] == "reliability"
             for x, y, n in zip(panel["x"], panel["y"], panel["n"], strict=True)
         ],
+        "n_tied": int(scores["n_tied"].max()),
         "notes": [(row["signal"], row["note"]) for row in rows if row["note"]],
     }
 

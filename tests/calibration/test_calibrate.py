@@ -32,8 +32,9 @@ def scored(values, correct, question=None, **more):
     """One signal's row."""
     question = np.arange(len(correct)) if question is None else np.asarray(question)
     given = {"name": "s", "unit": "question", "read": lambda judged: values} | more
+    y = np.asarray(correct, dtype=bool)
     target = Target(
-        correct=np.asarray(correct, dtype=bool), question=question, no_gold=0, no_answer=0
+        correct=y, question=question, tied=np.zeros(len(y), bool), no_gold=0, no_answer=0
     )
     return score(Signal(**given), np.asarray(values, dtype=float), target)[0]
 
@@ -117,6 +118,12 @@ def test_weighted_entropy_is_missing_where_a_ballot_has_no_log_probability(tmp_p
     run = rich_run(tmp_path, without=("a", 1))
     rows = calibrate(run, ["weighted_entropy", "mean_logp"])
     assert rows[["n", "no_signal"]].to_numpy().tolist() == [[1, 1], [7, 1]]
+
+
+def test_ties_are_counted(tmp_path):
+    given = {"a": ("7", ["7", "8"]), "b": ("1", ["2", "2"]), "c": ("1", ["1", "2", "1"])}
+    table = calibrate(run_with_answers(tmp_path, given), ["margin", "length_control"])
+    assert table["n_tied"].to_list() == [1, 0]
 
 
 def test_surplus_traces_neither_vote_nor_count(tmp_path):
