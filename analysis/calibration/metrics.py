@@ -93,8 +93,9 @@ def prediction_rejection_ratio(labels: ArrayLike, confidence: ArrayLike) -> floa
     y = np.asarray(labels, dtype=bool)
     if not len(y) or y.all() or not y.any():
         return float("nan")
-    chance, best = 1 - y.mean(), risks(y, y).mean()
-    return float((chance - risks(y, confidence).mean()) / (chance - best))
+    k = np.arange(1, len(y) + 1)
+    chance, oracle = y.mean(), (np.minimum(k, y.sum()) / k).mean()
+    return float((1 - risks(y, confidence).mean() - chance) / (oracle - chance))
 
 
 def _cumulated(labels: ArrayLike, confidence: ArrayLike) -> tuple[Floats, NDArray[Any]]:
