@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.calibration import calibrate
+import analysis
 from cot.console import Output, emit, listen
 from cot.run import open_run
 
@@ -53,7 +53,7 @@ def calibration(
     listen()
     opened = open_run(run)
     with opened.lock():
-        table = calibrate(
+        table = analysis.calibrate(
             opened,
             signals=signal,
             bins=bins,
