@@ -37,13 +37,14 @@ def test_every_command_is_in_the_table_and_the_other_way_round():
 def test_the_commands(tmp_path):
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     assert len(commands()) >= 10
+    code, rule = blocks("python")
+    (tmp_path / "my_rules.py").write_text(rule)
     for command in commands():
         done = subprocess.run(
             command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, f"{command}: {done.stderr}"
     assert (tmp_path / "runs/mine/report.html").stat().st_size > 10_000
-    (code,) = blocks("python")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
