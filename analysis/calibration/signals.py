@@ -54,7 +54,8 @@ class Signal:
 
 PROBE = "cross-fitted: no probe scores a question that it was fitted on"
 CONTROL = (
-    "a control: tokens of the trace (characters where none are stored), fewer counting as confident"
+    "a control: tokens of the trace (if named where none are stored: characters), fewer counting "
+    "as confident"
 )
 TRACES = ("traces",)
 SIGNALS = {
@@ -135,6 +136,7 @@ SIGNALS = {
             unit="trace",
             read=readers.length,
             confident="low",
+            takes="token_ids",
             reads=TRACES,
             note=CONTROL,
         ),
@@ -174,7 +176,7 @@ def unasked(run: Run) -> list[Signal]:
 def _in_traces(run: Run) -> set[str]:
     import pyarrow.compute as pc
 
-    traces = stored(run, ["logprobs", "top_means", "meta"])
+    traces = stored(run, ["logprobs", "top_means", "token_ids", "meta"])
     found = {name for name in traces.column_names if traces[name].null_count < len(traces)}
     imported = pc.any(pc.match_substring(traces["meta"], '"confidence":')).as_py()
     return found | ({"confidence"} if imported else set())

@@ -37,7 +37,7 @@ def gold(value: Any, place: str = "", column: str = "answer") -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, int | float):
-        return str(value) if math.isfinite(value) else None
+        return str(value) if isinstance(value, int) or math.isfinite(value) else None
     if not isinstance(value, str):
         raise InputError(f"{place}: column {column} must be a text or a number")
     stated = worked(value)
