@@ -139,8 +139,9 @@ def read_answer(
 ) -> str | None:
     """The class of a trace's answer as an adaptive run reads it; None without a valid one."""
     from cot.answers import extract
+    from cot.answers.table import own_format
 
-    own = "text" if format == "choice" and question.choices is None else format
+    own = own_format(format, question.choices)
     return extract(text, own, question.choices, finish_reason).canonical
 
 

@@ -22,7 +22,7 @@ from cot.types import Answer
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Asked", "choose_format", "extract_answers", "read_questions"]
+__all__ = ["Asked", "choose_format", "extract_answers", "own_format", "read_questions"]
 
 log = logging.getLogger("cot")
 
@@ -47,7 +47,8 @@ def extract_answers(run: Run, format: str = "auto") -> pd.DataFrame:
 
     Columns: question_id, sample_index; text (as stated), canonical, answer (the form that stands
     for its equivalence class; missing unless `status` is `ok`), status, start and end (Int64 span
-    in the raw text), correct (nullable boolean: missing where the question has no gold).
+    in the raw text), correct (nullable boolean: missing where the question has no gold), surplus
+    (in an adaptive run, a trace that doesn't vote: see `cot.stopping.online`).
 
     Greedy traces, where there are any, go to `greedy_answers`; they and gold are placed in the
     classes of the traces. An imported trace's own answer is used as it stands.
@@ -63,6 +64,7 @@ def extract_answers(run: Run, format: str = "auto") -> pd.DataFrame:
     answers = _read(run.traces(["text", "finish_reason", "meta"]), asked)
     greedy = _read(run.samples("greedy"), asked)
     _grade(answers, greedy, asked)
+    answers["surplus"] = _surplus(run, answers, asked)
     for name, frame, source in (
         ("answers", answers, "traces"),
         ("greedy_answers", greedy, "samples/greedy"),
@@ -103,7 +105,7 @@ def read_questions(run: Run, format: str) -> dict[str, Asked]:
         chosen = format
     asked = {}
     for row in questions.itertuples():
-        own = "text" if chosen == "choice" and row.choices is None else chosen
+        own = own_format(chosen, row.choices)
         gold = None
         if isinstance(row.gold, str):
             gold = canonical_gold(row.gold, own, row.choices)
@@ -116,6 +118,11 @@ def read_questions(run: Run, format: str) -> dict[str, Asked]:
                 log.warning("question %r: gold %r is not understood", row.question_id, row.gold)
         asked[row.question_id] = Asked(format=own, choices=row.choices, gold=gold)
     return asked
+
+
+def own_format(format: str, choices: Sequence[str] | None) -> str:
+    """The format of one question in a run of this format."""
+    return "text" if format == "choice" and choices is None else format
 
 
 def _is_number(gold: str) -> bool:
@@ -206,3 +213,20 @@ def _grade(answers: pd.DataFrame, greedy: pd.DataFrame, asked: Mapping[str, Aske
     for frame in (answers, greedy):
         gold = frame["question_id"].map(golds)
         frame["correct"] = (frame["answer"] == gold).astype("boolean").mask(gold.isna())
+
+
+def _surplus(run: Run, answers: pd.DataFrame, asked: Mapping[str, Asked]) -> Any:
+    """What an adaptive run's rule left out, judged by the answers as the sampler read them."""
+    adaptive = run.identity.get("adaptive")
+    if adaptive is None:
+        return False
+    from cot.stopping.online import mark_surplus
+
+    then = {
+        name: Asked(format=format, choices=each.choices, gold=None)
+        for name, each in asked.items()
+        for format in [own_format(adaptive["format"], each.choices)]
+    }
+    if any(then[name].format != each.format for name, each in asked.items()):
+        answers = _read(run.traces(["text", "finish_reason", "meta"]), then)
+    return mark_surplus(adaptive["rule"], answers)

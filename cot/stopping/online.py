@@ -198,7 +198,8 @@ def mark_surplus(spec: str, answers: pd.DataFrame) -> NDArray[np.bool_]:
 
     Args:
         spec: the rule that it was sampled with.
-        answers: question_id, sample_index and `answer`, the class, missing where there is none.
+        answers: question_id, sample_index and canonical (missing where there is no answer), read
+            in the format that the sampler read.
     """
     rule = make_rule(spec)
     surplus = np.ones(len(answers), dtype=np.bool_)
@@ -206,7 +207,9 @@ def mark_surplus(spec: str, answers: pd.DataFrame) -> NDArray[np.bool_]:
     columns = answers["question_id"].tolist(), answers["sample_index"].tolist()
     for row, (name, index) in enumerate(zip(*columns, strict=True)):
         where.setdefault(name, {})[index] = row
-    given = [answer if isinstance(answer, str) else None for answer in answers["answer"].tolist()]
+    given = [
+        answer if isinstance(answer, str) else None for answer in answers["canonical"].tolist()
+    ]
     for rows in where.values():
         prefix: list[int] = []
         while len(prefix) in rows:

@@ -10,6 +10,7 @@ import pytest
 
 import cot
 from analysis.replay import stop
+from cot.answers import extract_answers
 from cot.cli import main
 from cot.errors import InputError
 from cot.stopping import make_rule
@@ -51,8 +52,8 @@ def keys(run):
 
 def counting(run):
     """(question, index) of the samples that count, to their answers."""
-    answers = cot.answers.extract_answers(run)
-    rows = answers[~mark_surplus(run.identity["adaptive"]["rule"], answers)]
+    answers = extract_answers(run)
+    rows = answers[~answers["surplus"]]
     return rows.set_index(["question_id", "sample_index"])["answer"].to_dict()
 
 
@@ -161,6 +162,19 @@ def test_greedy_traces_are_drawn_as_ever(tmp_path):
     assert len(run.samples("greedy")) == 6
 
 
+def test_surplus_is_decided_in_the_format_of_the_sampler(tmp_path):
+    plain = extract_answers(sample(tmp_path / "plain"))
+    assert not plain["surplus"].any()
+    run = sample(tmp_path, adaptive="asc_beta", ahead=6)
+    usual = extract_answers(run)
+    assert usual["surplus"].any()
+    by_text = extract_answers(run, format="text")
+    assert (by_text["surplus"] == usual["surplus"]).all()
+    none = extract_answers(run, format=r"there is no (\\w+) like this")
+    assert (none["status"] != "ok").all()
+    assert (none["surplus"] == usual["surplus"]).all()
+
+
 def test_the_rule_is_part_of_the_identity(tmp_path):
     plain = sample(tmp_path / "plain")
     assert "adaptive" not in plain.identity
@@ -222,7 +236,7 @@ def test_surplus_is_what_stands_beyond_the_stop_or_a_gap():
         {
             "question_id": ["a"] * 6 + ["b"] * 3,
             "sample_index": [0, 1, 2, 3, 4, 5, 0, 1, 3],
-            "answer": ["x", "x", "x", "x", "x", "y", "x", None, "x"],
+            "canonical": ["x", "x", "x", "x", "x", "y", "x", None, "x"],
         }
     )
     expected = [False] * 4 + [True] * 2 + [False, False, True]
@@ -248,10 +262,10 @@ def test_surplus_is_what_stands_beyond_the_stop_or_a_gap():
     ],
 )
 def test_the_bundled_model_stops_early(tmp_path, engine):
-    settings = {"form": "text", "shots": 4, "max_tokens": 48, "n": 10, "limit": 3}
-    run = sample(tmp_path, engine=engine, adaptive="asc_beta:threshold=0.8", **settings)
-    found = counting(run)
-    assert keys(run) == set(found)
-    per_question = pd.Series([name for name, _ in found]).value_counts()
-    assert per_question.between(2, 10).all()
-    assert per_question.min() < 10
+    settings = {"form": "text", "shots": 4, "max_tokens": 40, "n": 6, "limit": 2}
+    run = sample(tmp_path, engine=engine, adaptive="esc:window=1", **settings)
+    answers = extract_answers(run)
+    assert not answers["surplus"].any()
+    last = answers.groupby("question_id").tail(1)
+    assert ((last["status"] == "ok") | (last["sample_index"] == 5)).all(), "until the first answer"
+    assert len(answers) < 12
