@@ -282,7 +282,10 @@ def _findings_vote(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     )
     tied = [int(votes["tied"].sum()), 0, 0, 0]
     invalid = int((known["status"] != "ok").sum())
-    return frame.assign(ties=tied, abstained=0, excluded=[invalid, invalid, 0, invalid])
+    by_lot = [frame["estimate"].iloc[0], None, None, None]
+    return frame.assign(
+        ties=tied, by_lot=by_lot, abstained=0, excluded=[invalid, invalid, 0, invalid]
+    )
 
 
 def _curve() -> pd.DataFrame:

@@ -69,3 +69,20 @@ def test_stale_prerequisites_are_made_again_and_said(tmp_path, capsys):
     assert json.loads(captured.out)["rules"][0]["n_questions"] == 5
     assert run.stale("votes") is None
     assert run.table("votes")["n_ballots"].sum() == 30
+
+
+def test_stages_are_done_on_a_run_that_there_is(tmp_path, capsys):
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY)
+    run = analysis.run_experiment(study, tmp_path / "run")
+    capsys.readouterr()
+    study.write_text(STUDY.replace("n = 4", "n = 9").replace('["majority"]', '["all", "majority"]'))
+    assert main(["run", str(study), "--on", str(run.path)]) == 0
+    said = capsys.readouterr()
+    assert "sampling" not in said.err
+    assert "n=1" in said.out
+    assert "majority - single" in said.out
+    assert len(run.traces([])) == 20
+    rules = run.table("votes")["rule"].unique().tolist()
+    assert rules[:3] == ["centroid", "cisc", "majority"]
+    assert "deepconf" not in rules

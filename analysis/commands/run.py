@@ -6,10 +6,14 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import analysis
+from analysis.experiments import load_experiment
 from cot.console import Output, emit, listen
 from cot.run import Run, open_run
 
 __all__ = ["demo", "export", "run"]
+
+SAVINGS = ("mean_samples", "saved")
+"""Columns that stopping rules' findings have beside the others'."""
 
 
 def run(
@@ -33,8 +37,17 @@ def run(
     """
     listen()
     done = analysis.run_experiment(experiment, out, on)
-    result = {"run": done.path, "tables": done.tables()}
-    emit(output, result, rows=[{"table": name} for name in done.tables()], note=str(done.path))
+    stages = load_experiment(experiment).stages
+    found = [row for row in _headlines(done) if str(row["table"])[len("findings_") :] in stages]
+    result = {"run": done.path, "tables": done.tables(), "findings": found}
+    if "curve" in stages and not output.json:
+        emit(output, {}, rows=_by_n(done))
+    shown = ["name", "estimate", "low", "high", "n_questions", "n_excluded"]
+    shown += [name for name in SAVINGS if any(name in row for row in found)]
+    rows = [
+        {key: row.get(key) for key in shown} for row in found if row["table"] != "findings_curve"
+    ]
+    emit(output, result, rows=rows, note=str(done.path))
 
 
 def demo(
@@ -86,13 +99,25 @@ def export(
     emit(output, {"files": written}, rows=[{"file": path} for path in written])
 
 
+def _by_n(run: Run) -> list[dict[str, object]]:
+    """Accuracy of each rule (rows) at each n (columns)."""
+    curve = run.table("curve")
+    return [
+        {
+            "rule": rule,
+            **{f"n={n}": value for n, value in zip(rows["n"], rows["accuracy"], strict=True)},
+        }
+        for rule, rows in curve.groupby("rule", sort=False)
+    ]
+
+
 def _headlines(run: Run) -> list[dict[str, object]]:
     """The headline numbers of every command, in order."""
     columns = ["name", "estimate", "low", "high", "n_questions", "n_traces", "n_excluded"]
     rows: list[dict[str, object]] = []
     for table in run.tables():
         if table.startswith("findings_"):
-            rows += [
-                {"table": table, **row} for row in run.table(table)[columns].to_dict("records")
-            ]
+            findings = run.table(table)
+            kept = [*columns, *(name for name in SAVINGS if name in findings)]
+            rows += [{"table": table, **row} for row in findings[kept].to_dict("records")]
     return rows

@@ -111,11 +111,12 @@ def compare_curves(
     subsets: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Two runs' expected accuracy at each n, paired by question id; writes nothing.
+    """Two runs' expected accuracy at each n, paired by question id; writes `curve_comparison`.
 
-    Columns: rule, n, accuracy, other (the second run's), difference (first - second), low, high
-    (its 95% interval, paired bootstrap over questions), n_questions, n_excluded (questions that are
-    not in both runs with n traces and gold), seed.
+    The table belongs to the first run, and is returned. Columns: rule, n, accuracy, other (the
+    second run's), difference (first - second), low, high (its 95% interval, paired bootstrap over
+    questions), n_questions, n_excluded (questions that are not in both runs with n traces and
+    gold), seed.
 
     Args:
         rules: as in `curve`; likewise n, order, subsets and seed.
@@ -149,7 +150,20 @@ def compare_curves(
             )
     if not any(row["n_questions"] for row in rows):
         raise InputError(f"{run.path} and {other.path} have no question with gold in common")
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    parameters = {
+        "other": str(other.path),
+        "other_answers": other.fingerprint("answers"),
+        "rules": list(rules),
+        "n": None if n is None else list(n),
+        "order": order,
+        "subsets": subsets,
+        "seed": seed,
+    }
+    run.write_table(
+        "curve_comparison", frame, command="curve", parameters=parameters, inputs=["answers"]
+    )
+    return frame
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ __all__ = [
     "agreement_claim",
     "confidence_claim",
     "gain_claim",
+    "gains_claims",
     "paths_claims",
     "probe_claim",
     "rank_claim",
@@ -40,13 +41,35 @@ def gain_claim(rule: str, gain: Mapping[Any, Any]) -> str:
     )
 
 
-def votes_cast(rule: str, vote: Mapping[Any, Any]) -> str:
-    """Ties, abstentions and traces that did not vote."""
-    return (
-        f"{rule.capitalize()} vote: ties, broken by the lowest sample index: {vote['ties']}; "
-        f"questions without any valid answer, which count as not correct: {vote['abstained']}; "
-        f"traces without a valid answer, which don't vote: {vote['excluded']}."
+def gains_claims(gains: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+    """A sentence on one or two rules; on more, one on the first of all and one on the rest."""
+    if len(gains) <= 2:
+        yield from (gain_claim(rule, gain) for rule, gain in gains.items())
+        return
+    first = "majority" if "majority" in gains else next(iter(gains))
+    yield gain_claim(first, gains[first])
+    better = [rule for rule, gain in gains.items() if (number(gain["low"]) or 0) > 0]
+    named = f": {', '.join(better)}" if better else ""
+    yield (
+        f"Rules shown to beat a single trace: {len(better)} of {len(gains)}{named}. The more rules "
+        "are tried, the more of them look good by chance."
     )
+
+
+def votes_cast(votes: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+    """Ties and what they decide, abstentions, and traces that did not vote."""
+    for rule, vote in votes.items():
+        if vote["ties"]:
+            yield (
+                f"{rule}: {vote['ties']} ties, broken by the lowest sample index; breaking them by "
+                f"lot would give {percent(number(vote['by_lot']))}."
+            )
+    if votes:
+        vote = next(iter(votes.values()))
+        yield (
+            f"Questions without any valid answer, which count as not correct: {vote['abstained']}; "
+            f"traces without a valid answer, which don't vote: {vote['excluded']}."
+        )
 
 
 def probe_claim(finding: Mapping[Any, Any], control: Any, length: Any) -> str:

@@ -24,6 +24,7 @@ MAKERS = {
     "votes": "vote",
     "findings_vote": "vote",
     "curve": "curve",
+    "curve_comparison": "curve",
     "findings_stop": "stop",
     "calibration": "calibration",
     "calibration_curves": "calibration",

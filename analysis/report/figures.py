@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.report.data import Evidence
-from analysis.report.text import decimal, interval, number, percent
+from analysis.report.text import decimal, interval, number, percent, points
 
 __all__ = ["curve_figure", "probe_figures"]
 
@@ -40,6 +40,17 @@ def curve_figure(evidence: Evidence) -> dict[str, Any] | None:
         {"name": str(rule), **{name: _numbers(rows[name]) for name in _CURVE}}
         for rule, rows in curve.sort_values("n").groupby("rule", sort=False)
     ]
+    compared = evidence.get("curve_comparison")
+    series += [
+        {
+            "name": f"{rule} (other run)",
+            "n": _numbers(rows["n"]),
+            "accuracy": _numbers(rows["other"]),
+            "low": [None] * len(rows),
+            "high": [None] * len(rows),
+        }
+        for rule, rows in (compared.groupby("rule", sort=False) if len(compared) else ())
+    ]
     vote = evidence.get("findings_vote")
     greedy = vote[vote["name"] == "greedy"] if len(vote) else vote
     return {
@@ -57,6 +68,21 @@ def curve_figure(evidence: Evidence) -> dict[str, Any] | None:
                 str(row["method"]),
             ]
             for row in curve.to_dict("records")
+        ],
+        "other": evidence.run.provenance("curve_comparison").parameters["other"]
+        if len(compared)
+        else None,
+        "differences": [
+            [
+                str(row["rule"]),
+                str(row["n"]),
+                percent(number(row["accuracy"])),
+                percent(number(row["other"])),
+                points(number(row["difference"])),
+                interval(number(row["low"]), number(row["high"]), points),
+                str(row["n_questions"]),
+            ]
+            for row in (compared.to_dict("records") if len(compared) else ())
         ],
     }
 

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.report.claims import (
     agreement_claim,
     confidence_claim,
-    gain_claim,
+    gains_claims,
     paths_claims,
     probe_claim,
     rank_claim,
@@ -95,19 +95,19 @@ def _votes(evidence: Evidence) -> Headline:
     gains = {name: row for name, row in findings.items() if name.endswith(SINGLE)}
     rules = [name.removesuffix(SINGLE) for name in gains]
     labels = {"single": "Mean single trace", "greedy": "Greedy trace"}
-    labels |= {rule: f"{rule.capitalize()} vote" for rule in rules}
+    labels |= {rule: f"{rule} vote" for rule in rules}
     rows = [
         _row(row, labels.get(name, name), percent)
         for name, row in findings.items()
         if name not in gains
     ]
     for rule, gain in zip(rules, gains.values(), strict=True):
-        rows.append(_row(gain, f"{rule.capitalize()} minus single, points", points, strip=False))
+        rows.append(_row(gain, f"{rule} minus single, points", points, strip=False))
     return Headline(
         key="votes",
         title="Does voting help?",
-        claims=tuple(gain_claim(name.removesuffix(SINGLE), row) for name, row in gains.items()),
-        asides=tuple(votes_cast(rule, findings[rule]) for rule in rules if rule in findings),
+        claims=tuple(gains_claims(dict(zip(rules, gains.values(), strict=True)))),
+        asides=tuple(votes_cast({rule: findings[rule] for rule in rules if rule in findings})),
         rows=tuple(rows),
         scale=(0.0, 1.0),
         notices=evidence.notices("answers", "votes", "findings_vote"),

@@ -125,7 +125,9 @@ def test_vllm_not_installed_names_the_extra(capsys, out, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", ["answers", "vote", "curve", "paths", "capture", "probe", "agree", "report", "show"]
+    "command",
+    ["answers", "vote", "curve", "stop", "calibration", "paths", "capture", "probe", "agree"]
+    + ["report", "show"],
 )
 def test_a_folder_that_is_not_a_run(capsys, tmp_path, command):
     refused(capsys, [command, tmp_path], "is not a run")

@@ -45,7 +45,9 @@ function drawCurve(figure) {
   const traces = [];
   figure.series.forEach((series, i) => {
     const shade = shades[i % shades.length];
-    traces.push(band(series.n, series.low, series.high, shade));
+    if (i === 0 || figure.series.length <= 3) {
+      traces.push(band(series.n, series.low, series.high, shade));
+    }
     traces.push({
       x: series.n, y: series.accuracy, name: series.name, mode: "lines+markers", type: "scatter",
       line: { color: shade, width: 2.5, dash: DASHES[i % DASHES.length] }, marker: { size: 7 },
