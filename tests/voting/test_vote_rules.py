@@ -39,7 +39,7 @@ def first_only(ballots: pd.DataFrame):
 
 def test_the_contract_finds_a_rule_that_reads_the_order():
     with pytest.raises(AssertionError, match="order of the traces"):
-        check_vote_rule("tests.voting.test_rules:first_only")
+        check_vote_rule("tests.voting.test_vote_rules:first_only")
 
 
 @weigher()
@@ -49,7 +49,7 @@ def too_sure(ballots: pd.DataFrame):
 
 def test_the_contract_finds_an_infinite_weight():
     with pytest.raises(AssertionError, match="infinite"):
-        check_vote_rule("tests.voting.test_rules:too_sure")
+        check_vote_rule("tests.voting.test_vote_rules:too_sure")
 
 
 def question(answers, **extra):
