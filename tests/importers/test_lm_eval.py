@@ -124,7 +124,7 @@ def test_the_same_line_or_another_run_of_the_task_is_a_clash(tmp_path):
         ({"Problem": "?"}, ["12", "twelve"], "12", None),
         ({"Problem": "?"}, "[1, 2]", "[1, 2]", None),
         ({"Problem": "?"}, 12.0, "12", None),
-        ({"Problem": "?", "choices": [1, 10**400]}, 10**400, str(10**400), ["1", str(10**400)]),
+        ({"Problem": "?", "choices": [1, 10**400]}, 10**400, "B", ["1", str(10**400)]),
         ({"Problem": "?"}, None, None, None),
     ],
 )
