@@ -58,7 +58,7 @@ def majority_credit(right: Ints, others: Ints, sizes: Ints, n: int) -> Floats:
     subsets = np.zeros(len(right))
     for k in range(1, min(int(right.max(initial=0)), n) + 1):
         rows = np.flatnonzero(right >= k)
-        rivals = others[rows]
+        rivals = others[rows] if 2 * k <= n else others[rows, :0]  # beyond half, none can reach k
         ways = _rivals_at_most(k, rivals, n - k, choose)
         credit = ways @ (1 / np.arange(1, ways.shape[2] + 1))  # [row, degree]
         free = sizes[rows] - right[rows] - np.where(rivals >= k, rivals, 0).sum(axis=1)

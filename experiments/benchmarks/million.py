@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -154,8 +153,8 @@ def _time(name: str, path: str) -> dict[str, float]:
     with run.lock():
         STAGES[name](run)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": round(seconds, 2), "bytes": peak}
+    status = Path("/proc/self/status").read_text().split()
+    return {"seconds": round(seconds, 2), "bytes": int(status[status.index("VmHWM:") + 1]) * 1024}
 
 
 if __name__ == "__main__":
