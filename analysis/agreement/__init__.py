@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.agreement.hidden import choose_place, cluster_states
 from analysis.agreement.kinds import kinds_of
-from analysis.agreement.mutual import compare
+from analysis.mutual import compare
 from analysis.agreement.suspicion import suspicion_of
 from analysis.findings import as_table, mean_finding
 from analysis.prerequisites import need

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_mutual_info_score
 
-from analysis.agreement.mutual import ami, compare
+from analysis.mutual import ami, compare
 
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=20)
 
@@ -61,3 +61,43 @@ def test_constant_partitions_are_left_out():
 
 def test_all_singletons_on_both_sides_are_equal_partitions():
     assert ami([0, 1, 2], [5, 3, 4]) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_other_measures_are_scikit_learns(seed):
+    from sklearn.metrics import mutual_info_score, v_measure_score
+
+    generator = np.random.default_rng(seed)
+    a, b = generator.integers(0, 4, 30), generator.integers(0, 3, 30)
+    information = mutual_info_score(a, b)
+    entropy_a, entropy_b = mutual_info_score(a, a), mutual_info_score(b, b)
+    for measure, expected in (
+        ("v_measure", v_measure_score(a, b)),
+        ("a_given_b", entropy_a - information),
+        ("b_given_a", entropy_b - information),
+    ):
+        found = compare([(a, b)], measure=measure, permutations=20)
+        assert found.values[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("measure", ["ami", "v_measure", "a_given_b", "b_given_a"])
+def test_the_null_explains_shuffled_labels_and_not_equal_ones(measure):
+    generator = np.random.default_rng(5)
+    labels = [generator.integers(0, 3, 12) for _ in range(8)]
+    equal = compare([(each, each) for each in labels], measure=measure, permutations=99)
+    assert equal.p == 0.01
+    shuffled = [(each, generator.permutation(each)) for each in labels]
+    assert compare(shuffled, measure=measure, permutations=99).p > 0.05
+
+
+def test_p_is_not_below_chance_over_many_seeds():
+    values = []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        labels = [generator.integers(0, 3, 10) for _ in range(4)]
+        pairs = [(each, generator.permutation(each)) for each in labels]
+        found = compare(pairs, permutations=49, seed=seed)
+        values.append((float(np.nanmean(found.values)), found.p))
+    means, p = map(np.array, zip(*values, strict=True))
+    assert abs(means.mean()) < 0.03
+    assert (p <= 0.05).mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
