@@ -8,7 +8,8 @@
   confidence = -(mean of the k largest log-probabilities): the mean over all tokens, over the last
   W, over the lowest sliding window of W (stride 1), over the lowest tenth of the windows. A trace
   shorter than W is one window.
-- `path`: the reasoning cluster in table `paths`; `embedding`: the text's, answer masked.
+- `path`: the reasoning cluster in table `paths`; `n_checked`, `n_wrong`: its equations that can be
+  checked, and that are wrong; `embedding`: the text's, answer masked.
 - `p_true`: the model's own rating of the trace (asks the model); `chosen`: whether the model finds
   the trace the most consistent of its question's (asks the model).
 - any other name: a number that came with imported traces, such as `confidence`.
@@ -147,8 +148,8 @@ def _imported(run: Run, answers: pd.DataFrame, name: str) -> Floats:
     return np.array(numbers, dtype=float)
 
 
-def _path(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
-    return _aligned(need(run, "paths"), answers)["path"].to_numpy()
+def _of_paths(name: str) -> Callable[[Run, pd.DataFrame, Asker], Any]:
+    return lambda run, answers, asker: _aligned(need(run, "paths"), answers)[name].to_numpy()
 
 
 def _embedding(run: Run, answers: pd.DataFrame, asker: Asker) -> list[Any]:
@@ -172,7 +173,9 @@ def _chosen(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
 
 
 OTHERS: Mapping[str, Callable[[Run, pd.DataFrame, Asker], Any]] = {
-    "path": _path,
+    "path": _of_paths("path"),
+    "n_wrong": _of_paths("n_wrong"),
+    "n_checked": _of_paths("n_checked"),
     "embedding": _embedding,
     "p_true": _p_true,
     "chosen": _chosen,

@@ -44,6 +44,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "deepconf": "analysis.voting.deepconf:deepconf",
         "universal": "analysis.voting.universal:universal",
         "centroid": "analysis.voting.centroid:centroid",
+        "checked": "analysis.voting.checked:checked",
         "path": "analysis.voting.path:path",
     },
     "stops": {

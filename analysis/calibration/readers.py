@@ -30,6 +30,7 @@ __all__ = [
     "share",
     "stored",
     "weighted_entropy",
+    "wrong_steps",
 ]
 
 KEYS = ["question_id", "sample_index"]
@@ -63,6 +64,13 @@ def path_entropy(judged: Judged) -> Floats:
     path = judged.column("path")
     alone = -1.0 - np.arange(len(path))
     return class_entropy(judged.question, np.where(path == NOISE, alone, path), len(judged.votes))
+
+
+def wrong_steps(judged: Judged) -> Floats:
+    """Share of the trace's checkable equations that are wrong; NaN where there is none."""
+    wrong, checked = judged.column("n_wrong"), judged.column("n_checked")
+    shares: Floats = np.divide(wrong, checked, out=np.full(len(wrong), np.nan), where=checked > 0)
+    return shares
 
 
 def perplexity(judged: Judged) -> Floats:

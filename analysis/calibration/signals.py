@@ -82,6 +82,15 @@ SIGNALS = {
             takes="paths",
             reads=("paths",),
         ),
+        Signal(
+            name="wrong_steps",
+            unit="trace",
+            read=readers.wrong_steps,
+            confident="low",
+            takes="paths",
+            reads=("paths",),
+            note="share of the trace's equations that are wrong; none where none can be checked",
+        ),
         *(
             Signal(name=name, unit="trace", read=column(name), takes="logprobs", reads=TRACES)
             for name in ("mean_logp", "tail_logp", "sum_logp")

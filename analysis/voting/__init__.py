@@ -78,7 +78,8 @@ def vote(
         "engine": engine,
     }
     inputs = ["answers", "questions"]
-    inputs += ["paths"] if any("path" in rule.needs for rule in loaded) else []
+    from_paths = {"path", "n_wrong"}
+    inputs += ["paths"] if any(from_paths & set(rule.needs) for rule in loaded) else []
     run.write_table("votes", votes, command="vote", parameters=parameters, inputs=inputs)
     greedy = run.table("greedy_answers") if "greedy_answers" in run.tables() else None
     inputs = ["votes", "answers", *(["greedy_answers"] if greedy is not None else [])]

@@ -21,6 +21,8 @@ SPECS = [
     "cisc:T=0.1",
     "cisc:fit=true",
     "cisc:confidence=p_true,T=2",
+    "checked:weight=0",
+    "checked:fit=true",
     "deepconf:keep=10",
     "deepconf:confidence=tail,window=3",
 ]
@@ -176,6 +178,16 @@ def test_paths_have_one_vote_each():
     assert (split["answer"], split["share"]) == ("1", pytest.approx((1 / 3 + 1) / 2))
 
 
+def test_a_wrong_step_costs():
+    answers, wrong = ["2", "2", "2", "1", "1"], {"n_wrong": [1, 2, 1, 0, 0]}
+    half = voted("checked", answers, **wrong)
+    assert (half["answer"], half["share"]) == ("1", pytest.approx(2 / 3.5))
+    assert voted("checked:weight=1", answers, **wrong)["answer"] == "2"
+    assert voted("checked:weight=0", answers, **wrong)["share"] == 1.0
+    alone = voted("checked:weight=0", ["2", None], n_wrong=[1, 0])
+    assert (alone["answer"], alone["share"]) == ("2", 1.0)
+
+
 def test_centroid_by_hand():
     embedding = [np.array(v) for v in ([1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0])]
     vote = voted("centroid", ["1", "2", "3", "3"], embedding=embedding)
@@ -198,6 +210,7 @@ def test_universal_follows_the_model_or_abstains():
         ("deepconf:confidence=low", "choose from mean, tail, lowest, bottom"),
         ("deepconf:keep=0", "in \\(0, 100\\]"),
         ("majority:x=1", "takes no parameters"),
+        ("checked:weight=2", "from 0 to 1"),
         ("nowhere:rule", "no module 'nowhere'"),
     ],
 )
@@ -205,7 +218,10 @@ def test_wrong_parameters(tmp_path, spec, said):
     run = run_with_answers(tmp_path, {"a": ("7", ["7"])})
     with pytest.raises(InputError, match=said):
         outcomes(
-            question(["1"], **{"mean_logp": [-1.0], "low@2048": [1.0], "lowest@2048": [1.0]}),
+            question(
+                ["1"],
+                **{"mean_logp": [-1.0], "low@2048": [1.0], "lowest@2048": [1.0], "n_wrong": [0]},
+            ),
             load_rule(spec),
         )
     assert run.tables() == []
