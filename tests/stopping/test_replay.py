@@ -127,7 +127,7 @@ def test_seeds_decide_the_orders(tmp_path):
 
 def test_a_function_of_ones_own_is_replayed_too(tmp_path):
     run = run_with_answers(tmp_path, random_given(6, 9))
-    own = "tests.stopping.test_rules:three_in_a_row:length=2"
+    own = "tests.plug_ins:three_in_a_row:length=2"
     table = stop(run, rules=[own], order="file")
     same = stop(run, rules=["fixed:n=1"], order="file")
     assert (table["n_used"] > same["n_used"]).all()

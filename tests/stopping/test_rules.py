@@ -15,14 +15,8 @@ from cot.stopping.deepconf import DeepConfOnline
 from cot.stopping.esc import Esc
 
 RULES = ["fixed", "fixed:n=3", "asc_beta", "asc_beta:threshold=0.8", "asc_dirichlet"]
-RULES += ["esc", "esc:window=2", "esc:window=1", "tests.stopping.test_rules:three_in_a_row"]
+RULES += ["esc", "esc:window=2", "esc:window=1", "tests.plug_ins:three_in_a_row"]
 ANSWERS = st.lists(st.sampled_from(["a", "b", "c", None]), max_size=16)
-
-
-def three_in_a_row(ballots, length=3):
-    last = [ballot.answer for ballot in ballots][-length:]
-    alike = len(last) == length and None not in last and len(set(last)) == 1
-    return Decision(stop=alike, answer=leader(ballots))
 
 
 def outcome(spec, answers):
