@@ -1,9 +1,11 @@
-"""Steps: the sentences and lines of a chain of thought, as exact spans of its raw text.
+r"""Steps: the sentences and lines of a chain of thought, as exact spans of its raw text.
 
-A step ends at a line break, at `<think>` or `</think>`, or after `.`, `!` or `?` followed by white
-space; decimals, abbreviations and the number of a list item don't end one. Pieces shorter than ten
-characters join the next (the last joins the one before it). White space between steps belongs to
-none of them, so that spans and the gaps between them give the text back.
+A step ends at a line break, at `<think>` or `</think>`, after `.`, `!` or `?` followed by white
+space, and after a CJK full stop. Decimals, abbreviations, initials, ellipses, factorials and the
+number of a list item don't end one, and nothing does inside a code fence, `\[...\]`, `$$...$$` or a
+LaTeX environment. Pieces shorter than ten characters, and bare markers (`**Step 12:**`), join the
+next (the last joins the one before it). White space between steps belongs to none of them, so that
+spans and the gaps between them give the text back. Time is linear in the text's length.
 
     >>> text = "Mia has 5. She buys 7 more, so 5 + 7 = 12. The answer is 12."
     >>> [text[span.start : span.end] for span in segment(text)]
@@ -13,29 +15,85 @@ none of them, so that spans and the gaps between them give the text back.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["MINIMUM_LENGTH", "Span", "kind_of", "segment"]
+__all__ = ["MINIMUM_LENGTH", "RULES", "Rule", "Span", "kind_of", "segment"]
 
 MINIMUM_LENGTH = 10
 """Characters; shorter pieces are merged."""
 
-ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st vs etc e.g i.e eq no fig approx min max sec hr oz lb ft in cf al".split()
-)
-BREAK = re.compile(r"\n+|</?think>|[.!?]+[)\"'*\]]*(?=\s)")
-LIST_NUMBER = re.compile(r"(?:^|\n)\s*(?:\(?\d{1,3}|[A-Za-z])\.$")
-LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)\.$")
+Rule = tuple[str, str | re.Pattern[str]]
+"""A kind, and the regular expression of which a step of that kind holds a match."""
 
-CONCLUSION = re.compile(
-    r"\banswer\b|\\boxed|####|\b(?:therefore|thus|hence|in total|altogether|final(?:ly)?)\b", re.I
+RULES: Sequence[Rule] = (
+    (
+        "check",
+        re.compile(
+            r"\b(?:wait|(?:double[- ])?check(?:ing)?|verify|actually|hmm+|mistake|let me re|hold on"
+            r"|on second thought|(?:isn't|not) (?:right|correct))\b",
+            re.I,
+        ),
+    ),
+    (
+        "conclusion",
+        re.compile(
+            r"\banswer\b|\\boxed|####"
+            r"|\b(?:therefore|thus|hence|in total|altogether|final(?:ly)?)\b",
+            re.I,
+        ),
+    ),
+    (
+        "calculation",
+        re.compile(
+            r"[\d%$)}][ a-zA-Z$%]{0,24}(?:[+*/×÷−=^≈]|\\times|\\cdot|\\div)\s*+[$({]?\d"
+            r"|[\d%$)]\s*+(?:[-x]|times\b|plus\b|minus\b)\s*+[$(]?\d|\\d?frac\s*+\{\s*+\d",
+        ),
+    ),
+    ("setup", re.compile(r"\d")),
 )
-CHECK = re.compile(
-    r"\b(?:wait|check|verify|actually|hmm|mistake|let me re|double-check|on second thought)\b", re.I
+"""Kinds of steps; the first that fits counts, and `other` where none does: a step looks back
+("wait", "let me check"), states an answer, holds an operation on numbers, or names numbers."""
+
+BREAK = re.compile(
+    r"(?P<line>[\r\n\u2028\u2029]+)"
+    r"|(?P<tag></?(?:think|thinking|answer)>)"
+    r"|(?P<stop>(?<![.!?])[.!?]++)[)\]}\"'*_”’»$`\\]*+(?=\s)"
+    r"|[。！？｡]++[)\]}\"'*_”’»」』）】]*+"
+    r"|(?P<fence>^[ \t]*+(?:`{3,}+[^`\r\n]*+|~{3,}+[^\r\n]*+)(?=[\r\n]|\Z))"
+    r"|(?<!\\)(?P<display>\$\$|\\\[)"
+    r"|\\begin\{(?P<environment>(?:equation|align|gather|alignat|multline|eqnarray|flalign)\*?"
+    r"|aligned|gathered|alignedat|split|cases|array|[bpvBV]?matrix|tabular|verbatim)\}",
+    re.M,
 )
-CALCULATION = re.compile(
-    r"\d[\d,.]*\s*[%$]?\s*(?:[-+*/×÷−=x]|\\times|\\div|times|plus|minus)\s*\$?\d"
+BLANK_LINE = re.compile(r"\n[ \t\r]*+\n")
+BARE = re.compile(
+    r"(?:</?(?:think|thinking|answer)>|\bstep\s+\d{1,3}\b|[\W_])*+"
+    r"(?:(?:\d{1,3}|[a-z])[.)])?[\W_]*",
+    re.I,
 )
+"""A piece that says nothing by itself: rules, tags, bullets, the number of an item or a step."""
+
+LIST_NUMBER = re.compile(r"[\W_]*(?:step\s+)?(?:\d{1,3}|[a-z])", re.I)
+NEVER_LAST = frozenset("mr mrs ms dr prof st vs e.g i.e viz cf approx".split())
+"""Abbreviations that something always follows."""
+BEFORE_NUMBER = frozenset("no nos fig figs eq eqs sec p pp vol ch ex".split())
+"""Words that a number follows where they are abbreviations."""
+INSIDE = frozenset(
+    "etc min mins max hr hrs oz lb lbs ft in yd mi cm mm km kg tbsp tsp pt qt gal avg est incl"
+    " a.m p.m u.s u.k ph.d al jr sr inc co ltd dept".split()
+)
+"""Abbreviations that may end a sentence: one goes on where the next letter is a small one."""
+BEFORE_CHOICE = frozenset(
+    "is are was be not answer option options choice choose select pick point points plan case part"
+    " figure line to with and or".split()
+)
+STARTERS = frozenset(
+    "the then so this that it now next he she they we you i if therefore thus hence but and or in"
+    " for let since because to a an first finally".split()
+)
+"""Around a capital letter: a choice ("the answer is B. Then"); else an initial ("J. Smith")."""
+NEXT_WORD = re.compile(r"\s*+(\S?[^\W\d_]{0,20})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,73 +108,122 @@ class Span:
     """See `kind_of`."""
 
 
-def segment(text: str) -> list[Span]:
+def segment(text: str, rules: Sequence[Rule] = RULES) -> list[Span]:
     """Steps of a chain of thought, in order; none for white space alone.
 
     The last piece counts even where nothing ends it.
     """
+    return [
+        Span(start, end, kind_of(text[start:end], rules))
+        for start, end in _merge(text, _split(text))
+    ]
+
+
+def kind_of(step: str, rules: Sequence[Rule] = RULES) -> str:
+    """The kind of the first rule that fits, else `other`."""
+    return next((kind for kind, pattern in rules if re.search(pattern, step)), "other")
+
+
+def _split(text: str) -> list[tuple[int, int]]:
+    """Pieces, without white space around them."""
     pieces: list[tuple[int, int]] = []
-    start = 0
-    for match in BREAK.finditer(text):
-        if match[0][0] in ".!?" and _is_inside(text, start, match.end()):
+    start = at = 0
+    unclosed: set[str] = set()
+    while match := BREAK.search(text, at):
+        end = at = match.end()
+        if match["fence"]:
+            at = _end_of_fence(text, match)
             continue
-        if match[0] == "<think>":
-            pieces.append((start, match.start()))
-            start = match.start()
+        if opener := match["display"] or match["environment"]:
+            at = _end_of_block(text, opener, at, unclosed)
+            continue
+        if match["stop"] and _is_inside(text, start, match):
+            continue
+        if match["tag"] and match["tag"][1] != "/":
+            end = match.start()
+        if match["tag"] and end == at and pieces and not text[start : match.start()].strip():
+            pieces[-1] = (pieces[-1][0], end)  # a closing tag belongs to what it closes
         else:
-            pieces.append((start, match.end()))
-            start = match.end()
-    pieces.append((start, len(text)))
-    merged = _merge([_strip(text, *piece) for piece in pieces])
-    return [Span(start, end, kind_of(text[start:end])) for start, end in merged]
+            _append(pieces, text, start, end)
+        start = end
+    _append(pieces, text, start, len(text))
+    return pieces
 
 
-def kind_of(step: str) -> str:
-    """What a step does, by the first rule that fits: `check` (looks back: "wait", "let me check"),
-    `conclusion` (states an answer), `calculation` (holds an operation on numbers), `setup` (names
-    numbers) or `other`."""
-    if CHECK.search(step):
-        return "check"
-    if CONCLUSION.search(step):
-        return "conclusion"
-    if CALCULATION.search(step):
-        return "calculation"
-    return "setup" if re.search(r"\d", step) else "other"
+def _end_of_fence(text: str, opener: re.Match[str]) -> int:
+    """Where a code fence's last line ends; one that nothing closes runs to the end of the text."""
+    mark = opener["fence"].lstrip()
+    length = len(mark) - len(mark.lstrip(mark[0]))
+    closer = re.compile(rf"^[ \t]*+{mark[0]}{{{length},}}+[ \t]*+(?=[\r\n]|\Z)", re.M)
+    found = closer.search(text, opener.end())
+    return found.end() if found else len(text)
 
 
-def _is_inside(text: str, start: int, end: int) -> bool:
-    """Whether the full stop that ends at `end` is a list number's or an abbreviation's."""
-    head = text[max(start, end - 40) : end]
-    if LIST_NUMBER.search(head if start < end - 40 else "\n" + head.lstrip()):
+def _end_of_block(text: str, opener: str, at: int, unclosed: set[str]) -> int:
+    """Where the formula that `opener` opened just before `at` ends; `at` where it doesn't."""
+    closer = {"$$": "$$", "\\[": "\\]"}.get(opener, rf"\end{{{opener}}}")
+    if closer in unclosed:
+        return at
+    end = text.find(closer, at)
+    if end < 0:
+        unclosed.add(closer)  # nor will it be found further on
+        return at
+    if opener == "$$" and BLANK_LINE.search(text, at, end):
+        return at
+    return end + len(closer)
+
+
+def _is_inside(text: str, start: int, match: re.Match[str]) -> bool:
+    """Whether a sentence that began at `start` goes on after this full stop."""
+    stop, at = match["stop"], match.start()
+    if len(stop) > 1:
+        return "!" not in stop and "?" not in stop
+    if at == start or not text[at - 1].isalnum():
+        return False
+    found = NEXT_WORD.match(text, match.end(), match.end() + 60)
+    follows = found[1] if found else ""
+    if stop[0] != ".":  # 5! = 120
+        return stop[0] == "!" and text[at - 1].isdigit() and not follows[:1].isupper()
+    head = text[max(start, at - 40) : at]
+    if at - start < 40 and LIST_NUMBER.fullmatch(head):
         return True
-    word = LAST_WORD.search(head)
-    return word is not None and word[1].lower() in ABBREVIATIONS
+    before, word = ["", *head.rsplit(maxsplit=2)][-2:]
+    word = word.lstrip("*_([\"'")
+    is_initial = (
+        follows[:1].isupper()
+        and word.isupper()
+        and max(map(len, word.split("."))) == 1
+        and before.lower().strip("*_(:,") not in BEFORE_CHOICE
+        and (len(follows) == 1 or follows.lower() not in STARTERS)
+    )
+    word = word.lower()
+    return (
+        is_initial
+        or word in NEVER_LAST
+        or (word in BEFORE_NUMBER and follows[:1].isdigit())
+        or (word in INSIDE and follows[:1].islower())
+    )
 
 
-def _strip(text: str, start: int, end: int) -> tuple[int, int]:
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return start, end
+def _append(pieces: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    piece = text[start:end]
+    if words := piece.strip():
+        start += len(piece) - len(piece.lstrip())
+        pieces.append((start, start + len(words)))
 
 
-def _merge(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merge(text: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pieces, those that are no step by themselves joined to the next."""
     merged: list[tuple[int, int]] = []
     pending: int | None = None
     for start, end in pieces:
-        if start == end:
-            continue
         begin = start if pending is None else pending
-        if end - begin < MINIMUM_LENGTH:
+        if end - begin < MINIMUM_LENGTH or BARE.fullmatch(text, start, end):
             pending = begin
         else:
             merged.append((begin, end))
             pending = None
     if pending is not None:
-        last = max(end for start, end in pieces if start < end)
-        if merged:
-            merged[-1] = (merged[-1][0], last)
-        else:
-            merged.append((pending, last))
+        begin = merged.pop()[0] if merged else pending
+        merged.append((begin, pieces[-1][1]))
     return merged

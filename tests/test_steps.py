@@ -1,5 +1,8 @@
 """Spans are exact for any text; styles that real models write split where a reader would."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +26,19 @@ PIECES = st.sampled_from(
         "é",
         "\u200b",
         "\r",
+        "\n\n",
+        "```\n",
+        "```",
+        "$$",
+        "\\[",
+        "\\]",
+        "\\begin{cases}",
+        "\\end{cases}",
+        "Step 3:",
+        "Mr. J.",
+        "...",
+        "。",
+        "words and words",
     ]
 )
 
@@ -67,6 +83,74 @@ def test_only_a_lone_step_is_short(text):
             ["<think>Let me add them up.</think>", "The answer is 12."],
         ),
         ("It is cut off in the mid", ["It is cut off in the mid"]),
+        (
+            "**Step 1:** Add 5 and 7.\nStep 2. Halve the sum.\n\n**Step 12:**\n\nSay what is left.",
+            [
+                "**Step 1:** Add 5 and 7.",
+                "Step 2. Halve the sum.",
+                "**Step 12:**\n\nSay what is left.",
+            ],
+        ),
+        (
+            "* one box of 5\n  * in it, 12 more\n• and a last one\n(b) or 1) this here",
+            [
+                "* one box of 5",
+                "* in it, 12 more",
+                "• and a last one",
+                "(b) or 1) this here",
+            ],
+        ),
+        (
+            "So we have\n\\[\nx = 5. \\\\\ny = 7.\n\\]\nThen x + y = 12.",
+            ["So we have", "\\[\nx = 5. \\\\\ny = 7.\n\\]", "Then x + y = 12."],
+        ),
+        (
+            "\\begin{align*}\na &= 1. \\\\\nb &= 2.\n\\end{align*}\n\nThat is it all.",
+            ["\\begin{align*}\na &= 1. \\\\\nb &= 2.\n\\end{align*}", "That is it all."],
+        ),
+        (
+            "We get $$x = 5. y$$ from it. It costs $$ now.",
+            ["We get $$x = 5. y$$ from it.", "It costs $$ now."],
+        ),
+        ("It costs $$ now.\n\nIt cost $$ then.", ["It costs $$ now.", "It cost $$ then."]),
+        (
+            "In code:\n```python\nx = 5. \n\nprint(x)\n```\nIt prints 5.0 here.",
+            ["In code:\n```python\nx = 5. \n\nprint(x)\n```", "It prints 5.0 here."],
+        ),
+        ("We run this:\n~~~\ncut off. In\nthe mid", ["We run this:", "~~~\ncut off. In\nthe mid"]),
+        (
+            "<think>\nSome, e.g. 5, i.e. a few. Wait... is it 5?\n</think>\n\nThe answer is 5.",
+            [
+                "<think>\nSome, e.g. 5, i.e. a few.",
+                "Wait... is it 5?\n</think>",
+                "The answer is 5.",
+            ],
+        ),
+        ("<think>\n\n</think>\n\nThe answer is 12.", ["<think>\n\n</think>\n\nThe answer is 12."]),
+        (
+            "J. K. Rowling met Dr. John F. Smith. They ate.",
+            ["J. K. Rowling met Dr. John F. Smith. They ate."],
+        ),
+        ("So the answer is B. Subtract to see it.", ["So the answer is B.", "Subtract to see it."]),
+        ("See point A. Then stop over there.", ["See point A.", "Then stop over there."]),
+        (
+            "At 5 p.m. on Monday in the U.S. Army. At 6 p.m. They left.",
+            ["At 5 p.m. on Monday in the U.S. Army.", "At 6 p.m. They left."],
+        ),
+        (
+            "See No. 5 and fig. 3 here. The answer is no. It is.",
+            ["See No. 5 and fig. 3 here.", "The answer is no. It is."],
+        ),
+        ("There are 5! = 120 ways! That is a lot.", ["There are 5! = 120 ways!", "That is a lot."]),
+        (
+            "小明有5个苹果，他又买了7个苹果。所以他现在一共有12个苹果。",
+            ["小明有5个苹果，他又买了7个苹果。", "所以他现在一共有12个苹果。"],
+        ),
+        (
+            '"It is 5 apples." So he said. (It is 7 now.) He left it.',
+            ['"It is 5 apples."', "So he said.", "(It is 7 now.)", "He left it."],
+        ),
+        ("First we add it.\r\nThen we stop it.", ["First we add it.", "Then we stop it."]),
     ],
 )
 def test_splits_where_a_reader_would(text, steps):
@@ -81,8 +165,38 @@ def test_splits_where_a_reader_would(text, steps):
         ("That is 4 times 6.", "calculation"),
         ("The answer is 12.", "conclusion"),
         ("Wait, that is not right: 5 + 7 = 12.", "check"),
+        ("Hmm, let me re-read it.", "check"),
+        ("5 apples + 7 apples makes 12.", "calculation"),
+        ("\\[ 5 \\times 7 \\]", "calculation"),
+        ("\\[ \\frac{5}{7} \\]", "calculation"),
+        ("Half of 10% is left.", "setup"),
         ("Let us think.", "other"),
     ],
 )
 def test_kinds(step, kind):
     assert kind_of(step) == kind
+
+
+def test_rules_can_be_replaced():
+    rules = [("question", r"\?"), ("number", re.compile(r"\d"))]
+    assert kind_of("5 or 7?", rules) == "question"
+    assert [
+        span.kind for span in segment("Is it so at all?\nIt is 5 apples.\nSo let it be.", rules)
+    ] == [
+        "question",
+        "number",
+        "other",
+    ]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["\\[", "$$", "$$\n\n", ".", ". ", "-\n", "1", "1,", "5 ", " ", "\n ", "\\begin{align}", "J. "]
+    + ["```\n", "</think>", "5" + " " * 99, "`", "!)", "```" + "a" * 99, "%", "hm", "step 1 "],
+)  # fmt: skip
+def test_time_is_linear_in_hostile_text(piece):
+    text = piece * (100_000 // len(piece))
+    start = time.process_time()
+    segment(text)
+    segment("5" + text)
+    assert time.process_time() - start < 3  # a tenth of it; quadratic time would take minutes
