@@ -149,7 +149,7 @@ def _traces(traces: list[dict[str, Any]]) -> Table:
             else f"({trace['status'] or 'not read'})",
             _verdict(trace["right"] if trace["status"] == "ok" else None),
             trace["finish"],
-            shorten("".join(piece for _, piece, _ in trace["pieces"]), TEXT_WIDTH),
+            shorten("".join(piece for _, piece, *_ in trace["pieces"]), TEXT_WIDTH),
         )
         for trace in traces
     ]

@@ -10,6 +10,7 @@ that would need a model (probes, agreement) are made up but consistent in their 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,9 @@ INPUTS = {
     "findings_vote": ["votes", "answers", "greedy_answers"],
     "curve": ["answers"],
     "paths": ["traces", "steps", "answers"],
+    "step_checks": ["traces", "steps"],
+    "path_names": ["traces", "paths"],
+    "path_map": ["traces", "answers"],
     "findings_paths": ["paths", "answers"],
     "fidelity": ["traces"],
     "probes": ["answers"],
@@ -66,6 +70,7 @@ INPUTS = {
 }
 """Every table in the order in which it can be made, with what it is made from."""
 COMMANDS = {"greedy_answers": "answers", "steps": "paths", "votes": "vote", "fidelity": "capture"}
+COMMANDS |= {"step_checks": "paths", "path_names": "paths", "path_map": "paths"}
 COMMANDS |= {"findings_vote": "vote", "findings_paths": "paths", "findings_agree": "agree"}
 COMMANDS |= {"probes": "probe", "probe_scores": "probe", "findings_probe": "probe"}
 COMMANDS |= {"hidden_clusters": "agree", "agreement": "agree"}
@@ -161,7 +166,8 @@ def _trace(row: Mapping[str, Any], variant: str) -> Trace:
 
 
 def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    answers, paths = _answers(truth), _paths(truth)
+    answers, checks = _answers(truth), _step_checks(truth)
+    paths = _paths(truth, checks)
     greedy = answers[answers["sample_index"] == 0].reset_index(drop=True)
     votes = _votes(answers)
     probes, scores = _probes(answers)
@@ -178,11 +184,16 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "findings_vote": _findings_vote(answers, votes),
         "curve": _curve(),
         "paths": paths,
+        "step_checks": checks,
+        "path_names": _path_names(paths),
+        "path_map": _path_map(truth),
         "findings_paths": pd.DataFrame(
             [
                 _finding("paths_per_question", 2.0, 1.8, 2.2),
                 _finding("same_answer_different_path", 0.5, 0.41, 0.6),
                 _finding("same_path_different_answer", 0.4, 0.31, 0.5),
+                _finding("right_answer_over_wrong_step", 0.0, 0.0, 0.04),
+                _finding("path_entropy", 0.69, 0.6, 0.7),
             ]
         ),
         "fidelity": truth[["question_id", "sample_index"]].assign(
@@ -305,9 +316,59 @@ def _curve() -> pd.DataFrame:
     )
 
 
-def _paths(truth: pd.DataFrame) -> pd.DataFrame:
+def _paths(truth: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
+    keys = ["question_id", "sample_index"]
+    wrong = checks.assign(wrong=checks["verdict"] == "wrong").groupby(keys)
+    counts = wrong.agg(n_checked=("wrong", "size"), n_wrong=("wrong", "sum")).reset_index()
+    paths = truth[[*keys, "status"]].merge(counts, on=keys, how="left").fillna({"n_checked": 0})
+    number = paths["question_id"].str[1:].astype(int)
+    added = "add(" + (number + 3).astype(str) + "," + (number + 5).astype(str) + ")"
+    some, used = paths["n_checked"] > 0, paths["status"] == "ok"
+    n_wrong = paths["n_wrong"].fillna(0).astype(int)
+    return paths[keys].assign(
+        path=paths["sample_index"] % 2,
+        silhouette=0.4,
+        threshold=0.2,
+        signature=some.map({True: "add", False: ""}),
+        dataflow=added.where(some, ""),
+        n_checked=paths["n_checked"].astype(int),
+        n_wrong=n_wrong,
+        wrong_used=used.astype("boolean").where(n_wrong > 0),
+        follows=(used & some).astype("boolean").where(used & some),
+    )
+
+
+def _step_checks(truth: pd.DataFrame) -> pd.DataFrame:
+    """The one equation of each trace, in its second-last step."""
+    rows = []
+    for row in truth.to_dict("records"):
+        i = int(row["question_id"][1:])
+        found = re.search(rf"{i + 3} \+ {i + 5} = (\d+)", row["body"])
+        if found is None:
+            continue
+        rows.append(
+            {"question_id": row["question_id"], "sample_index": row["sample_index"]}
+            | {"step": len(row["steps"]) - 2, "start": found.start(), "end": found.end()}
+            | {"text": found.group(), "operation": "add", "stated": found.group(1)}
+            | {"value": str(2 * i + 8), "used_later": row["status"] == "ok"}
+            | {"verdict": "right" if int(found.group(1)) == 2 * i + 8 else "wrong"}
+        )
+    return pd.DataFrame(rows)
+
+
+def _path_names(paths: pd.DataFrame) -> pd.DataFrame:
+    terms = {0: "starts, pens, more", 1: "gets, more"}
+    groups = paths.groupby(["question_id", "path"])["sample_index"]
+    named = groups.agg(size="size", medoid="min").reset_index()
+    return named.assign(terms=named["path"].map(terms))
+
+
+def _path_map(truth: pd.DataFrame) -> pd.DataFrame:
+    """Paths lie apart along x; traces of one wording and answer lie at one place."""
     keys = truth[["question_id", "sample_index"]]
-    return keys.assign(path=keys["sample_index"] % 2, silhouette=0.4)
+    x = truth["sample_index"] % 2 * 3.0
+    y = truth["right"].map({True: 0.0, False: 0.5}).fillna(0.0) + keys["sample_index"] // 4 * 0.2
+    return keys.assign(x=x, y=y, method="pca")
 
 
 def _probes(answers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

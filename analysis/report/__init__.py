@@ -34,7 +34,8 @@ from cot.run import Run
 
 __all__ = ["as_json", "write_report"]
 
-SCRIPTS = ["dom.js", "charts.js", "confidence.js", "list.js", "detail.js", "main.js"]
+SCRIPTS = ["dom.js", "charts.js", "confidence.js", "list.js", "map.js", "paths.js", "traces.js"]
+SCRIPTS += ["detail.js", "main.js"]
 """Joined in this order into the page's own script."""
 
 
@@ -66,7 +67,8 @@ def _render(run: Run) -> str:
     curve, probes = curve_figure(evidence), probe_figures(evidence)
     calibration = calibration_figure(evidence)
     rows = question_rows(evidence)
-    scripts = [_plotly()] if curve or probes or calibration else []
+    drawn = curve or probes or calibration or len(evidence.get("path_map"))
+    scripts = [_plotly()] if drawn else []
     scripts.append(_own_script())
     page: str = _template().render(
         csp=_policy(scripts),
@@ -80,7 +82,9 @@ def _render(run: Run) -> str:
             "calibration": evidence.notices("calibration"),
             "probes": evidence.notices("probes"),
             "questions": evidence.notices("answers", "votes", "paths", "agreement"),
-            "traces": evidence.notices("answers", "steps", "paths", "probe_scores"),
+            "traces": evidence.notices(
+                "answers", "steps", "paths", "step_checks", "path_names", "path_map", "probe_scores"
+            ),
         },
         curve=curve,
         stops=stop_rows(evidence),

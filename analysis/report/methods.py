@@ -77,6 +77,25 @@ def glossary() -> list[tuple[str, str]]:
             "paths may compute the same thing in other words.",
         ),
         (
+            "Signature and dataflow",
+            "The operations that a trace's stated equations perform, and which numbers and earlier "
+            "results each takes, with the operands of sums and products sorted. Two traces with "
+            "one dataflow computed the same things from the same numbers, whatever the words. "
+            "What a trace computes without writing an equation is not seen.",
+        ),
+        (
+            "Wrong equation",
+            "An equation as the trace states it, whose two sides differ. An equation that is right "
+            "may still be the wrong one for the question, and one that can't be evaluated is "
+            "neither right nor wrong.",
+        ),
+        (
+            "Map",
+            "A question's traces in two dimensions, from the same embedding as the paths, scaled "
+            "to the picture. Points that lie together have similar text; the axes mean nothing, "
+            "and distances of different questions can't be compared.",
+        ),
+        (
             "AMI",
             "Adjusted mutual information of two partitions of a question's traces: 1 if they are "
             "the same, 0 on average by chance. Averaged over the questions in which both have at "

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.report.data import Evidence
+from analysis.report.places import methods
 from analysis.report.text import count, flag, number, shorten, text
 from analysis.report.traces import for_page, read_traces
 
@@ -59,7 +60,7 @@ def question_details(
     questions = evidence.questions.set_index("question_id")
     agreement = _by_question(evidence.get("agreement"))
     votes = _one_rule(evidence.get("votes"))
-    traces = read_traces(evidence)
+    traces, names, maps = read_traces(evidence), _names(evidence), methods(evidence)
     details, used = {}, 0
     for key in ids:
         question, rows = questions.loc[key], traces.get(key, [])
@@ -72,7 +73,8 @@ def question_details(
             "agreement": _agreement(agreement.get(key)),
             "answers": (classes := _answers(rows)),
             "excluded": Counter(row["status"] for row in rows if row["status"] not in (None, "ok")),
-            "paths": _paths(rows, [str(entry["answer"]) for entry in classes]),
+            "paths": _paths(rows, [str(entry["answer"]) for entry in classes], names.get(key, {})),
+            "map": maps.get(key),
             "traces": [for_page(row) for row in rows] if used <= budget else None,
         }
     return details
@@ -85,8 +87,11 @@ def _answers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"answer": name, "n": n, "right": right[name]} for name, n in counts.most_common()]
 
 
-def _paths(rows: list[dict[str, Any]], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Paths by size, with how many of their traces state each answer class, and how many none."""
+def _paths(
+    rows: list[dict[str, Any]], classes: Sequence[str], names: dict[int, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Paths by size, with how many of their traces state each answer class, and how many none; and
+    each one's terms and medoid (a sample index), None where no table names them."""
     counts = Counter(row["path"] for row in rows if row["path"] is not None)
     found = []
     for path, n in counts.most_common():
@@ -97,8 +102,18 @@ def _paths(rows: list[dict[str, Any]], classes: Sequence[str]) -> list[dict[str,
                 "n": n,
                 "counts": [stated[name] for name in classes],
                 "none": stated[None],
+                **names.get(path, {"terms": None, "medoid": None}),
             }
         )
+    return found
+
+
+def _names(evidence: Evidence) -> dict[str, dict[int, dict[str, Any]]]:
+    """By question and path: its distinguishing terms, its medoid trace."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in evidence.get("path_names").to_dict("records"):
+        name = {"terms": text(row["terms"]), "medoid": count(row["medoid"])}
+        found.setdefault(str(row["question_id"]), {})[int(row["path"])] = name
     return found
 
 

@@ -1,4 +1,5 @@
-"""Every trace with what the tables say about it, and its text cut into steps and stated answer.
+"""Every trace with what the tables say about it, and its text cut at its steps, its equations and
+its stated answer.
 
 Spans are cut here, in Python's code points, and reach the page as pieces of text: a browser counts
 in UTF-16 and would cut elsewhere.
@@ -13,12 +14,17 @@ from typing import Any
 import pandas as pd
 
 from analysis.report.data import Evidence
+from analysis.report.places import read_places
 from analysis.report.text import count, flag, number, text
 
 __all__ = ["Piece", "cut", "for_page", "read_traces"]
 
-Piece = tuple[int | None, str, bool]
-"""Index of the step (None between steps), text, whether it is the stated answer."""
+Span = tuple[int, int]
+Piece = tuple[int | None, str, bool, int | None]
+"""Index of the step (None between steps), text, whether it is the stated answer, and index of the
+checked equation (None outside one)."""
+COMPUTED = ["signature", "dataflow", "n_checked", "n_wrong", "wrong_used", "follows"]
+"""Columns of `paths` about what a trace computes; tables of older runs may lack them."""
 
 
 def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
@@ -31,14 +37,16 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
         frame = frame.merge(answers[[*keys, *wanted]], on=keys, how="left")
     paths = evidence.get("paths")
     if len(paths):
-        frame = frame.merge(paths[[*keys, "path"]], on=keys, how="left")
+        there = [name for name in COMPUTED if name in paths]
+        frame = frame.merge(paths[[*keys, "path", *there]], on=keys, how="left")
     scores = _best_scores(evidence)
     if len(scores):
         frame = frame.merge(scores[[*keys, "score"]], on=keys, how="left")
     hidden = _agreed_clusters(evidence)
     if len(hidden):
         frame = frame.merge(hidden[[*keys, "cluster"]], on=keys, how="left")
-    spans = _spans(evidence.get("steps"))
+    spans, checks = _spans(evidence.get("steps")), _checks(evidence.get("step_checks"))
+    places = read_places(evidence)
     found: dict[str, list[dict[str, Any]]] = {}
     for row in frame.to_dict("records"):
         start, end = count(row.get("start")), count(row.get("end"))
@@ -52,9 +60,13 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
                 "answer": text(row.get("answer")),
                 "right": flag(row.get("correct")),
                 "path": count(row.get("path")),
+                "computed": _computed(row),
+                "at": places.get(key),
                 "hidden": count(row.get("cluster")),
                 "score": number(row.get("score")) if pd.notna(row.get("score")) else None,
+                "checks": [check for _, check in checks.get(key, [])],
                 "steps": spans.get(key, []),
+                "equations": [span for span, _ in checks.get(key, [])],
                 "span": None if start is None or end is None else (start, end),
             }
         )
@@ -63,31 +75,67 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
 
 def for_page(row: dict[str, Any]) -> dict[str, Any]:
     """A trace as the page needs it: its text in pieces."""
-    kept = {name: row[name] for name in row if name not in ("text", "steps", "span")}
-    return {**kept, "pieces": cut(row["text"], row["steps"], row["span"])}
+    kept = {name: row[name] for name in row if name not in ("text", "steps", "span", "equations")}
+    return {**kept, "pieces": cut(row["text"], row["steps"], row["span"], row["equations"])}
 
 
-def cut(text: str, steps: Sequence[tuple[int, int]], answer: tuple[int, int] | None) -> list[Piece]:
-    """A trace's text in pieces at the borders of its steps and of its stated answer.
+def cut(
+    text: str, steps: Sequence[Span], answer: Span | None, equations: Sequence[Span] = ()
+) -> list[Piece]:
+    """A trace's text in pieces at the borders of its steps, its equations and its stated answer.
 
     Joined together the pieces are the text again, whatever the spans.
 
     >>> cut("2 + 2 = 4. So 4.", [(0, 10), (11, 16)], (14, 15))
-    [(0, '2 + 2 = 4.', False), (None, ' ', False),
-     (1, 'So ', False), (1, '4', True), (1, '.', False)]
+    [(0, '2 + 2 = 4.', False, None), (None, ' ', False, None),
+     (1, 'So ', False, None), (1, '4', True, None), (1, '.', False, None)]
     """
-    borders = {0, len(text), *(place for span in steps for place in span), *(answer or ())}
+    spans = [*steps, *equations, *([answer] if answer else [])]
+    borders = {0, len(text), *(place for span in spans for place in span)}
     places = sorted(place for place in borders if 0 <= place <= len(text))
     pieces: list[Piece] = []
     for start, end in pairwise(places):
-        inside = [i for i, (first, last) in enumerate(steps) if first <= start and end <= last]
         stated = answer is not None and answer[0] <= start and end <= answer[1]
-        pieces.append((inside[0] if inside else None, text[start:end], stated))
+        pieces.append(
+            (_around(steps, start, end), text[start:end], stated, _around(equations, start, end))
+        )
     return pieces
 
 
-def _spans(steps: pd.DataFrame) -> dict[tuple[str, int], list[tuple[int, int]]]:
-    found: dict[tuple[str, int], list[tuple[int, int]]] = {}
+def _around(spans: Sequence[Span], start: int, end: int) -> int | None:
+    """Index of the first span that holds start to end."""
+    return next((i for i, (low, high) in enumerate(spans) if low <= start and end <= high), None)
+
+
+def _computed(row: dict[Any, Any]) -> dict[str, Any] | None:
+    """What the trace computes, and whether its equations hold; None where no table says."""
+    signature = text(row.get("signature"))
+    if signature is None:
+        return None
+    return {
+        "signature": signature,
+        "dataflow": text(row.get("dataflow")),
+        "n_checked": count(row.get("n_checked")),
+        "n_wrong": count(row.get("n_wrong")),
+        "wrong_used": flag(row.get("wrong_used")),
+        "follows": flag(row.get("follows")),
+    }
+
+
+def _checks(table: pd.DataFrame) -> dict[tuple[str, int], list[tuple[Span, dict[str, Any]]]]:
+    """Per trace, the equations that could be checked: span, verdict, and what it comes to."""
+    found: dict[tuple[str, int], list[tuple[Span, dict[str, Any]]]] = {}
+    if len(table):
+        names = ["question_id", "sample_index", "start", "end", "verdict", "value", "used_later"]
+        known = table[table["verdict"] != "uncheckable"].sort_values("start", kind="stable")
+        for key, index, start, end, verdict, value, used in known[names].itertuples(index=False):
+            check = {"wrong": verdict == "wrong", "value": text(value), "used": flag(used)}
+            found.setdefault((key, int(index)), []).append(((int(start), int(end)), check))
+    return found
+
+
+def _spans(steps: pd.DataFrame) -> dict[tuple[str, int], list[Span]]:
+    found: dict[tuple[str, int], list[Span]] = {}
     if len(steps):
         ordered = steps.sort_values("step", kind="stable")
         names = ["question_id", "sample_index", "start", "end"]

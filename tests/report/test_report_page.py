@@ -89,7 +89,7 @@ def test_hostile_text_stays_inside_its_json(planted: Run) -> None:
     page = page_of(planted)
     assert len(page.scripts) == 4  # two of data, plotly, the page's own
     traces = page.json("detail-data")["q03"]["traces"]
-    assert "".join(text for _, text, _ in traces[1]["pieces"]) == HOSTILE
+    assert "".join(text for _, text, *_ in traces[1]["pieces"]) == HOSTILE
     assert "img" not in page.tags
     source = (planted.path / "report.html").read_text(encoding="utf-8")
     assert "onerror=window" in source  # in the JSON,

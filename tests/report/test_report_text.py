@@ -76,19 +76,35 @@ def test_visible_keeps_ordinary_text() -> None:
     assert visible("\x1b[2J\x9b\u202e") == "\\x1b[2J\\x9b\\u202e"
 
 
-@given(st.text(max_size=40), st.lists(SPANS, max_size=5), st.none() | SPANS)
+@given(
+    st.text(max_size=40),
+    st.lists(SPANS, max_size=5),
+    st.none() | SPANS,
+    st.lists(SPANS, max_size=3),
+)
 def test_pieces_join_to_the_text_whatever_the_spans(
-    text: str, steps: list[tuple[int, int]], answer: tuple[int, int] | None
+    text: str,
+    steps: list[tuple[int, int]],
+    answer: tuple[int, int] | None,
+    equations: list[tuple[int, int]],
 ) -> None:
-    assert "".join(piece for _, piece, _ in cut(text, steps, answer)) == text
+    assert "".join(piece for _, piece, *_ in cut(text, steps, answer, equations)) == text
 
 
 def test_pieces_know_their_step_and_the_answer() -> None:
     text = "😀 2 + 2 = 4.\nSo 4."
     assert cut(text, [(0, 12), (13, 18)], (16, 17)) == [
-        (0, "😀 2 + 2 = 4.", False),
-        (None, "\n", False),
-        (1, "So ", False),
-        (1, "4", True),
-        (1, ".", False),
+        (0, "😀 2 + 2 = 4.", False, None),
+        (None, "\n", False, None),
+        (1, "So ", False, None),
+        (1, "4", True, None),
+        (1, ".", False, None),
+    ]
+
+
+def test_a_piece_may_be_answer_and_equation_at_once() -> None:
+    assert cut("2 + 2 = 5.", [(0, 10)], (8, 9), [(0, 9)]) == [
+        (0, "2 + 2 = ", False, 0),
+        (0, "5", True, 0),
+        (0, ".", False, None),
     ]

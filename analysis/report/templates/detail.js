@@ -1,17 +1,25 @@
-// One question in depth: its votes, answers against paths, and every trace with its steps.
-
-const LONG = 12000; // characters of traces above which they start folded
+// One question in depth: its votes, answers against paths, a map, medoids, and every trace.
 
 function showQuestion(node, id, question, step) {
   const chosen = { answer: undefined, path: undefined };
   const traces = element("div", { class: "traces" });
   const refresh = () => traces.replaceChildren(...traceSection(question, chosen, refresh));
-  node.replaceChildren(
+  const open = (index) => {
+    chosen.answer = chosen.path = undefined;
+    refresh();
+    const trace = traces.querySelector('[data-index="' + index + '"]');
+    trace.open = true;
+    trace.scrollIntoView({ block: "center" });
+    trace.firstChild.focus({ preventScroll: true });
+  };
+  eraseMap();
+  node.replaceChildren(...[
     heading(id, question, step),
     element("div", { class: "columns" }, votes(question), crossing(question, chosen, refresh)),
-    traces,
-  );
+    mapSection(question), medoidSection(question, open), traces,
+  ].filter(Boolean));
   refresh();
+  drawMap(question, open);
 }
 
 function heading(id, question, step) {
@@ -76,75 +84,11 @@ function crossing(question, chosen, refresh) {
   };
   const head = element("tr", {}, element("th", { scope: "col" }, "Answer"),
     question.paths.map((path) => element("th", { scope: "col", class: "num" },
-      element("button", { type: "button", onclick: () => pick(undefined, path.path) }, "path " + path.path), element("small", {}, plural(path.n, "trace")))));
+      element("button", { type: "button", title: path.terms && visible(path.terms), onclick: () => pick(undefined, path.path) }, "path " + path.path), element("small", {}, plural(path.n, "trace")))));
   const body = rows.map((row) => element("tr", {},
     element("th", { scope: "row" }, row.name === null ? "no answer" : row.name, " ", row.mark), question.paths.map((_, i) => cell(row, i))));
   return element("section", {}, element("h4", {}, "Answers by path"),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Answers by path" },
       element("table", { class: "crossing" }, element("thead", {}, head), element("tbody", {}, body))),
-    element("p", { class: "caption" }, "Number of traces with each answer and reasoning path. A cell or a path chooses the traces below."));
-}
-
-function traceSection(question, chosen, refresh) {
-  if (question.traces === null) {
-    return [element("p", { class: "notice" }, "This page is full: it carries the traces of more suspicious questions. Read these with cot show RUN QUESTION.")];
-  }
-  const fits = (trace) => (chosen.answer === undefined || trace.answer === chosen.answer) && (chosen.path === undefined || trace.path === chosen.path);
-  const traces = question.traces.filter(fits);
-  const size = traces.reduce((sum, trace) => sum + trace.pieces.reduce((inner, piece) => inner + piece[1].length, 0), 0);
-  const nodes = traces.map((trace) => traceNode(trace, size <= LONG));
-  const fold = (open) => () => nodes.forEach((node) => { node.open = open; });
-  const all = traces.length === question.traces.length;
-  return [
-    element("div", { class: "steer" }, element("h4", {}, all ? plural(traces.length, "trace") : traces.length + " of " + plural(question.traces.length, "trace")),
-      all ? null : element("button", { type: "button", onclick: () => { chosen.answer = chosen.path = undefined; refresh(); } }, "show all"),
-      element("button", { type: "button", onclick: fold(true) }, "expand"), element("button", { type: "button", onclick: fold(false) }, "collapse")),
-    ...groups(question, traces, nodes),
-    element("p", { class: "caption" }, "Each trace as the model wrote it: a bar to the left marks a step, the box marks the stated answer. P(right) is the probe's cross-fitted score; it says how the trace ranks, not how likely it is to be right."),
-  ];
-}
-
-// Traces stand by path, the largest first, so that a path can be read as one; else in one group.
-function groups(question, traces, nodes) {
-  const keys = question.paths.length ? [...question.paths.map((path) => path.path), null] : [undefined];
-  return keys.flatMap((key) => {
-    const inside = nodes.filter((_, i) => key === undefined || traces[i].path === key);
-    if (!inside.length) return [];
-    const name = key === undefined ? null : (key === null ? "No path" : "Path " + key) + " · " + plural(inside.length, "trace");
-    return [name && element("h5", {}, name), element("div", { class: "samples" }, inside)].filter(Boolean);
-  });
-}
-
-function traceNode(trace, open) {
-  const facts = [];
-  if (trace.path !== null) facts.push("path " + trace.path);
-  if (trace.hidden !== null) facts.push("hidden " + trace.hidden);
-  if (trace.score !== null) facts.push("P(right) " + fixed(trace.score, 2));
-  facts.push("ended: " + trace.finish);
-  const answer = trace.status === null ? "not read yet" : trace.status === "ok" ? trace.answer : trace.status;
-  const kind = trace.right === null ? "plain" : trace.right ? "right" : "wrong";
-  const node = element("details", { class: "trace " + (trace.status === "ok" ? kind : "none"), "data-index": trace.index },
-    element("summary", {}, element("span", { class: "index" }, "#" + trace.index), " ", element("b", {}, answer), " ",
-      trace.status === "ok" ? verdict(trace.right) : null, element("span", { class: "meta" }, facts.join(" · "))));
-  node.addEventListener("toggle", () => { if (node.open && node.children.length === 1) node.append(steps(trace.pieces)); });
-  node.open = open;
-  return node;
-}
-
-// Pieces of one step become one block; white space between steps is the gap between blocks.
-function steps(pieces) {
-  const text = element("div", { class: "text", dir: "auto" });
-  let block = null;
-  let last;
-  for (const [step, piece, stated] of pieces) {
-    if (step === null && !piece.trim()) { last = undefined; continue; }
-    if (block === null || step !== last) {
-      block = element("div", { class: step === null ? "gap" : "step" });
-      text.append(block);
-    }
-    last = step;
-    block.append(stated ? element("mark", {}, piece) : document.createTextNode(visible(piece)));
-  }
-  if (block === null) text.append(element("div", { class: "gap" }, "(empty)"));
-  return text;
+    element("p", { class: "caption" }, "Number of traces with each answer and reasoning path: the more, the darker. A cell or a path chooses the traces below."));
 }

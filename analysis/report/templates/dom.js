@@ -50,3 +50,8 @@ function verdict(right) {
   if (right === null || right === undefined) return null;
   return element("span", { class: right ? "right" : "wrong" }, right ? "✓ right" : "✗ wrong");
 }
+
+// What plotly would read as markup (<b>, <br>, <a>, &lt;), as text. Nothing else goes into its labels.
+function literal(text) {
+  return visible(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}

@@ -45,6 +45,9 @@ document.addEventListener("keydown", (event) => {
 window.addEventListener("hashchange", openFromAddress);
 if (window.Plotly) {
   drawAll(page);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(page));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    drawAll(page);
+    if (opened !== null) drawMap(details.get(opened));
+  });
 }
 openFromAddress();

@@ -1,0 +1,95 @@
+// Every trace of a question: its answer, what it computes, and its text in steps.
+
+const LONG = 12000; // characters of traces above which they start folded
+
+function traceSection(question, chosen, refresh) {
+  if (question.traces === null) {
+    return [element("p", { class: "notice" }, "This page is full: it carries the traces of more suspicious questions. Read these with cot show RUN QUESTION.")];
+  }
+  const fits = (trace) => (chosen.answer === undefined || trace.answer === chosen.answer) && (chosen.path === undefined || trace.path === chosen.path);
+  const traces = question.traces.filter(fits);
+  const size = traces.reduce((sum, trace) => sum + trace.pieces.reduce((inner, piece) => inner + piece[1].length, 0), 0);
+  const nodes = traces.map((trace) => traceNode(trace, size <= LONG));
+  const fold = (open) => () => nodes.forEach((node) => { node.open = open; });
+  const all = traces.length === question.traces.length;
+  return [
+    element("div", { class: "steer" }, element("h4", {}, all ? plural(traces.length, "trace") : traces.length + " of " + plural(question.traces.length, "trace")),
+      all ? null : element("button", { type: "button", onclick: () => { chosen.answer = chosen.path = undefined; refresh(); } }, "show all"),
+      element("button", { type: "button", onclick: fold(true) }, "expand"), element("button", { type: "button", onclick: fold(false) }, "collapse")),
+    ...groups(question, traces, nodes),
+    element("p", { class: "caption" }, "Each trace as the model wrote it: a bar to the left marks a step, the box marks the stated answer. P(right) is the probe's cross-fitted score; it says how the trace ranks, not how likely it is to be right."),
+  ];
+}
+
+// Traces stand by path, the largest first, so that a path can be read as one; else in one group.
+function groups(question, traces, nodes) {
+  const keys = question.paths.length ? [...question.paths.map((path) => path.path), null] : [undefined];
+  return keys.flatMap((key) => {
+    const inside = nodes.filter((_, i) => key === undefined || traces[i].path === key);
+    if (!inside.length) return [];
+    const name = key === undefined ? null : (key === null ? "No path" : "Path " + key) + " · " + plural(inside.length, "trace");
+    return [name && element("h5", {}, name), element("div", { class: "samples" }, inside)].filter(Boolean);
+  });
+}
+
+function traceNode(trace, open) {
+  const facts = [];
+  if (trace.path !== null) facts.push("path " + trace.path);
+  if (trace.computed && trace.computed.signature) facts.push(trace.computed.signature);
+  if (trace.hidden !== null) facts.push("hidden " + trace.hidden);
+  if (trace.score !== null) facts.push("P(right) " + fixed(trace.score, 2));
+  facts.push("ended: " + trace.finish);
+  const answer = trace.status === null ? "not read yet" : trace.status === "ok" ? trace.answer : trace.status;
+  const kind = trace.right === null ? "plain" : trace.right ? "right" : "wrong";
+  const node = element("details", { class: "trace " + (trace.status === "ok" ? kind : "none"), "data-index": trace.index },
+    element("summary", {}, element("span", { class: "index" }, "#" + trace.index), " ", element("b", {}, answer), " ",
+      trace.status === "ok" ? verdict(trace.right) : null, element("span", { class: "meta" }, facts.join(" · ")), wrongCount(trace.computed)));
+  node.addEventListener("toggle", () => {
+    if (node.open && node.children.length === 1) node.append(...[steps(trace), computation(trace.computed)].filter(Boolean));
+  });
+  node.open = open;
+  return node;
+}
+
+function wrongCount(computed) {
+  if (!computed || !computed.n_wrong) return null;
+  return element("span", { class: "meta wrong" }, "✗ " + computed.n_wrong + " of " + plural(computed.n_checked, "equation") + " wrong");
+}
+
+function computation(computed) {
+  if (!computed || !computed.signature) return null;
+  const facts = [];
+  if (computed.dataflow) facts.push("computes ", element("code", {}, computed.dataflow));
+  if (computed.wrong_used) facts.push(" · a wrong result is used later");
+  if (computed.follows !== null) facts.push(computed.follows ? " · the answer follows from its equations" : " · the answer does not follow from its equations");
+  return element("p", { class: "computed" }, facts);
+}
+
+// Pieces of one step become one block; white space between steps is the gap between blocks.
+function steps(trace) {
+  const text = element("div", { class: "text", dir: "auto" });
+  let block = null;
+  let last;
+  trace.pieces.forEach(([step, piece, stated, equation], i) => {
+    if (step === null && !piece.trim()) { last = undefined; return; }
+    if (block === null || step !== last) {
+      block = element("div", { class: step === null ? "gap" : "step" });
+      text.append(block);
+    }
+    last = step;
+    const shown = stated ? element("mark", {}, piece) : document.createTextNode(visible(piece));
+    if (equation === null) { block.append(shown); return; }
+    const check = trace.checks[equation];
+    block.append(element("span", { class: check.wrong ? "equation false" : "equation" }, shown));
+    const next = trace.pieces[i + 1];
+    if (check.wrong && (!next || next[3] !== equation)) block.append(correction(check));
+  });
+  if (block === null) text.append(element("div", { class: "gap" }, "(empty)"));
+  return text;
+}
+
+// What a wrong equation comes to; the page's word beside the model's, so not part of its text.
+function correction(check) {
+  const value = check.value === null ? "wrong" : "is " + check.value;
+  return element("span", { class: "correction" }, "✗ " + value + (check.used ? ", used later" : ""));
+}
