@@ -56,6 +56,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "clusterers": {
         "average_linkage": "analysis.paths.cluster:AverageLinkage",
+        "hdbscan": "analysis.paths.cluster:HdbscanClusterer",
+        "kmeans": "analysis.paths.cluster:KMeansClusterer",
     },
     "probes": {
         "logistic": "analysis.probes.logistic:LogisticProbe",
