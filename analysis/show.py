@@ -9,24 +9,23 @@ as rich markup.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-from math import inf
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE, SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from analysis.report.comparison import compare
 from analysis.report.data import MAKERS, Evidence, gather, overview
 from analysis.report.headlines import headlines
-from analysis.report.questions import question_details
+from analysis.report.questions import question_detail
 from analysis.report.text import decimal, percent, shorten, visible
-from cot.errors import InputError
+from analysis.report.traces import Piece, joined
 from cot.run import Run
 
-__all__ = ["show_question", "show_run"]
+__all__ = ["show_comparison", "show_question", "show_run"]
 
 TEXT_WIDTH = 160
 """Characters shown of each trace."""
@@ -53,16 +52,9 @@ def show_question(run: Run, question_id: str) -> RenderableType:
     Raises:
         InputError: no such question (the message suggests close ids).
     """
-    evidence = gather(run)
-    known = [str(name) for name in evidence.questions["question_id"]]
-    if question_id not in known:
-        close = get_close_matches(question_id, known, cutoff=0.4) or known[:3]
-        there = ", ".join(repr(name) for name in close)
-        raise InputError(f"{run.path} has no question {question_id!r}: did you mean {there}?")
-    detail = question_details(evidence, [question_id], budget=inf)[question_id]
-    gold = "no gold" if detail["gold"] is None else f"gold {detail['gold']}"
+    detail = question_detail(gather(run), question_id)
     return Group(
-        _line(f"{question_id} · {gold}", "bold"),
+        _line(f"{question_id} · {_gold(detail)}", "bold"),
         _line(detail["text"]),
         *(_line(f"  {chr(65 + i)}) {choice}") for i, choice in enumerate(detail["choices"] or [])),
         *_agreement(detail["agreement"]),
@@ -71,6 +63,61 @@ def show_question(run: Run, question_id: str) -> RenderableType:
         *_paths(detail),
         _traces(detail["traces"]),
     )
+
+
+def show_comparison(run: Run, question_id: str, first: int, second: int) -> RenderableType:
+    """Two traces of a question side by side: what each comes to, then their steps row by row.
+
+    Wrong equations are followed by ✗ and what they come to; = marks rows of the same text.
+
+    Raises:
+        InputError: as `compare`.
+    """
+    compared = compare(run, question_id, first, second)
+    traces = compared["traces"]
+    table = Table(box=SIMPLE, pad_edge=False, expand=True)
+    table.add_column("")
+    for trace in traces:
+        table.add_column(Text(f"#{trace['index']}"), ratio=1, overflow="fold")
+    facts = [_facts(trace) for trace in traces]
+    for name in facts[0]:
+        left, right = (fact[name] for fact in facts)
+        table.add_row(_line(name, "dim" if left == right else "yellow"), _line(left), _line(right))
+    table.add_section()
+    for row in compared["rows"]:
+        cells = [_step(block, trace["checks"]) for block, trace in zip(row, traces, strict=True)]
+        table.add_row("=" if cells[0].plain == cells[1].plain else "", *cells)
+    heading = f"{question_id} · {_gold(compared)}"
+    return Group(_line(heading, "bold"), _line(compared["text"]), table)
+
+
+def _facts(trace: dict[str, Any]) -> dict[str, str]:
+    """What two traces are compared by, in words."""
+    computed = trace["computed"] or {}
+    wrong, checked = computed.get("n_wrong"), computed.get("n_checked")
+    used = ", used later" if computed.get("wrong_used") else ""
+    return {
+        "answer": f"{_stated(trace)} {_verdict(_right(trace))}".strip(),
+        "path": _path(trace["path"]),
+        "signature": computed.get("signature") or "–",
+        "dataflow": computed.get("dataflow") or "–",
+        "equations": f"{wrong} of {checked} wrong{used}" if checked else "–",
+        "ended": trace["finish"],
+    }
+
+
+def _step(block: Sequence[Piece] | None, checks: Sequence[dict[str, Any]]) -> Text:
+    """A step's text, its equations marked."""
+    shown = Text()
+    for i, (_, piece, stated, equation) in enumerate(block or ()):
+        check = {} if equation is None else checks[equation]
+        style = ("red " if check["wrong"] else "green ") if check else ""
+        shown.append(visible(piece), style=style + ("bold" if stated else ""))
+        ends = i + 1 == len(block or ()) or (block or ())[i + 1][3] != equation
+        if check.get("wrong") and ends:
+            value = "wrong" if check["value"] is None else f"is {check['value']}"
+            shown.append(visible(f" ✗ {value}"), style="bold red")
+    return shown
 
 
 def _tables(evidence: Evidence) -> Table:
@@ -127,33 +174,53 @@ def _paths(detail: dict[str, Any]) -> Iterable[Table]:
         names = [str(entry["answer"]) for entry in detail["answers"]]
         rows = [
             (
-                str(path["path"]),
+                _path(path["path"]),
                 str(path["n"]),
                 ", ".join(
                     f"{name} × {n}" for name, n in zip(names, path["counts"], strict=True) if n
                 ),
+                "–" if path["medoid"] is None else f"#{path['medoid']}",
+                path["terms"] or "–",
             )
             for path in detail["paths"]
         ]
-        yield _table(["path", "traces", "answers"], rows)
+        yield _table(["path", "traces", "answers", "medoid", "terms"], rows)
 
 
 def _traces(traces: list[dict[str, Any]]) -> Table:
     rows = [
         (
             str(trace["index"]),
-            "–" if trace["path"] is None else str(trace["path"]),
+            _path(trace["path"]),
             decimal(trace["score"]),
-            trace["answer"]
-            if trace["answer"] is not None
-            else f"({trace['status'] or 'not read'})",
-            _verdict(trace["right"] if trace["status"] == "ok" else None),
+            _stated(trace),
+            _verdict(_right(trace)),
             trace["finish"],
-            shorten("".join(piece for _, piece, *_ in trace["pieces"]), TEXT_WIDTH),
+            (trace["computed"] or {}).get("signature") or "–",
+            str((trace["computed"] or {}).get("n_wrong") or "–"),
+            shorten(joined(trace["pieces"]), TEXT_WIDTH),
         )
         for trace in traces
     ]
-    return _table(["#", "path", "P(right)", "answer", "", "ended", "text"], rows)
+    heads = ["#", "path", "P(right)", "answer", "", "ended", "signature", "wrong steps", "text"]
+    return _table(heads, rows)
+
+
+def _gold(detail: dict[str, Any]) -> str:
+    return "no gold" if detail["gold"] is None else f"gold {detail['gold']}"
+
+
+def _path(path: int | None) -> str:
+    return "–" if path is None else "noise" if path == -1 else str(path)
+
+
+def _stated(trace: dict[str, Any]) -> str:
+    answer = trace["answer"]
+    return str(answer) if answer is not None else f"({trace['status'] or 'not read'})"
+
+
+def _right(trace: dict[str, Any]) -> bool | None:
+    return trace["right"] if trace["status"] == "ok" else None
 
 
 def _verdict(right: bool | None) -> str:

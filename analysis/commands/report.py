@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import analysis
 from cot.console import Output, emit, listen
-from cot.run import open_run
+from cot.errors import InputError
+from cot.run import Run, open_run
 
 __all__ = ["report", "show"]
 
@@ -29,8 +31,15 @@ def report(
     emit(output, {"report": path}, note=str(path))
 
 
-def show(run: Path, question: str | None = None, /) -> None:
-    """Show a run, or one of its questions, in the terminal.
+def show(
+    run: Path,
+    question: str | None = None,
+    /,
+    *,
+    compare: tuple[int, int] | None = None,
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Show a run, one of its questions, or two traces of one side by side, in the terminal.
 
     Parameters
     ----------
@@ -38,12 +47,42 @@ def show(run: Path, question: str | None = None, /) -> None:
         The run's folder.
     question
         A question's id.
+    compare
+        Sample indices of two traces of the question.
     """
-    from rich.console import Console
-
-    from analysis.show import show_question, show_run
-
     listen()
     opened = open_run(run)
-    shown = show_run(opened) if question is None else show_question(opened, question)
+    if compare is not None and question is None:
+        raise InputError("--compare needs the question: cot show RUN QUESTION --compare I J")
+    if output.json:
+        emit(output, _as_json(opened, question, compare))
+        return
+    from rich.console import Console
+
+    from analysis.show import show_comparison, show_question, show_run
+
+    if question is None:
+        shown = show_run(opened)
+    elif compare is None:
+        shown = show_question(opened, question)
+    else:
+        shown = show_comparison(opened, question, *compare)
     Console().print(shown)
+
+
+def _as_json(run: Run, question: str | None, pair: tuple[int, int] | None) -> dict[str, Any]:
+    """What `show` shows; texts whole, not in pieces."""
+    from analysis.report.comparison import compare
+    from analysis.report.data import gather, overview
+    from analysis.report.questions import question_detail
+    from analysis.report.traces import joined
+
+    if question is None:
+        return overview(gather(run))
+    if pair is None:
+        detail = question_detail(gather(run), question)
+        traces = [{"text": joined(trace.pop("pieces")), **trace} for trace in detail["traces"]]
+        return {"question_id": question, **detail, "traces": traces}
+    compared = compare(run, question, *pair)
+    rows = [[cell and joined(cell) for cell in row] for row in compared["rows"]]
+    return {**compared, "rows": rows}

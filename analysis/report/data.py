@@ -23,6 +23,7 @@ MAKERS = {
     "step_checks": "paths",
     "path_names": "paths",
     "path_map": "paths",
+    "path_questions": "paths",
     "findings_paths": "paths",
     "votes": "vote",
     "findings_vote": "vote",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from difflib import get_close_matches
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -12,8 +14,9 @@ from analysis.report.data import Evidence
 from analysis.report.places import methods
 from analysis.report.text import count, flag, number, shorten, text
 from analysis.report.traces import for_page, read_traces
+from cot.errors import InputError
 
-__all__ = ["TEXT_BUDGET", "question_details", "question_rows"]
+__all__ = ["TEXT_BUDGET", "question_detail", "question_details", "question_rows"]
 
 TEXT_BUDGET = 12_000_000
 """Characters of trace text that one page carries; the most suspicious questions come first."""
@@ -24,7 +27,7 @@ def question_rows(evidence: Evidence) -> list[dict[str, Any]]:
     votes = _one_rule(evidence.get("votes"))
     agreement = _by_question(evidence.get("agreement"))
     n_answers = _classes(evidence.get("answers"), "answer")
-    n_paths = _classes(evidence.get("paths"), "path")
+    n_paths = _n_paths(evidence)
     n_traces = evidence.traces.groupby("question_id").size()
     rows = []
     for question in evidence.questions.to_dict("records"):
@@ -78,6 +81,21 @@ def question_details(
             "traces": [for_page(row) for row in rows] if used <= budget else None,
         }
     return details
+
+
+def question_detail(evidence: Evidence, question_id: str) -> dict[str, Any]:
+    """What `question_details` says of one question.
+
+    Raises:
+        InputError: no such question (the message suggests close ids).
+    """
+    known = [str(name) for name in evidence.questions["question_id"]]
+    if question_id not in known:
+        close = get_close_matches(question_id, known, cutoff=0.4) or known[:3]
+        there = ", ".join(repr(name) for name in close)
+        path = evidence.run.path
+        raise InputError(f"{path} has no question {question_id!r}: did you mean {there}?")
+    return question_details(evidence, [question_id], budget=inf)[question_id]
 
 
 def _answers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -152,6 +170,15 @@ def _one_rule(votes: pd.DataFrame) -> dict[str, dict[Any, Any]]:
 
 def _by_question(frame: pd.DataFrame) -> dict[str, dict[Any, Any]]:
     return {str(row["question_id"]): row for row in frame.to_dict("records")}
+
+
+def _n_paths(evidence: Evidence) -> dict[str, int]:
+    """Paths of each question; noise (-1) is a path a trace, which only `path_questions` counts."""
+    counted = evidence.get("path_questions")
+    if not len(counted):
+        return _classes(evidence.get("paths"), "path")
+    keys = counted["question_id"].astype(str)
+    return dict(zip(keys, counted["n_paths"].astype(int), strict=True))
 
 
 def _classes(frame: pd.DataFrame, column: str) -> dict[str, int]:

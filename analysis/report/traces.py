@@ -17,7 +17,7 @@ from analysis.report.data import Evidence
 from analysis.report.places import read_places
 from analysis.report.text import count, flag, number, text
 
-__all__ = ["Piece", "cut", "for_page", "read_traces"]
+__all__ = ["Piece", "cut", "for_page", "joined", "read_traces"]
 
 Span = tuple[int, int]
 Piece = tuple[int | None, str, bool, int | None]
@@ -100,6 +100,11 @@ def cut(
             (_around(steps, start, end), text[start:end], stated, _around(equations, start, end))
         )
     return pieces
+
+
+def joined(pieces: Sequence[Piece]) -> str:
+    """The text that the pieces were cut from."""
+    return "".join(piece[1] for piece in pieces)
 
 
 def _around(spans: Sequence[Span], start: int, end: int) -> int | None:

@@ -95,7 +95,7 @@ def test_draws_the_curve_and_a_panel_for_every_position_and_measure(page: Any) -
 def test_draws_a_risk_panel_a_signal_and_the_reliability_of_probabilities(page: Any) -> None:
     panels = page.find_elements(By.CSS_SELECTOR, "[data-calibration]")
     labels = [panel.get_attribute("aria-label") for panel in panels]
-    assert sum(label.startswith("Risk-coverage curve") for label in labels) == 11
+    assert sum(label.startswith("Risk-coverage curve") for label in labels) == 12
     assert sum(label.startswith("Reliability diagram") for label in labels) == 2
     assert all(panel.find_elements(By.CSS_SELECTOR, "svg .scatterlayer path") for panel in panels)
 
@@ -169,19 +169,84 @@ def test_a_deep_link_opens_its_question(chromium: Any, page: Any, report: Path) 
 
 def test_a_cell_of_answers_by_path_chooses_traces(page: Any) -> None:
     page.find_element(By.LINK_TEXT, "q05").click()
-    assert len(page.find_elements(By.CSS_SELECTOR, "#question .trace")) == 8
+    assert len(page.find_elements(By.CSS_SELECTOR, "#question details.trace")) == 8
     page.find_elements(By.CSS_SELECTOR, ".crossing td button")[0].click()
-    shown = page.find_elements(By.CSS_SELECTOR, "#question .trace")
+    shown = page.find_elements(By.CSS_SELECTOR, "#question details.trace")
     assert [node.get_attribute("data-index") for node in shown] == ["0", "2", "4"]
+
+
+def test_the_map_has_a_colour_an_answer_and_a_shape_a_path(page: Any) -> None:
+    page.find_element(By.LINK_TEXT, "q02").click()
+    assert page.find_elements(By.CSS_SELECTOR, "#map-plot svg .scatterlayer path.point")
+    drawn = page.execute_script(
+        "const t = document.getElementById('map-plot').data[0];"
+        "return t.marker.symbol.map((s, i) => [s, t.marker.color[i]])"
+    )
+    shapes, colours = ({row[i] for row in drawn} for i in range(2))
+    assert shapes == {"circle", "circle-open", "square", "square-open"}
+    assert len(colours) == 4  # 12, 11, 10 and no answer
+    legend = page.find_element(By.CSS_SELECTOR, "#question .legend").text
+    assert "12 ✓ right" in legend
+    assert "no answer" in legend
+    table = page.find_element(By.CSS_SELECTOR, "#question .map .numbers")
+    table.find_element(By.TAG_NAME, "summary").click()
+    rows = table.find_elements(By.CSS_SELECTOR, "tbody tr")
+    assert [row.text.split()[0] for row in rows] == [f"#{i}" for i in range(8)]
+
+
+def test_a_label_of_the_map_is_text(page: Any) -> None:
+    page.find_element(By.LINK_TEXT, "q03").click()
+    hover = """
+        const node = document.getElementById("map-plot");
+        const at = node.data[0].customdata.findIndex((index) => index === 1);
+        Plotly.Fx.hover(node, [{ curveNumber: 0, pointNumber: at }]);
+        """
+    page.execute_script(hover)
+    page.execute_async_script("setTimeout(arguments[0], 300)")
+    label = page.find_element(By.CSS_SELECTOR, "#map-plot .hoverlayer")
+    text = label.get_attribute("textContent")
+    assert "<script>window.hacked = 1</script></script><img" in text
+    assert "\\x1b[31mred" in text
+    assert "&amp;" in text
+    assert label.find_elements(By.CSS_SELECTOR, "a, img, script") == []
+
+
+def test_a_point_and_a_medoid_open_their_trace(page: Any) -> None:
+    page.find_element(By.LINK_TEXT, "q03").click()
+    collapse = "[...document.querySelectorAll('.traces button')].at(-1).click()"
+    page.execute_script(collapse)
+    page.find_element(By.CSS_SELECTOR, '[aria-label="Open trace 1"]').send_keys(Keys.ENTER)
+    opened = "#question details.trace[open]"
+    (node,) = page.find_elements(By.CSS_SELECTOR, opened)
+    assert node.get_attribute("data-index") == "1"
+    assert page.switch_to.active_element.tag_name == "summary"
+    page.execute_script(collapse)
+    page.execute_script(
+        "document.getElementById('map-plot').emit('plotly_click', {points: [{customdata: 5}]})"
+    )
+    (node,) = page.find_elements(By.CSS_SELECTOR, opened)
+    assert node.get_attribute("data-index") == "5"
+
+
+def test_medoids_stand_side_by_side_and_wrong_equations_are_marked(page: Any) -> None:
+    page.find_element(By.LINK_TEXT, "q02").click()
+    cards = page.find_elements(By.CSS_SELECTOR, "#question .medoid")
+    assert [card.get_attribute("data-path") for card in cards] == ["0", "1"]
+    assert "starts, pens, more" in cards[0].text
+    assert cards[0].find_element(By.CSS_SELECTOR, ".equation").text == "5 + 7 = 12"
+    wrong = page.find_element(By.CSS_SELECTOR, '[data-index="6"]')
+    assert "1 of 1 equation wrong" in wrong.text
+    assert wrong.find_element(By.CSS_SELECTOR, ".equation.false").text == "5 + 7 = 11"
+    assert wrong.find_element(By.CSS_SELECTOR, ".correction").text == "✗ is 12, used later"
 
 
 def test_traces_fold_and_unfold(page: Any) -> None:
     page.find_element(By.LINK_TEXT, "q05").click()
     buttons = {b.text: b for b in page.find_elements(By.CSS_SELECTOR, ".traces button")}
     buttons["collapse"].click()
-    assert page.find_elements(By.CSS_SELECTOR, "#question .trace[open]") == []
+    assert page.find_elements(By.CSS_SELECTOR, "#question details.trace[open]") == []
     buttons["expand"].click()
-    assert len(page.find_elements(By.CSS_SELECTOR, "#question .trace[open] .text")) == 8
+    assert len(page.find_elements(By.CSS_SELECTOR, "#question details.trace[open] .text")) == 8
 
 
 @pytest.mark.parametrize("width", [320, 375, 1280])
@@ -209,3 +274,12 @@ def test_the_dark_scheme_has_light_text_on_dark(chromium: Any, page: Any, report
     assert lightness("backgroundColor") < 60 < 180 < lightness("color")
     chromium.execute_async_script("setTimeout(arguments[0], 300)")
     assert chromium.execute_script(axis) != light  # the figures follow
+
+
+def test_the_map_follows_the_colour_scheme(chromium: Any, page: Any, report: Path) -> None:
+    open_page(chromium, report, "#q=q03")
+    colours = "return document.getElementById('map-plot').data[0].marker.color"
+    light = chromium.execute_script(colours)
+    emulate(chromium, width=1280, height=800, scheme="dark")
+    chromium.execute_async_script("setTimeout(arguments[0], 300)")
+    assert not set(light) & set(chromium.execute_script(colours))

@@ -5,8 +5,10 @@ function showQuestion(node, id, question, step) {
   const traces = element("div", { class: "traces" });
   const refresh = () => traces.replaceChildren(...traceSection(question, chosen, refresh));
   const open = (index) => {
-    chosen.answer = chosen.path = undefined;
-    refresh();
+    if (chosen.answer !== undefined || chosen.path !== undefined) {
+      chosen.answer = chosen.path = undefined;
+      refresh();
+    }
     const trace = traces.querySelector('[data-index="' + index + '"]');
     trace.open = true;
     trace.scrollIntoView({ block: "center" });
@@ -76,15 +78,17 @@ function crossing(question, chosen, refresh) {
   };
   const cell = (row, i) => {
     const n = row.counts[i];
-    if (!n) return element("td", { class: "num zero" }, "0");
-    const label = plural(n, "trace") + ": answer " + (row.name === null ? "none" : row.name) + ", path " + question.paths[i].path;
+    if (!n) return element("td", { class: "zero" }, "0");
+    const label = plural(n, "trace") + ": answer " + (row.name === null ? "none" : row.name) + ", " + pathName(question.paths[i].path);
     const button = element("button", { type: "button", "aria-label": visible(label), onclick: () => pick(row.name, question.paths[i].path) }, n);
     button.style.setProperty("--heat", 12 + Math.round((58 * n) / most) + "%");
-    return element("td", { class: "num" }, button);
+    return element("td", {}, button);
   };
-  const head = element("tr", {}, element("th", { scope: "col" }, "Answer"),
-    question.paths.map((path) => element("th", { scope: "col", class: "num" },
-      element("button", { type: "button", title: path.terms && visible(path.terms), onclick: () => pick(undefined, path.path) }, "path " + path.path), element("small", {}, plural(path.n, "trace")))));
+  const head = element("tr", {}, element("th", { scope: "col" }, "answer ╲ path"),
+    question.paths.map((path) => element("th", { scope: "col" },
+      element("button", {
+        type: "button", title: path.terms && visible(path.terms), "aria-label": pathName(path.path) + ", " + plural(path.n, "trace"), onclick: () => pick(undefined, path.path),
+      }, pathShape(question, path.path)[1] + " " + (path.path === -1 ? "noise" : path.path)))));
   const body = rows.map((row) => element("tr", {},
     element("th", { scope: "row" }, row.name === null ? "no answer" : row.name, " ", row.mark), question.paths.map((_, i) => cell(row, i))));
   return element("section", {}, element("h4", {}, "Answers by path"),

@@ -45,6 +45,11 @@ function plural(n, noun) {
   return n + " " + noun + (n === 1 ? "" : "s");
 }
 
+// Traces that a clusterer gave to no path are noise, -1.
+function pathName(path) {
+  return path === -1 ? "noise" : "path " + path;
+}
+
 // Right and wrong differ in sign, word and colour.
 function verdict(right) {
   if (right === null || right === undefined) return null;

@@ -23,6 +23,7 @@ function answerColours(question) {
 }
 
 function pathShape(question, path) {
+  if (path === null || path === -1) return OTHER_SHAPE;
   const at = question.paths.findIndex((entry) => entry.path === path);
   return SHAPES[at] || OTHER_SHAPE;
 }
@@ -54,7 +55,7 @@ function answerOf(trace) {
 function label(traces) {
   const [first] = traces;
   const named = traces.length === 1
-    ? "#" + first.index + " · " + answerOf(first) + (first.right === null ? "" : first.right ? " ✓" : " ✗") + (first.path === null ? "" : " · path " + first.path)
+    ? "#" + first.index + " · " + answerOf(first) + (first.answer === null || first.right === null ? "" : first.right ? " ✓" : " ✗") + (first.path === null ? "" : " · " + pathName(first.path))
     : plural(traces.length, "trace") + " at this place: " + traces.map((trace) => "#" + trace.index + " " + answerOf(trace)).join(", ");
   return [...lines(named).slice(0, 6), ...lines(beginning(first))].map(literal).join("<br>");
 }
@@ -82,13 +83,13 @@ function mapSection(question) {
   const placed = question.traces.filter((trace) => trace.at);
   const rest = question.traces.length - placed.length;
   const rows = placed.map((trace) => [
-    "#" + trace.index, answerOf(trace), verdict(trace.right), trace.path === null ? "–" : trace.path, ...trace.at.map((value) => fixed(value, 3))]);
+    "#" + trace.index, answerOf(trace), trace.answer === null ? null : verdict(trace.right), trace.path === null ? "–" : pathName(trace.path), ...trace.at.map((value) => fixed(value, 3))]);
   return element("section", { class: "map" }, element("h4", {}, "Map of the traces"),
     element("div", { class: "drawn" },
       element("div", { class: "plot tall", id: "map-plot", role: "img", "aria-label": "Map of " + plural(placed.length, "trace") + ", coloured by answer and shaped by path. The numbers are in the table below." }),
       legend(question)),
     element("p", { class: "caption" }, "A point is a trace; near ones have similar text, as the paths see it. " + (METHODS[question.map] || question.map)
-      + ". Nested points stand at one place. Axes have no unit and each map is scaled to its own question, so that distances of different questions can't be compared."
+      + ". Nested points stand at one place, and a larger one for more traces. Axes have no unit and each map is scaled to its own question, so that distances of different questions can't be compared."
       + (rest ? " Without a place: " + plural(rest, "trace") + "." : "") + " A click opens the trace."),
     numberTable("Places on the map", ["Trace", "Answer", "", "Path", "x", "y"], rows));
 }
@@ -100,10 +101,17 @@ function legend(question) {
     mark.style.color = "var(--" + shade + ")";
     return element("li", {}, mark, words);
   };
-  const answers = question.answers.map((each) => entry(isFilled(question, each.answer, each.right) ? "●" : "○",
+  const named = question.answers.filter((each) => colours.get(each.answer) !== "ink");
+  const answers = named.map((each) => entry(isFilled(question, each.answer, each.right) ? "●" : "○",
     colours.get(each.answer), element("span", { class: "name" }, each.answer), " ", verdict(each.right)));
+  if (named.length < question.answers.length) answers.push(entry("○", "ink", "others: " + (question.answers.length - named.length)));
   if (question.traces.some((trace) => trace.answer === null)) answers.push(entry("○", "soft", "no answer"));
-  const paths = question.paths.map((each) => entry(pathShape(question, each.path)[1], "ink", "path " + each.path));
+  const shaped = question.paths.filter((each) => pathShape(question, each.path) !== OTHER_SHAPE);
+  const paths = shaped.map((each) => entry(pathShape(question, each.path)[1], "ink", pathName(each.path)));
+  if (shaped.length < question.paths.length) {
+    const rest = question.paths.filter((each) => !shaped.includes(each));
+    paths.push(entry(OTHER_SHAPE[1], "ink", rest.length === 1 ? pathName(rest[0].path) : "others: " + rest.length));
+  }
   return element("div", { class: "legend" },
     element("p", {}, "Colour: answer"), element("ul", {}, answers),
     paths.length ? [element("p", {}, "Shape: path"), element("ul", {}, paths)] : null);
@@ -120,7 +128,7 @@ function drawMap(question, open) {
   const node = find("map-plot");
   if (!node) return;
   const [points, colours] = [markers(question), answerColours(question)];
-  const bare = { showgrid: false, showticklabels: false, ticks: "", zeroline: false };
+  const bare = { showgrid: false, showticklabels: false, ticks: "", showline: false };
   const look = layout("", "", { margin: { l: 8, r: 8, t: 8, b: 8 }, hovermode: "closest" });
   look.hoverlabel.align = "left";
   Object.assign(look.xaxis, bare);

@@ -4,7 +4,7 @@ const MOST = 4; // paths that stand side by side
 
 function medoidSection(question, open) {
   if (!question.traces) return null;
-  const named = question.paths.filter((path) => path.medoid !== null);
+  const named = question.paths.filter((path) => path.medoid !== null && path.path !== -1);
   const cards = named.slice(0, MOST).map((path) => medoid(question, path, open)).filter(Boolean);
   if (!cards.length) return null;
   const some = named.length > MOST ? "The " + MOST + " largest of " + named.length + " paths. " : "";
@@ -22,6 +22,6 @@ function medoid(question, path, open) {
     path.terms && element("p", { class: "terms" }, path.terms),
     element("p", { class: "meta" },
       element("button", { type: "button", "aria-label": "Open trace " + trace.index, onclick: () => open(trace.index) }, "#" + trace.index), " ",
-      element("b", {}, answerOf(trace)), " ", verdict(trace.right), signature && [" · ", element("code", {}, signature)], wrongCount(trace.computed)),
+      element("b", {}, answerOf(trace)), " ", trace.answer === null ? null : verdict(trace.right), signature && [" · ", element("code", {}, signature)], wrongCount(trace.computed)),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Medoid of path " + path.path }, steps(trace), computation(trace.computed)));
 }

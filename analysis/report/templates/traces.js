@@ -27,14 +27,14 @@ function groups(question, traces, nodes) {
   return keys.flatMap((key) => {
     const inside = nodes.filter((_, i) => key === undefined || traces[i].path === key);
     if (!inside.length) return [];
-    const name = key === undefined ? null : (key === null ? "No path" : "Path " + key) + " · " + plural(inside.length, "trace");
+    const name = key === undefined ? null : (key === null ? "No path" : key === -1 ? "Noise" : "Path " + key) + " · " + plural(inside.length, "trace");
     return [name && element("h5", {}, name), element("div", { class: "samples" }, inside)].filter(Boolean);
   });
 }
 
 function traceNode(trace, open) {
   const facts = [];
-  if (trace.path !== null) facts.push("path " + trace.path);
+  if (trace.path !== null) facts.push(pathName(trace.path));
   if (trace.computed && trace.computed.signature) facts.push(trace.computed.signature);
   if (trace.hidden !== null) facts.push("hidden " + trace.hidden);
   if (trace.score !== null) facts.push("P(right) " + fixed(trace.score, 2));
@@ -61,7 +61,7 @@ function computation(computed) {
   const facts = [];
   if (computed.dataflow) facts.push("computes ", element("code", {}, computed.dataflow));
   if (computed.wrong_used) facts.push(" · a wrong result is used later");
-  if (computed.follows !== null) facts.push(computed.follows ? " · the answer follows from its equations" : " · the answer does not follow from its equations");
+  if (computed.follows !== null) facts.push(computed.follows ? " · the answer is a stated result" : " · the answer is no stated result");
   return element("p", { class: "computed" }, facts);
 }
 
