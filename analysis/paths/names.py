@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -61,11 +62,11 @@ def name_paths(
     index = np.arange(len(labels)) if sample_index is None else np.asarray(sample_index)
     paths = np.unique(labels[labels >= 0])
     terms_of = {text: _terms(text) for text in set(texts)}
-    counts = [
-        Counter(term for row in np.flatnonzero(labels == path) for term in terms_of[texts[row]])
-        for path in paths
-    ]
-    names = _distinguishing([*counts, Counter(_terms(question))])
+    counts: dict[int, Counter[str]] = {path: Counter() for path in paths.tolist()}
+    for label, text in zip(labels.tolist(), texts, strict=True):
+        if label >= 0:
+            counts[label].update(terms_of[text])
+    names = _distinguishing([*counts.values(), Counter(_terms(question))])
     rows = []
     for path, terms in zip(paths, names, strict=False):
         own = np.flatnonzero(labels == path)
@@ -106,13 +107,15 @@ def _distinguishing(counts: Sequence[Counter[str]]) -> list[list[str]]:
 
 def _terms(text: str) -> list[str]:
     """Words, and pairs of words that nothing stands between, in lower case."""
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    words = [
-        token.replace(",", "")
-        if WORD.fullmatch(token) and len(token) <= LONGEST and token not in ENGLISH_STOP_WORDS
-        else ""
-        for token in TOKEN.findall(text.lower())
-    ]
+    words = [_word(token) for token in TOKEN.findall(text.lower())]
     pairs = [f"{one} {two}" for one, two in pairwise(words) if one and two]
     return [*filter(None, words), *pairs]
+
+
+@lru_cache(maxsize=65_536)
+def _word(token: str) -> str:
+    """The token as a word; empty for stop words, masks and signs."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    is_word = WORD.fullmatch(token) and len(token) <= LONGEST and token not in ENGLISH_STOP_WORDS
+    return token.replace(",", "") if is_word else ""

@@ -44,6 +44,8 @@ def test_the_medoid_is_the_most_central_and_of_equals_the_first():
 def test_noise_has_no_name_and_no_rows_none():
     named = name_paths(ADD, np.array([-1, 0, 0]), "", np.eye(3))
     assert named["path"].tolist() == [0]
+    assert "first" not in named["terms"][0]
+    assert named["medoid"].tolist() == [1]
     none = name_paths([], np.zeros(0, dtype=int), "How many?", np.zeros((0, 3)))
     assert list(none.columns) == ["path", "size", "medoid", "terms"]
     assert not len(none)
