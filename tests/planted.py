@@ -192,7 +192,7 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 _finding("paths_per_question", 2.0, 1.8, 2.2),
                 _finding("same_answer_different_path", 0.5, 0.41, 0.6),
                 _finding("same_path_different_answer", 0.4, 0.31, 0.5),
-                _finding("right_answer_over_wrong_step", 0.0, 0.0, 0.04),
+                _finding("right_over_wrong_step", 0.0, 0.0, 0.04),
                 _finding("path_entropy", 0.69, 0.6, 0.7),
             ]
         ),

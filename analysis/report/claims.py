@@ -135,7 +135,8 @@ def confidence_claim(name: str, finding: Mapping[Any, Any]) -> str:
 
 
 def paths_claims(findings: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
-    """How often traces share an answer but not a path, and the other way round."""
+    """How often traces share an answer but not a path, and the other way round; and how often a
+    right answer stands over a wrong equation."""
     said = {
         "same_answer_different_path": "with the same answer take different paths",
         "same_path_different_answer": "on the same path end in different answers",
@@ -147,6 +148,13 @@ def paths_claims(findings: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
             span = interval(low, high, percent)
             often = f"{percent(share)} of the time (95% interval {span})"
             yield f"Two traces of a question {what} {often}."
+    over = findings.get("right_over_wrong_step", {})
+    share, low, high = (number(over.get(key)) for key in ("estimate", "low", "high"))
+    if share is not None:
+        yield (
+            f"Of a question's right answers over equations, {percent(share)} stand over a wrong "
+            f"one (mean over questions; 95% interval {interval(low, high, percent)})."
+        )
 
 
 def sentence(words: str) -> str:

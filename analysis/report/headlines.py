@@ -27,6 +27,8 @@ Findings = dict[str, dict[Any, Any]]
 Show = Callable[[float | None], str]
 SINGLE = " - single"
 """Ends the name of a rule's paired gain over the mean single trace."""
+SHARES = {"wrong_equations", "right_over_wrong_step", "answer_follows"}
+"""Findings on paths that are shares, beside those of pairs that begin with same_."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +218,8 @@ def _paths(evidence: Evidence) -> Headline:
         _row(
             row,
             sentence(name.replace("_", " ")),
-            percent if name.startswith("same_") else decimal,
+            percent if name.startswith("same_") or name in SHARES else decimal,
+            [("shuffled", row["null_mean"])] if "null_mean" in row else [],
             strip=False,
         )
         for name, row in findings.items()
@@ -225,13 +228,19 @@ def _paths(evidence: Evidence) -> Headline:
         key="paths",
         title="How many ways of reasoning?",
         claims=tuple(paths_claims(findings)),
-        asides=("Paths are clusters of wording; how many there are depends on the threshold.",)
-        if findings
-        else (),
+        asides=(_what_paths_are(evidence),) if findings else (),
         rows=tuple(rows),
         scale=None,
         notices=evidence.notices("paths", "findings_paths"),
     )
+
+
+def _what_paths_are(evidence: Evidence) -> str:
+    if "paths" in evidence.tables:
+        parameters = evidence.run.provenance("paths").parameters
+        if parameters.get("clusterer") == "dataflow":
+            return "Paths are dataflows: what the stated equations compute from which numbers."
+    return "Paths are clusters of wording; how many there are depends on the threshold."
 
 
 def _row(

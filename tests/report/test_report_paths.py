@@ -102,3 +102,21 @@ def test_noise_is_counted_as_the_paths_command_counts_it(tmp_path: Path) -> None
     rows = {row["id"]: row["n_paths"] for row in question_rows(gather(run))}
     assert rows["q02"] == 8
     assert question_detail(gather(run), "q02")["paths"][0]["path"] == -1
+
+
+def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run")
+    found = run.table("findings_paths")
+    ami = found.iloc[[0]].assign(name="answers × paths AMI", estimate=0.4)
+    both = pd.concat([found, ami], ignore_index=True).assign(
+        null_mean=[*[np.nan] * len(found), 0.1]
+    )
+    replace(run, "findings_paths", both)
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "right answers over equations, 0.0% stand over a wrong one" in page
+    assert "shuffled 0.10" in page
+    assert "Paths are clusters of wording" in page
+    paths = run.table("paths")
+    by_dataflow = {"clusterer": "dataflow"}
+    run.write_table("paths", paths, command="paths", parameters=by_dataflow, inputs=[])
+    assert "Paths are dataflows" in write_report(run).read_text(encoding="utf-8")
