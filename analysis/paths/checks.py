@@ -17,6 +17,7 @@ from typing import Literal
 
 from analysis.paths.equations import Equation, find_equations
 from analysis.paths.evaluate import evaluate, numbers
+from cot.answers.extract import NEW_QUESTION, statement_region
 from cot.answers.number import find_number, read_number
 from cot.steps import Span
 
@@ -72,7 +73,7 @@ def check(equation: Equation) -> Verdict:
 def check_trace(
     text: str, steps: Sequence[Span], final: str | None, gold_values: Iterable[object] = ()
 ) -> TraceChecks:
-    """Check every equation of a trace.
+    """Check every equation of a trace, up to the recital of a new question.
 
     Args:
         text: the raw text.
@@ -81,7 +82,8 @@ def check_trace(
         gold_values: values of the steps of a worked solution, as numbers or texts
             (`gold_steps` in the meta of an `arithmetic` question).
     """
-    equations = find_equations(text)
+    recital = NEW_QUESTION.search(text, statement_region(text)[0])
+    equations = find_equations(text[: recital.start()] if recital else text)
     answer = _value(final)
     later: set[Fraction | None] = {answer} - {None}
     rows: list[CheckedEquation] = []

@@ -88,7 +88,7 @@ def find_equations(text: str) -> list[Equation]:
     plain = MARK.sub(lambda mark: " " * len(mark[0]), text) if marks else text
     found = list(islice(_read(plain, text, 0), MAX_EQUATIONS))
     starts = [equation.start for equation in found]
-    marked = []
+    marked: list[Equation] = []
     for mark in marks[:MAX_EQUATIONS]:  # 5+7=<<5+7=12>>12 says it twice
         before = bisect_right(starts, mark.start())
         near = found[max(0, before - MAX_LINKS) : before]
