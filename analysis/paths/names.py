@@ -8,7 +8,7 @@ say, so that here a term ranks by how far its weight exceeds the mean of the oth
 
     >>> texts = ["Add the red pens.", "Add pens.", "Multiply red boxes."]
     >>> name_paths(texts, np.array([0, 0, 1]), "How many pens?", np.eye(3))["terms"].tolist()
-    ['add, red pens', 'multiply red, boxes']
+    ['add, red pens', 'boxes, multiply, red']
 """
 
 from __future__ import annotations
