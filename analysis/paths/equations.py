@@ -193,8 +193,8 @@ def _is_loose(left: Operation, right: _Link, tokens: list[Token]) -> bool:
 
 
 def _is_amount(expression: Expression) -> bool:
-    """Whether nothing is calculated: a number, or a proper fraction (`2/5 is 12 hectares`)."""
-    if isinstance(expression, Number):
+    """Whether nothing is calculated: 5, or 3x, or a proper fraction (`2/5 is 12 hectares`)."""
+    if isinstance(expression, Number) or expression.right is UNKNOWN:
         return True
     whole = _as_fraction(expression)
     return isinstance(whole, Number) and whole.value is not None and 0 < whole.value < 1

@@ -51,6 +51,8 @@ AMOUNT = (
     r"(?:\d{1,3}(?:(?:,|\{,\}|\\,|[\u00a0\u2009\u202f])\d{3})+(?!\d)|\d+)"
     r"(?:\.\d+|[ \u00a0]\d{1,3}/\d{1,3}(?![\d/]))?|(?<![\d.])\.\d+"
 )
+UNIT_RESULT = re.compile(r"=\s?\d[\d.,]*([ghlms])\b(?=\s*(?:[a-z.,;!?)]|\Z))", re.I)
+"""A result whose letter is a unit, as in `7g - 3g = 4g`; else it would be an unknown, as in 3x."""
 TOKEN = re.compile(
     r"(?P<skip>[ \t]+)|"
     r"(?P<time>\d{1,2}:\d\d|\d+(?:st|nd|rd|th)\b)|"
@@ -100,7 +102,10 @@ def lex(text: str) -> list[Token]:
             continue
         tokens.append(_token(group, match))
     tokens.append(Token("break", "", len(text), len(text)))
-    return tokens
+    units = {match[1].lower() for match in UNIT_RESULT.finditer(text)}
+    if not units:
+        return tokens
+    return [token._replace(text="unit") if token.text in units else token for token in tokens]
 
 
 def _token(group: str, match: re.Match[str]) -> Token:

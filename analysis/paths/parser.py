@@ -46,8 +46,6 @@ FILLERS = frozenset(
     "nearly almost only just total of exactly".split()
 )
 """Words that may stand before a number."""
-UNIT_LETTERS = frozenset("mh")
-"""Letters that are units directly after a number, as in 3m; others stand for one, as in 3x."""
 
 
 class TooLongError(Exception):
@@ -124,7 +122,7 @@ def is_call(tokens: Sequence[Token], place: int) -> bool:
 def is_letter(token: Token, before: Token) -> bool:
     """Whether a token is an unknown that multiplies the number before it, as in 3x."""
     attached = token.kind == "word" and token.start == before.end and len(token.text) == 1
-    return attached and before.kind in ("number", "close") and token.text not in UNIT_LETTERS
+    return attached and before.kind in ("number", "close")
 
 
 def _is_unit(token: Token) -> bool:
