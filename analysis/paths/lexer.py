@@ -1,7 +1,7 @@
 r"""The tokens of arithmetic in prose: numbers, operations, brackets, what says "equals", words.
 
     >>> [token.kind for token in lex("5 apples plus 7 is 12.")]
-    ['number', 'word', 'operation', 'number', 'equals', 'number', 'break', 'break']
+    ['number', 'word', 'verb', 'number', 'equals', 'number', 'break', 'break']
 
 One linear pass of one regular expression; nothing is evaluated.
 """
@@ -51,7 +51,7 @@ AMOUNT = (
     r"(?:\d{1,3}(?:(?:,|\{,\}|\\,|[\u00a0\u2009\u202f])\d{3})+(?!\d)|\d+)"
     r"(?:\.\d+|[ \u00a0]\d{1,3}/\d{1,3}(?![\d/]))?|(?<![\d.])\.\d+"
 )
-UNIT_RESULT = re.compile(r"=\s?\d[\d.,]*([ghlms])\b(?=\s*(?:[a-z.,;!?)]|\Z))", re.I)
+UNIT_RESULT = re.compile(r"=\s?\d[\d.,]*([ghlm])\b(?=\s*(?:[a-z.,;!?)]|\Z))", re.I)
 """A result whose letter is a unit, as in `7g - 3g = 4g`; else it would be an unknown, as in 3x."""
 TOKEN = re.compile(
     r"(?P<skip>[ \t]+)|"
