@@ -84,5 +84,5 @@ def test_stages_are_done_on_a_run_that_there_is(tmp_path, capsys):
     assert "majority - single" in said.out
     assert len(run.traces([])) == 20
     rules = run.table("votes")["rule"].unique().tolist()
-    assert rules[:3] == ["centroid", "cisc", "majority"]
+    assert rules[:4] == ["centroid", "checked", "cisc", "majority"]
     assert "deepconf" not in rules

@@ -21,7 +21,7 @@ from cot.answers.latex import MATH
 from cot.answers.number import NUMBER, WORDS, is_part, read_number
 from cot.types import Answer, AnswerStatus, FinishReason
 
-__all__ = ["extract", "statement_region"]
+__all__ = ["NEW_QUESTION", "extract", "statement_region"]
 
 TAIL = 20_000
 """Characters before the end of what may be a statement that are searched."""

@@ -89,14 +89,15 @@ def test_numbers_and_counts_by_hand(tmp_path):
 def test_signals_of_every_kind(tmp_path):
     run = rich_run(tmp_path)
     paths = pd.DataFrame(
-        [(name, index, index % 2) for name in "ab" for index in range(4)],
-        columns=["question_id", "sample_index", "path"],
+        [(name, index, index % 2, index // 2, 2) for name in "ab" for index in range(4)],
+        columns=["question_id", "sample_index", "path", "n_wrong", "n_checked"],
     )
     run.write_table("paths", paths, command="paths", parameters={}, inputs=["traces"])
     table = calibrate(run).set_index("signal")
     assert list(table.index) == [
         *("vote_share", "margin", "answer_entropy", "weighted_entropy", "path_entropy"),
-        *("mean_logp", "tail_logp", "sum_logp", "perplexity", "mean@2048", "tail@2048"),
+        *("wrong_steps", "mean_logp", "tail_logp", "sum_logp", "perplexity"),
+        *("mean@2048", "tail@2048"),
         *("lowest@2048", "bottom@2048", "confidence", "length_control"),
     ]
     # right: -.1 and -1.1; wrong: -1.1 and -2.1, twice each; the ties are across questions
