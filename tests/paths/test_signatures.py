@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
+from analysis.paths.cluster import AverageLinkage, cosine_distances, fit_threshold, label_rows
 from analysis.paths.dataflow import MAX_LENGTH, dataflow
+from analysis.paths.embed import embed
 from analysis.paths.equations import find_equations
 from analysis.paths.signature import signature
 from tests.paths.templates import APPLY, TEMPLATES, Tree, commuted, nested, steps, told, value
@@ -168,3 +170,13 @@ def test_planted_templates_are_recovered() -> None:
     texts = [told(label, random) for label in labels]
     assert len(set(texts)) > 250
     assert adjusted_rand_score(labels, [flow(text) for text in texts]) >= 0.9
+
+
+def test_clusters_of_wording_do_not_recover_them() -> None:
+    """The figure beside it: like words for unlike sums look alike to an embedder (ARI .05)."""
+    random = Random(0)
+    labels = [k % len(TEMPLATES) for k in range(120)]
+    vectors = embed([told(label, random) for label in labels])
+    cut = fit_threshold([cosine_distances(vectors)])
+    found = label_rows(AverageLinkage(cut), vectors)
+    assert abs(adjusted_rand_score(labels, found) - 0.05) < 0.1
