@@ -7,9 +7,10 @@ from importlib import import_module
 
 import pandas as pd
 
+from cot.errors import InputError
 from cot.run import Run
 
-__all__ = ["need"]
+__all__ = ["first_questions", "need"]
 
 log = logging.getLogger("cot")
 
@@ -43,3 +44,17 @@ def need(run: Run, name: str) -> pd.DataFrame:
         log.info("table %s is stale (%s): making it again", name, reason)
         make(run, **run.provenance(name).parameters)
     return run.table(name)
+
+
+def first_questions(answers: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+    """The rows of the first `limit` questions; all where it is None.
+
+    Raises:
+        InputError: a limit below 1.
+    """
+    if limit is None:
+        return answers
+    if limit < 1:
+        raise InputError(f"--limit is {limit}, but must be at least 1")
+    first = answers["question_id"].unique()[:limit]
+    return answers[answers["question_id"].isin(first)].reset_index(drop=True)

@@ -17,7 +17,7 @@ from analysis.calibration.judged import Judged, judge
 from analysis.calibration.scores import Score, score
 from analysis.calibration.signals import Signal, signal_named, unasked
 from analysis.findings import as_table, mean_finding
-from analysis.prerequisites import need
+from analysis.prerequisites import first_questions, need
 from cot.errors import InputError
 from cot.run import Run
 from cot.types import Finding
@@ -61,12 +61,7 @@ def calibrate(
     """
     if bins < 1:
         raise InputError(f"--bins is {bins}, but must be at least 1")
-    if limit is not None and limit < 1:
-        raise InputError(f"--limit is {limit}, but must be at least 1")
-    answers = need(run, "answers")
-    if limit is not None:
-        first = answers["question_id"].unique()[:limit]
-        answers = answers[answers["question_id"].isin(first)].reset_index(drop=True)
+    answers = first_questions(need(run, "answers"), limit)
     asker = Asker(run, model, engine)
     judged = judge(run, answers, asker)
     rows: list[Score] = []

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.prerequisites import need
+from analysis.prerequisites import first_questions, need
 from analysis.voting.accuracy import accuracies
 from analysis.voting.evidence import ALL, evidence
 from analysis.voting.rule import Rule, Weigher, load_rule, weigher
 from analysis.voting.tally import credits, tally
-from cot.errors import InputError
 from cot.run import Run
 
 __all__ = [
@@ -62,12 +61,7 @@ def vote(
         InputError: an unknown rule (the message lists the valid ones), or one that needs what the
             run lacks (the message says how to get it).
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"--limit is {limit}, but must be at least 1")
-    answers = need(run, "answers")
-    if limit is not None:
-        first = answers["question_id"].unique()[:limit]
-        answers = answers[answers["question_id"].isin(first)].reset_index(drop=True)
+    answers = first_questions(need(run, "answers"), limit)
     loaded, known = evidence(run, answers, rules, model, engine)
     votes = pd.concat([outcomes(known, rule) for rule in loaded], ignore_index=True)
     parameters = {
