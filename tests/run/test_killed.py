@@ -41,6 +41,7 @@ def keys_and_texts(out):
     return traces.set_index(["question_id", "sample_index"]).to_dict("index")
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_random_moments(tmp_path):
     slow = ["--engine", "tests.slow_engine:SlowEngine", "--limit", str(QUESTIONS), "-n", str(N)]
     assert sample(tmp_path / "whole", *slow).wait() == 0
