@@ -14,7 +14,7 @@ from analysis.calibration import calibrate
 from analysis.report import write_report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a planted run in which one trace, q03 #1, tries everything."""
     run = planted_run(tmp_path_factory.mktemp("report") / "run", texts={("q03", 1): HOSTILE})
@@ -22,7 +22,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(run)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A driver of the installed Chromium."""
     from selenium import webdriver
