@@ -32,14 +32,18 @@ def check_on(rule: StoppingRule, answers: Sequence[str | None]) -> None:
     - The prefix decides: asked again, or after other questions, it says the same.
     - Its answer is one that was given, and there is one as soon as there is a valid ballot.
     - If all valid ballots agree, their answer is its answer.
+      (These two up to its stop: nobody asks it about more.)
     - A ballot without an answer never votes: one more at the end doesn't change the answer.
     - Answers are labels: others in their place lead to the same decision.
     """
     assert rule(()) == Decision(stop=False, answer=None), "stops without a ballot"
     ballots = ballots_from(answers)
     decisions = [rule(ballots[:n]) for n in range(len(ballots) + 1)]
+    end = next((n for n, decision in enumerate(decisions) if decision.stop), len(ballots))
     for n in reversed(range(len(ballots) + 1)):
         assert rule(ballots[:n]) == decisions[n], f"another decision on the same {n} ballots"
+        if n > end:
+            continue
         seen = {answer for answer in answers[:n] if answer is not None}
         answer = decisions[n].answer
         assert (answer in seen) if seen else (answer is None), f"{answer!r} was not given: {seen}"

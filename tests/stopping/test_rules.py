@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cot.errors import InputError
@@ -33,7 +33,8 @@ def test_contract(spec):
     check_stopping_rule(make_rule(spec), cases=10)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
+@example("fixed:n=3", [None, None, None, "a"])
 @given(st.sampled_from(RULES), ANSWERS)
 def test_contract_on_any_answers(spec, answers):
     check_on(make_rule(spec), answers)
