@@ -197,7 +197,7 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
             ]
         ),
         "fidelity": truth[["question_id", "sample_index"]].assign(
-            n_tokens=12, max_logprob_gap=2e-5
+            n_tokens=12, max_logprob_gap=2e-5, flagged=False
         ),
         "probes": probes,
         "probe_scores": scores,

@@ -57,7 +57,8 @@ def capture(
     index into the generated ids, -1 for the prompt's last), layer. `run.activations` reads them.
 
     Table `fidelity`, one row a replayed trace: question_id, sample_index, n_tokens,
-    max_logprob_gap (NaN where the trace has no stored log-probabilities).
+    max_logprob_gap (NaN where the trace has no stored log-probabilities), flagged (whether the gap
+    is too large for the vectors to be trusted).
 
     Traces without token ids or without a prompt, and those longer than the model's context, are
     left out, counted and named in a notice.

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from analysis.prerequisites import need
 from cot.run import Run
 
-__all__ = ["MAX_GAP", "fidelity_table", "largest_gap"]
+__all__ = ["MAX_GAP", "faithful", "fidelity_table", "largest_gap"]
 
 log = logging.getLogger("cot")
 
@@ -34,7 +35,8 @@ def fidelity_table(run: Run, replays: pd.DataFrame) -> pd.DataFrame:
     """The replays in the run's order of traces; says the largest gap."""
     keys = run.traces([])
     table = keys.merge(replays, on=["question_id", "sample_index"], how="inner")
-    beyond = int((table["max_logprob_gap"] > MAX_GAP).sum())
+    table["flagged"] = table["max_logprob_gap"] > MAX_GAP
+    beyond = int(table["flagged"].sum())
     if beyond:
         log.warning(
             "%d of %d traces were replayed with log-probabilities more than %g from the stored "
@@ -44,3 +46,9 @@ def fidelity_table(run: Run, replays: pd.DataFrame) -> pd.DataFrame:
             MAX_GAP,
         )
     return table
+
+
+def faithful(run: Run) -> pd.DataFrame:
+    """question_id and sample_index of the replayed traces that aren't flagged, in run order."""
+    table = need(run, "fidelity")
+    return table.loc[~table["flagged"], ["question_id", "sample_index"]].reset_index(drop=True)

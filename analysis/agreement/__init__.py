@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.agreement.hidden import choose_place, cluster_states
 from analysis.agreement.kinds import kinds_of
 from analysis.agreement.suspicion import suspicion_of
 from analysis.findings import as_table, mean_finding
+from analysis.geometry.clusters import choose_place, cluster_states
 from analysis.mutual import compare
 from analysis.prerequisites import need
 from analysis.statistics import auroc, auroc_interval

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.probes.cells import Cell
+from analysis.activations.cells import Cell
 from analysis.probes.controls import shuffled, shuffled_within
 from analysis.probes.crossfit import Fitted, cross_fit
 from analysis.probes.estimator import Probe

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.activations.cells import captured, read_cell
 from analysis.findings import as_table
-from analysis.probes.cells import captured, read_cell
 from analysis.probes.controls import length_features
 from analysis.probes.crossfit import cross_fit
 from analysis.probes.estimator import Probe

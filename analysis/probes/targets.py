@@ -6,7 +6,6 @@ import logging
 
 import pandas as pd
 
-from analysis.activations.fidelity import MAX_GAP
 from analysis.prerequisites import need
 from cot.errors import InputError
 from cot.run import Run
@@ -24,7 +23,7 @@ def labelled(run: Run, target: str) -> tuple[pd.DataFrame, dict[str, int]]:
 
     `correct` is known of traces with a valid answer to a question with gold. A missing, unparsed or
     truncated answer is not a wrong one: such traces are left out. So are traces that were not
-    replayed, or whose replayed log-probabilities are more than `MAX_GAP` off.
+    replayed, or whose fidelity is flagged.
 
     Returns:
         traces: question_id, sample_index, y (bool), characters, tokens (lengths), in run order.
@@ -43,7 +42,7 @@ def labelled(run: Run, target: str) -> tuple[pd.DataFrame, dict[str, int]]:
         "without a valid answer": traces["status"] != "ok",
         "without gold": traces["correct"].isna(),
         "not replayed": traces["n_tokens"].isna(),
-        f"replayed with a gap over {MAX_GAP:g}": traces["max_logprob_gap"] > MAX_GAP,
+        "replayed with too large a gap": traces["flagged"].fillna(False).astype(bool),
     }
     left = pd.Series(True, index=traces.index)
     excluded = {}

@@ -56,7 +56,7 @@ def planted(
     columns = ["question_id", "sample_index", "n_tokens", "max_logprob_gap"]
     run.write_table(
         "fidelity",
-        pd.DataFrame(replays, columns=columns),
+        pd.DataFrame(replays, columns=columns).eval("flagged = max_logprob_gap > 0.5"),
         command="capture",
         parameters={},
         inputs=["traces"],

@@ -22,7 +22,7 @@ class Cell:
     """Vectors for traces."""
 
     traces: pd.DataFrame
-    """The labelled traces that have a vector here, in run order; see `targets.labelled`."""
+    """Those of the given traces that have a vector here, in their order."""
     vectors: NDArray[np.float32]
     """Shape [vector, d_model]."""
     row: NDArray[np.int64]

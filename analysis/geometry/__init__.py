@@ -1,0 +1,1 @@
+"""What the hidden states look like together: clusters, similarity, dimension, trajectories."""
