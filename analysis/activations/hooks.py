@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["HookReplay"]
 
+LEAST_FILLED = 0.8
+"""A trace shorter than this share of its batch's longest waits for the next batch."""
+BUSY = 128
+"""Tokens in a batch below which a shorter trace costs nothing more."""
+
 
 class HookReplay:
     """A `Backend` on a causal language model of transformers.
@@ -161,10 +166,15 @@ class _Gather:
 
 
 def _batches(traces: Sequence[Replay], prompt: int, budget: int) -> Iterator[list[Replay]]:
-    """Traces by falling length, as many at once as the budget of tokens allows."""
+    """Traces by falling length, as many at once as the budget of tokens allows; a batch that keeps
+    the processor busy takes no trace that is much shorter than its first: padding costs as much as
+    tokens do."""
     ordered = sorted(traces, key=lambda trace: -len(trace.token_ids))
     while ordered:
-        count = max(1, budget // (prompt + len(ordered[0].token_ids)))
+        longest = len(ordered[0].token_ids)
+        most = max(1, budget // (prompt + longest))
+        alike = sum(len(trace.token_ids) >= LEAST_FILLED * longest for trace in ordered)
+        count = min(most, max(1, alike, BUSY // longest))
         yield ordered[:count]
         ordered = ordered[count:]
 
