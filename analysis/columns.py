@@ -12,6 +12,10 @@
   checked, and that are wrong; `embedding`: the text's, answer masked.
 - `p_true`: the model's own rating of the trace (asks the model); `chosen`: whether the model finds
   the trace the most consistent of its question's (asks the model).
+- `probe`: a cross-fitted probe's P(correct), layer and position chosen without the question;
+  `consistency`, `consistency_calibrated`, `commitment_layer`, `coe_r`, `coe_c`: see table
+  `lens_traces`; `state@LAYER@POSITION`: a captured hidden state (LAYER a number, or `middle`: the
+  one nearest half of the deepest), None where the trace has none.
 - any other name: a number that came with imported traces, such as `confidence`.
 """
 
@@ -29,7 +33,7 @@ from analysis.prerequisites import need
 from cot.errors import InputError
 from cot.run import Run
 
-__all__ = ["ASKING", "columns", "group_confidence"]
+__all__ = ["ASKING", "columns", "group_confidence", "made_from"]
 
 KEYS = ["question_id", "sample_index"]
 Floats = NDArray[np.float64]
@@ -59,11 +63,23 @@ def columns(
             made[name] = _per_token(run, answers, "logprobs", LOGPROBS[kind])
         elif kind in WINDOWED and window.isdigit() and int(window):
             made[name] = _confidence(run, answers, kind, int(window))
+        elif kind == "state":
+            made[name] = _states(run, answers, *window.split("@"))
         elif name in OTHERS:
             made[name] = OTHERS[name](run, answers, asker or Asker(run))
         else:
             made[name] = _imported(run, answers, name)
     return answers.assign(**made)
+
+
+def made_from(names: Sequence[str]) -> list[str]:
+    """What columns are made from beside the answers, as `Run.fingerprint` names it."""
+    found = {
+        "activations" if name.startswith("state@") else SOURCES[name]
+        for name in names
+        if name.startswith("state@") or name in SOURCES
+    }
+    return sorted(found)
 
 
 def group_confidence(top_means: Floats, kind: str, window: int) -> float:
@@ -148,8 +164,36 @@ def _imported(run: Run, answers: pd.DataFrame, name: str) -> Floats:
     return np.array(numbers, dtype=float)
 
 
-def _of_paths(name: str) -> Callable[[Run, pd.DataFrame, Asker], Any]:
-    return lambda run, answers, asker: _aligned(need(run, "paths"), answers)[name].to_numpy()
+def _of_table(table: str, name: str) -> Callable[[Run, pd.DataFrame, Asker], Any]:
+    return lambda run, answers, asker: _aligned(need(run, table), answers)[name].to_numpy()
+
+
+def _probe(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
+    scores = need(run, "probe_scores")
+    chosen = scores[(scores["target"] == "correct") & scores["chosen"].astype(bool)]
+    if chosen.empty:
+        raise InputError(f"{run.path} has no probe of correctness: `cot probe` makes it")
+    return _aligned(chosen, answers)["score"].to_numpy(dtype=float)
+
+
+def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[Any]:
+    from analysis.activations.cells import captured, read_cell
+    from analysis.activations.fidelity import faithful
+
+    layers = [each for each, name in captured(run, None, None) if name == position]
+    if layer == "middle" and layers:
+        place = min(layers, key=lambda each: abs(each - max(layers) / 2))
+    elif layer.isdigit() and int(layer) in layers:
+        place = int(layer)
+    else:
+        there = f"layers {', '.join(map(str, layers))}" if layers else "nothing"
+        raise InputError(
+            f"{run.path} has {there} at {position!r}, not layer {layer}: `cot capture` adds more"
+        )
+    cell = read_cell(run, answers[KEYS].merge(faithful(run), on=KEYS), place, position)
+    states = cell.traces[KEYS].assign(state=list(cell.vectors[cell.row]))
+    found = _aligned(states, answers)["state"]
+    return [each if isinstance(each, np.ndarray) else None for each in found]
 
 
 def _embedding(run: Run, answers: pd.DataFrame, asker: Asker) -> list[Any]:
@@ -172,14 +216,25 @@ def _chosen(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
     return choose(run, answers, asker)
 
 
+IN_TABLES = {
+    "path": "paths",
+    "n_wrong": "paths",
+    "n_checked": "paths",
+    "consistency": "lens_traces",
+    "consistency_calibrated": "lens_traces",
+    "commitment_layer": "lens_traces",
+    "coe_r": "lens_traces",
+    "coe_c": "lens_traces",
+}
+"""Columns that stand in a table of traces."""
 OTHERS: Mapping[str, Callable[[Run, pd.DataFrame, Asker], Any]] = {
-    "path": _of_paths("path"),
-    "n_wrong": _of_paths("n_wrong"),
-    "n_checked": _of_paths("n_checked"),
+    **{name: _of_table(table, name) for name, table in IN_TABLES.items()},
     "embedding": _embedding,
+    "probe": _probe,
     "p_true": _p_true,
     "chosen": _chosen,
 }
+SOURCES = {**IN_TABLES, "probe": "probe_scores"}
 
 
 def _aligned(frame: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib import import_module
 
 import pandas as pd
@@ -25,6 +26,10 @@ MAKERS = {
     "fidelity": "analysis.activations:capture",
     "probes": "analysis.probes:probe",
     "probe_scores": "analysis.probes:probe",
+    "lens": "analysis.lens:read_layers",
+    "lens_traces": "analysis.lens:read_layers",
+    "hidden_clusters": "analysis.geometry:describe_states",
+    "eigen_scores": "analysis.geometry:describe_states",
     "agreement": "analysis.agreement:agree",
 }
 """Table to the function that makes it; its keyword arguments are the table's stored parameters."""
@@ -35,15 +40,19 @@ def need(run: Run, name: str) -> pd.DataFrame:
 
     A missing table is made with defaults; a stale one is made again with its own parameters.
     """
-    module, _, function = MAKERS[name].partition(":")
-    make = getattr(import_module(module), function)
     if name not in run.tables():
         log.info("%s has no table %s yet: making it with defaults", run.path, name)
-        make(run)
+        _maker(name)(run)
     elif reason := run.stale(name):
         log.info("table %s is stale (%s): making it again", name, reason)
-        make(run, **run.provenance(name).parameters)
+        _maker(name)(run, **run.provenance(name).parameters)
     return run.table(name)
+
+
+def _maker(name: str) -> Callable[..., object]:
+    module, _, function = MAKERS[name].partition(":")
+    make: Callable[..., object] = getattr(import_module(module), function)
+    return make
 
 
 def first_questions(answers: pd.DataFrame, limit: int | None) -> pd.DataFrame:

@@ -46,6 +46,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "centroid": "analysis.voting.centroid:centroid",
         "checked": "analysis.voting.checked:checked",
         "path": "analysis.voting.path:path",
+        "probe": "analysis.voting.inside:probe",
+        "internal_consistency": "analysis.voting.inside:internal_consistency",
+        "representation": "analysis.voting.representation:representation",
     },
     "stops": {
         "fixed": "cot.stopping.fixed:Fixed",

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from analysis.calibration.entropy import class_entropy, normalised_probabilities
 from analysis.calibration.judged import Judged
 from analysis.columns import columns
+from analysis.geometry.clusters import choose_place
 from analysis.prerequisites import need
 from analysis.voting.centroid import centroid
 from analysis.voting.path import NOISE
-from cot.errors import InputError
 from cot.run import Run
 
 __all__ = [
     "answer_entropy",
     "centroid_distance",
     "column",
+    "eigen_score",
     "length",
     "margin",
     "path_entropy",
     "perplexity",
-    "probe",
     "share",
     "stored",
     "weighted_entropy",
@@ -86,16 +86,13 @@ def centroid_distance(judged: Judged) -> Floats:
     return distances
 
 
-def probe(judged: Judged) -> Floats:
-    """P(correct) by the probe of the layer and position that most folds chose."""
-    probes, scores = need(judged.run, "probes"), need(judged.run, "probe_scores")
-    best = probes[(probes["target"] == "correct") & probes["best"].astype(bool)]
-    if best.empty:
-        raise InputError(f"{judged.run.path} has no probe of correctness: cot probe makes it")
-    cell = best.iloc[0]
-    here = scores["target"] == "correct"
-    here &= (scores["layer"] == cell["layer"]) & (scores["position"] == cell["position"])
-    return _beside(judged, scores.loc[here, [*KEYS, "score"]])
+def eigen_score(judged: Judged) -> Floats:
+    """EigenScore of the question's states at the place nearest the middle of what was captured."""
+    scores = need(judged.run, "eigen_scores")
+    layer, position = choose_place(judged.run, None, None)
+    here = scores[(scores["layer"] == layer) & (scores["position"] == position)]
+    found = here.set_index("question_id")["eigen_score"].reindex(judged.votes["question_id"])
+    return np.asarray(found, dtype=float)
 
 
 def length(judged: Judged) -> Floats:

@@ -52,12 +52,20 @@ class Signal:
     """What to know when reading its numbers."""
 
 
-PROBE = "cross-fitted: no probe scores a question that it was fitted on"
+PROBE = "cross-fitted: neither the probe nor its layer and position were chosen with the question"
 CONTROL = (
     "a control: tokens of the trace (if named where none are stored: characters), fewer counting "
     "as confident"
 )
 TRACES = ("traces",)
+LENS: dict[str, Literal["high", "low"]] = {
+    "consistency": "high",
+    "consistency_calibrated": "high",
+    "commitment_layer": "low",
+    "coe_r": "high",
+    "coe_c": "high",
+}
+"""Columns of table `lens_traces`, and which end should be right."""
 SIGNALS = {
     signal.name: signal
     for signal in (
@@ -134,11 +142,30 @@ SIGNALS = {
         Signal(
             name="probe",
             unit="trace",
-            read=readers.probe,
+            read=column("probe"),
             probability=True,
             takes="probe_scores",
-            reads=("probes", "probe_scores"),
+            reads=("probe_scores",),
             note=PROBE,
+        ),
+        *(
+            Signal(
+                name=name,
+                unit="trace",
+                read=column(name),
+                confident=confident,
+                takes="lens_traces",
+                reads=("lens_traces",),
+            )
+            for name, confident in LENS.items()
+        ),
+        Signal(
+            name="eigen_score",
+            unit="question",
+            read=readers.eigen_score,
+            confident="low",
+            takes="eigen_scores",
+            reads=("eigen_scores",),
         ),
         Signal(
             name="length_control",

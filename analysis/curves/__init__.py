@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.columns import made_from
 from analysis.curves.credit import EXACT_UP_TO
 from analysis.curves.expected import PASS, expected_accuracy
 from analysis.findings import as_table, mean_finding
@@ -77,9 +78,11 @@ def curve(
         "model": model,
         "engine": engine,
     }
-    run.write_table(
-        "curve", frame, command="curve", parameters=parameters, inputs=["answers", "questions"]
-    )
+    needs = [
+        name for rule in curves.rules.values() if isinstance(rule, Rule) for name in rule.needs
+    ]
+    inputs = ["answers", "questions", *made_from(needs)]
+    run.write_table("curve", frame, command="curve", parameters=parameters, inputs=inputs)
     first, *others = curves.rules
     gains = [
         _difference(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.columns import made_from
 from analysis.prerequisites import first_questions, need
 from analysis.voting.accuracy import accuracies
 from analysis.voting.evidence import ALL, evidence
@@ -71,9 +72,8 @@ def vote(
         "model": model,
         "engine": engine,
     }
-    inputs = ["answers", "questions"]
-    from_paths = {"path", "n_wrong"}
-    inputs += ["paths"] if any(from_paths & set(rule.needs) for rule in loaded) else []
+    needs = [name for rule in loaded for name in rule.needs]
+    inputs = ["answers", "questions", *made_from(needs)]
     run.write_table("votes", votes, command="vote", parameters=parameters, inputs=inputs)
     greedy = run.table("greedy_answers") if "greedy_answers" in run.tables() else None
     inputs = ["votes", "answers", *(["greedy_answers"] if greedy is not None else [])]

@@ -57,7 +57,7 @@ def ballots_for(rule: Rule, seed: int, n_questions: int = 6, n_traces: int = 7) 
 
 
 def _made_up(name: str, n: int, generator: np.random.Generator) -> object:
-    if name == "embedding":
+    if name == "embedding" or name.startswith("state@"):
         return list(generator.normal(size=(n, 3)))
     if name in ("path", "n_wrong"):
         return generator.integers(0, 3, size=n)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.asking import Asker
-from analysis.columns import ASKING, columns
+from analysis.columns import ASKING, columns, made_from
 from analysis.voting.rule import Rule, load_rule
 from cot.errors import InputError
 from cot.registry import names
@@ -19,6 +19,8 @@ __all__ = ["ALL", "evidence"]
 log = logging.getLogger("cot")
 ALL = "all"
 """Stands for every registered rule that asks no model and whose inputs the run has."""
+RUN_THE_MODEL = {"activations", "lens_traces", "probe_scores"}
+"""Inputs that `ALL` doesn't have made: that takes the model."""
 
 
 def evidence(
@@ -44,7 +46,9 @@ def evidence(
             rules[spec] = load_rule(spec)
             continue
         for rule in map(load_rule, names("votes")):
-            if not ASKING & set(rule.needs):
+            if lacking := set(made_from(rule.needs)) & RUN_THE_MODEL - _there(run):
+                log.info("rule %s is left out: no %s", rule.name, ", ".join(sorted(lacking)))
+            elif not ASKING & set(rule.needs):
                 try:
                     answers = columns(run, answers, rule.needs)
                     rules[rule.name] = rule
@@ -58,3 +62,8 @@ def evidence(
         return list(rules.values()), columns(run, answers, needs, asker)
     finally:
         asker.close()
+
+
+def _there(run: Run) -> set[str]:
+    captured = (run.path / "activations" / "index.parquet").exists()
+    return {*run.tables(), *(["activations"] if captured else [])}

@@ -137,16 +137,15 @@ def test_surplus_traces_neither_vote_nor_count(tmp_path):
     assert table.loc["length_control", ["n", "no_answer"]].to_list() == [2, 4]
 
 
-def test_a_probe_is_read_at_its_best_cell(tmp_path):
+def test_a_probe_is_read_at_the_cell_that_was_chosen_without_the_question(tmp_path):
     run = run_with_answers(tmp_path, GIVEN)
     calibrate(run, ["vote_share"])
     keys = run.table("answers")[["question_id", "sample_index", "correct"]].dropna()
     right = keys.pop("correct").astype(float)
     cells = pd.DataFrame({"target": "correct", "layer": [1, 2], "position": "answer"})
     scores = [keys.assign(**cell, score=abs(right - i)) for i, cell in cells.T.items()]
-    made = {"probes": cells.assign(best=[False, True]), "probe_scores": pd.concat(scores)}
-    for name, frame in made.items():
-        run.write_table(name, frame, command="probe", parameters={}, inputs=["answers"])
+    scores = pd.concat([scores[0].assign(chosen=False), scores[1].assign(chosen=True)])
+    run.write_table("probe_scores", scores, command="probe", parameters={}, inputs=["answers"])
     row = calibrate(run).set_index("signal").loc["probe"]
     assert row[["auroc", "brier", "n"]].to_list() == [0, 1, 11]
     assert "cross-fitted" in row["note"]
