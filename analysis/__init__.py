@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.activations import capture
-    from analysis.agreement import agree
+    from analysis.agreement import agree, compare_agreement
     from analysis.calibration import calibrate
     from analysis.curves import compare_curves, curve
     from analysis.experiments import run_experiment
@@ -33,6 +33,7 @@ __all__ = [
     "agree",
     "calibrate",
     "capture",
+    "compare_agreement",
     "compare_curves",
     "curve",
     "export",
@@ -48,6 +49,7 @@ HOMES = {
     "agree": "analysis.agreement",
     "calibrate": "analysis.calibration",
     "capture": "analysis.activations",
+    "compare_agreement": "analysis.agreement",
     "compare_curves": "analysis.curves",
     "curve": "analysis.curves",
     "export": "analysis.exporting",

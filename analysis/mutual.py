@@ -2,11 +2,14 @@
 
 - `ami`: (MI - E[MI]) / (mean(H_a, H_b) - E[MI]) (Vinh, Epps & Bailey 2010): 1 for equal partitions,
   0 in expectation for independent ones.
+- `ari`: adjusted Rand index (Hubert & Arabie 1985), the same correction on pairs of traces.
+- `vi`: variation of information H_a + H_b - 2 MI, nats (Meilă 2007): 0 for equal partitions; not
+  corrected for chance, so that only its null says what it is worth.
 - `v_measure`: MI / mean(H_a, H_b) (Rosenberg & Hirschberg 2007); not corrected for chance.
 - `a_given_b`, `b_given_a`: conditional entropies H_a - MI and H_b - MI, nats.
 
 The null permutes one partition's labels within each question, which leaves H and E[MI] as they are,
-so that only MI is computed again.
+so that only the table of joint counts is computed again.
 
 A partition of one class says nothing: AMI of two such is 1 by convention, of one with anything else
 0. Such questions are left out and counted.
@@ -16,22 +19,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Measure", "PairAgreement", "ami", "compare"]
+__all__ = ["Measure", "PairAgreement", "ami", "compare", "entropy", "joint_counts"]
 
 PERMUTATIONS = 500
 Labels = NDArray[np.int64]
-Measure = Literal["ami", "v_measure", "a_given_b", "b_given_a"]
+Measure = Literal["ami", "ari", "vi", "v_measure", "a_given_b", "b_given_a"]
+DISTANCES = ("vi", "a_given_b", "b_given_a")
+"""Measures that are small where the partitions agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairAgreement:
-    """Two partitions compared over a run."""
+    """Partitions compared over a run."""
 
     values: NDArray[np.float64]
     """The measure on each question, NaN where it is left out, shape [question]."""
@@ -48,7 +53,7 @@ def ami(a: ArrayLike, b: ArrayLike) -> float:
     if _constant(first) or _constant(second):
         return float("nan")
     terms = _Terms(first, second)
-    return float(terms.measure(_mutual_information(first[None], second), "ami")[0])
+    return float(terms.measure(joint_counts(first[None], second), "ami")[0])
 
 
 def compare(
@@ -73,40 +78,72 @@ def compare(
             continue
         terms = _Terms(first, second)
         shuffled = generator.permuted(np.repeat(first[None], permutations, axis=0), axis=1)
-        information = _mutual_information(np.concatenate([first[None], shuffled]), second)
-        measured = terms.measure(information, measure)
+        measured = terms.measure(joint_counts(np.vstack([first, shuffled]), second), measure)
         values[index] = measured[0]
         null += measured[1:]
     used = int((~np.isnan(values)).sum())
     if not used:
         return PairAgreement(values=values, null=np.full(permutations, np.nan), p=None)
     null /= used
-    closer = -1 if measure in ("a_given_b", "b_given_a") else 1  # little is left to be said
+    closer = -1 if measure in DISTANCES else 1
     reached = int((closer * (null - np.nanmean(values)) >= -1e-12).sum())
     return PairAgreement(values=values, null=null, p=(1 + reached) / (1 + permutations))
 
 
 class _Terms:
-    """What permuting labels leaves as it is: the normaliser and the expectation."""
+    """What permuting labels leaves as it is: the normalisers and the expectations."""
 
     def __init__(self, a: Labels, b: Labels) -> None:
         from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
         table = contingency_matrix(a, b, sparse=True)
         self.expected = float(expected_mutual_information(table, len(a)))
-        self.entropies = _entropy(a), _entropy(b)
+        self.entropies = entropy(np.bincount(a)), entropy(np.bincount(b))
         self.normaliser = sum(self.entropies) / 2
+        self.pairs = _pairs(np.bincount(a)).sum(), _pairs(np.bincount(b)).sum()
 
-    def measure(self, information: NDArray[np.float64], name: Measure) -> NDArray[np.float64]:
+    def measure(self, joint: NDArray[np.int64], name: Measure) -> NDArray[np.float64]:
+        """The measure of each table of joint counts, shape [table, a, b] -> [table]."""
+        if name == "ari":
+            chance = self.pairs[0] * self.pairs[1] / _pairs(joint[0].sum())
+            together = _pairs(joint).sum(axis=(1, 2))
+            return _adjusted(together, chance, sum(self.pairs) / 2)
+        flat = entropy(joint.reshape(len(joint), -1))
+        information = np.maximum(sum(self.entropies) - flat, 0.0)
+        if name == "ami":
+            return _adjusted(information, self.expected, self.normaliser)
         if name == "v_measure":
-            return information / self.normaliser
-        if name != "ami":
-            return np.maximum(self.entropies[name == "b_given_a"] - information, 0.0)
-        room = self.normaliser - self.expected
-        if room < 1e-9:  # both all singletons: whatever the labels, the partitions are equal
-            return np.ones_like(information)
-        adjusted: NDArray[np.float64] = (information - self.expected) / room
-        return adjusted
+            return np.asarray(information / self.normaliser)
+        if name == "vi":
+            return np.asarray(np.maximum(sum(self.entropies) - 2 * information, 0.0))
+        return np.asarray(np.maximum(self.entropies[name == "b_given_a"] - information, 0.0))
+
+
+def joint_counts(rows: Labels, b: Labels) -> NDArray[np.int64]:
+    """How often each pair of labels meets, for each row, [row, trace], [trace] -> [row, a, b]."""
+    n_a, n_b = int(rows.max()) + 1, int(b.max()) + 1
+    cells = (np.arange(len(rows))[:, None] * n_a + rows) * n_b + b
+    counts = np.bincount(cells.ravel(), minlength=len(rows) * n_a * n_b)
+    return counts.reshape(len(rows), n_a, n_b)
+
+
+def entropy(counts: ArrayLike) -> Any:
+    """Entropy in nats of counts along the last axis."""
+    given = np.asarray(counts, dtype=float)
+    p = given / given.sum(axis=-1, keepdims=True)
+    return -np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0), axis=-1)
+
+
+def _adjusted(value: Any, expected: float, largest: float) -> NDArray[np.float64]:
+    """(value - expected) / (largest - expected); 1 where there is no room between them, as for two
+    partitions into single traces: whatever the labels, they are equal."""
+    if largest - expected < 1e-9:
+        return np.ones_like(value, dtype=float)
+    return np.asarray((value - expected) / (largest - expected))
+
+
+def _pairs(counts: Any) -> Any:
+    return counts * (counts - 1) / 2
 
 
 def _codes(labels: ArrayLike) -> Labels:
@@ -116,20 +153,3 @@ def _codes(labels: ArrayLike) -> Labels:
 
 def _constant(labels: Labels) -> bool:
     return len(labels) == 0 or int(labels.max()) == 0
-
-
-def _entropy(labels: Labels) -> float:
-    p = np.bincount(labels) / len(labels)
-    return float(-(p * np.log(p)).sum())
-
-
-def _mutual_information(rows: Labels, b: Labels) -> NDArray[np.float64]:
-    """MI in nats of each row of labels with b, shapes [row, trace] and [trace] -> [row]."""
-    n_a, n_b = int(rows.max()) + 1, int(b.max()) + 1
-    cells = (np.arange(len(rows))[:, None] * n_a + rows) * n_b + b
-    joint = np.bincount(cells.ravel(), minlength=len(rows) * n_a * n_b).reshape(len(rows), n_a, n_b)
-    p = joint / len(b)
-    chance = p.sum(axis=2, keepdims=True) * p.sum(axis=1, keepdims=True)
-    ratio = np.divide(p, chance, out=np.ones_like(p), where=p > 0)
-    information: NDArray[np.float64] = (p * np.log(ratio)).sum(axis=(1, 2))
-    return information

@@ -65,7 +65,7 @@ def test_all_singletons_on_both_sides_are_equal_partitions():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_other_measures_are_scikit_learns(seed):
-    from sklearn.metrics import mutual_info_score, v_measure_score
+    from sklearn.metrics import adjusted_rand_score, mutual_info_score, v_measure_score
 
     generator = np.random.default_rng(seed)
     a, b = generator.integers(0, 4, 30), generator.integers(0, 3, 30)
@@ -73,6 +73,8 @@ def test_other_measures_are_scikit_learns(seed):
     entropy_a, entropy_b = mutual_info_score(a, a), mutual_info_score(b, b)
     for measure, expected in (
         ("v_measure", v_measure_score(a, b)),
+        ("ari", adjusted_rand_score(a, b)),
+        ("vi", entropy_a + entropy_b - 2 * information),
         ("a_given_b", entropy_a - information),
         ("b_given_a", entropy_b - information),
     ):
@@ -80,7 +82,7 @@ def test_other_measures_are_scikit_learns(seed):
         assert found.values[0] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("measure", ["ami", "v_measure", "a_given_b", "b_given_a"])
+@pytest.mark.parametrize("measure", ["ami", "ari", "vi", "v_measure", "a_given_b", "b_given_a"])
 def test_the_null_explains_shuffled_labels_and_not_equal_ones(measure):
     generator = np.random.default_rng(5)
     labels = [generator.integers(0, 3, 12) for _ in range(8)]

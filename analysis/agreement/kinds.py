@@ -1,72 +1,101 @@
 """In which way the witnesses of a question agree or part. All rules and thresholds are here.
 
-A question may be of several kinds:
+A question may be of several kinds; each compares witnesses of its traces with a valid answer:
 
-- `unanimous`: all valid answers are one class, and its traces take one path.
-- `split answers`: the winning class holds at most SPLIT of the valid answers.
+- `no valid answer`: nothing to vote on, and no other kind applies.
+- `right for the wrong reason`: the majority is right, and of its traces that state an equation that
+  can be checked, at least HALF state a false one.
+- `probe against majority`: votes weighted by the cross-fitted probe choose another answer.
+- `lens against statement`: of the traces whose last layer can be read, more than HALF state another
+  answer than that layer holds most probable right before it is written.
+- `decided before reasoning`: of the traces whose prompt's end can be read, more than HALF state the
+  answer that the last layer already holds most probable there. By luck some do: `agree` says how
+  many questions would be of this kind were the state another question's.
 - `same answer, different reasoning`: of the pairs of traces with the winning answer, more than HALF
   take different paths.
 - `same reasoning, different answer`: of the pairs of traces on one path, more than HALF end in
   different answers.
-- `probe against majority`: the class with the largest total of cross-fitted probe scores is not the
-  majority's.
-- `no valid answer`: nothing to vote on.
+- `split answers`: the winning class holds at most SPLIT of the valid answers.
+- `unanimous`: all valid answers are one class, and their traces take one path.
+
+Numbers with a digit tokenizer are read by their first digit only (see `analysis.lens.candidates`):
+12 and 14 are one there, and no witness against one another.
 """
 
 from __future__ import annotations
 
 import pandas as pd
 
-__all__ = ["KINDS", "kinds_of", "probe_choice"]
+__all__ = ["KINDS", "decided", "kinds_of"]
 
 SPLIT = 0.5
 HALF = 0.5
 KINDS = (
-    "unanimous",
-    "split answers",
+    "no valid answer",
+    "right for the wrong reason",
+    "probe against majority",
+    "lens against statement",
+    "decided before reasoning",
     "same answer, different reasoning",
     "same reasoning, different answer",
-    "probe against majority",
-    "no valid answer",
+    "split answers",
+    "unanimous",
 )
+"""From what to look at first to what needs no look."""
 
 
-def kinds_of(traces: pd.DataFrame, majority: str | None) -> list[str]:
+def kinds_of(
+    traces: pd.DataFrame, majority: str | None, correct: bool | None, probe: str | None
+) -> list[str]:
     """The kinds of one question, in the order of KINDS; empty where no rule fits.
 
     Args:
-        traces: its valid traces: answer, path, score (the probe's P(correct), NaN where unknown).
+        traces: its valid traces: answer, path, n_wrong, n_checked (equations), lens_answer,
+            candidate, decided_at_prompt (missing where unknown).
         majority: the winning answer, or None.
+        correct: whether it is right; None without gold.
+        probe: the answer that the probe's vote chooses; None where unknown.
     """
     if majority is None or not len(traces):
         return ["no valid answer"]
     winners = traces[traces["answer"] == majority]
-    found = []
-    if traces["answer"].nunique() == 1 and traces["path"].nunique() == 1:
-        found.append("unanimous")
-    if len(winners) / len(traces) <= SPLIT:
-        found.append("split answers")
-    if _share_unlike(winners["path"]) > HALF:
-        found.append("same answer, different reasoning")
+    checked = winners[winners["n_checked"] > 0]
+    read = traces.dropna(subset=["lens_answer", "candidate"])
+    holds = {
+        "right for the wrong reason": correct is True and _share(checked["n_wrong"] > 0) >= HALF,
+        "probe against majority": probe is not None and probe != majority,
+        "lens against statement": _share(read["lens_answer"] != read["candidate"]) > HALF,
+        "decided before reasoning": decided(traces["decided_at_prompt"]),
+        "same answer, different reasoning": _share_unlike(winners["path"]) > HALF,
+        "same reasoning, different answer": _unlike_on_paths(traces) > HALF,
+        "split answers": len(winners) / len(traces) <= SPLIT,
+        "unanimous": traces["answer"].nunique() == 1 and traces["path"].nunique() == 1,
+    }
+    return [kind for kind in KINDS if holds.get(kind)]
+
+
+def decided(at_prompt: pd.Series) -> bool:
+    """Whether a question is `decided before reasoning`.
+
+    Args:
+        at_prompt: for each trace, whether its answer is the one held at the prompt's end, or the
+            control's; missing where unknown.
+    """
+    return _share(at_prompt.dropna().astype(bool)) > HALF
+
+
+def _share(marked: pd.Series) -> float:
+    """Share of True; 0 of none."""
+    return float(marked.mean()) if len(marked) else 0.0
+
+
+def _unlike_on_paths(traces: pd.DataFrame) -> float:
+    """Of the pairs of traces on one path, the share with different answers."""
     pairs = unlike = 0.0
     for _, rows in traces.groupby("path"):
         n = len(rows) * (len(rows) - 1)
         pairs, unlike = pairs + n, unlike + n * _share_unlike(rows["answer"])
-    if pairs and unlike / pairs > HALF:
-        found.append("same reasoning, different answer")
-    choice = probe_choice(traces)
-    if choice is not None and choice != majority:
-        found.append("probe against majority")
-    return found
-
-
-def probe_choice(traces: pd.DataFrame) -> str | None:
-    """The answer with the largest total probe score, or None without scores; a tie falls to the
-    class that comes first."""
-    scored = traces.dropna(subset="score")
-    if not len(scored):
-        return None
-    return str(scored.groupby("answer", sort=False)["score"].sum().idxmax())
+    return unlike / pairs if pairs else 0.0
 
 
 def _share_unlike(labels: pd.Series) -> float:

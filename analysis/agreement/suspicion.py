@@ -5,10 +5,13 @@ The mean of the doubts that can be computed for a question:
 - *answers*: 1 - the majority's share of valid answers;
 - *paths*: 1 - the share of reasoning paths (each one vote, split over its traces' answers) that
   the majority's answer gets;
+- *steps*: the share of the majority's traces that state a false equation, of those that state one
+  that can be checked;
 - *probe*: 1 - the mean cross-fitted P(correct) of the majority's traces.
 
-Each doubt rises as its witness trusts the majority less. A question without a valid answer has
-suspicion 1. Whether the score ranks wrong majorities above right ones is reported beside it.
+Each doubt rises as its witness trusts the majority less, and the score with it. A question without
+a valid answer has suspicion 1. Whether the score ranks wrong majorities above right ones is
+reported beside it, and beside the vote's share alone.
 """
 
 from __future__ import annotations
@@ -22,19 +25,26 @@ def suspicion_of(traces: pd.DataFrame, majority: str | None) -> tuple[float, str
     """The score of one question, and in words the doubt that weighs most.
 
     Args:
-        traces: its valid traces: answer, path, score (the probe's P(correct), NaN where unknown).
+        traces: its valid traces: answer, path, n_wrong, n_checked (equations), score (the probe's
+            P(correct), NaN where unknown).
         majority: the winning answer, or None.
     """
     if majority is None or not len(traces):
         return 1.0, "no trace states a valid answer"
     chosen = traces["answer"] == majority
+    winners = traces[chosen]
     share = float(chosen.mean())
     path_share = float(chosen.groupby(traces["path"]).mean().mean())
     doubts = {
         f"the majority holds {share:.0%} of the answers": 1 - share,
         f"the majority holds {path_share:.0%} of the reasoning paths": 1 - path_share,
     }
-    scores = traces.loc[chosen, "score"].dropna()
+    checked = winners[winners["n_checked"] > 0]
+    if len(checked):
+        wrong = int((checked["n_wrong"] > 0).sum())
+        reason = f"{wrong} of {len(checked)} of the majority's traces state a false equation"
+        doubts[reason] = wrong / len(checked)
+    scores = winners["score"].dropna()
     if len(scores):
         doubts[f"the probe gives the majority's traces {scores.mean():.0%}"] = 1 - scores.mean()
     why = max(doubts, key=lambda reason: doubts[reason])

@@ -4,53 +4,91 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.agreement.kinds import KINDS, kinds_of, probe_choice
+from analysis.agreement.kinds import KINDS, decided, kinds_of
 from analysis.agreement.suspicion import suspicion_of
 
 
-def traces(answers, paths, scores=None):
+def traces(answers, paths, scores=None, n_wrong=0, n_checked=0, says=None, decided_at=None):
     scores = [np.nan] * len(answers) if scores is None else scores
-    return pd.DataFrame({"answer": list(answers), "path": paths, "score": scores})
+    table = pd.DataFrame({"answer": list(answers), "path": paths, "score": scores})
+    return table.assign(
+        n_wrong=n_wrong,
+        n_checked=n_checked,
+        candidate=table["answer"],
+        lens_answer=None if says is None else [None if each == "-" else each for each in says],
+        decided_at_prompt=pd.array(decided_at or [None] * len(table), dtype="boolean"),
+    )
 
 
 @pytest.mark.parametrize(
-    ("table", "majority", "kinds"),
+    ("table", "majority", "correct", "probe", "kinds"),
     [
-        (traces("aaaa", [0, 0, 0, 0]), "a", ["unanimous"]),
-        (traces("aaaa", [0, 1, 2, 3]), "a", ["same answer, different reasoning"]),
-        (traces("aaab", [0, 0, 0, 1]), "a", []),
-        (traces("abcd", [0, 1, 2, 3]), "a", ["split answers"]),
+        (traces("aaaa", [0, 0, 0, 0]), "a", None, None, ["unanimous"]),
+        (traces("aaaa", [0, 1, 2, 3]), "a", None, None, ["same answer, different reasoning"]),
+        (traces("aaab", [0, 0, 0, 1]), "a", True, "a", []),
+        (traces("abcd", [0, 1, 2, 3]), "a", False, None, ["split answers"]),
         (
             traces("abcd", [0, 0, 0, 0]),
             "a",
-            ["split answers", "same reasoning, different answer"],
+            None,
+            None,
+            ["same reasoning, different answer", "split answers"],
         ),
-        (traces("aab", [0, 0, 1], [0.1, 0.1, 0.9]), "a", ["probe against majority"]),
-        (traces("aab", [0, 0, 1], [0.4, 0.4, 0.5]), "a", []),
-        (traces("", []), None, ["no valid answer"]),
+        (traces("aab", [0, 0, 1]), "a", None, "b", ["probe against majority"]),
+        (
+            traces("aaab", [0, 0, 0, 1], n_wrong=[1, 0, 0, 0], n_checked=[1, 1, 0, 0]),
+            "a",
+            True,
+            None,
+            ["right for the wrong reason"],
+        ),
+        (
+            traces("aaab", [0, 0, 0, 1], n_wrong=[1, 0, 0, 3], n_checked=[1, 1, 2, 3]),
+            "a",
+            True,
+            None,
+            [],
+        ),
+        (traces("aab", [0, 0, 1], n_wrong=1, n_checked=1), "a", False, None, []),
+        (traces("aab", [0, 0, 1], says="bb-"), "a", None, None, ["lens against statement"]),
+        (traces("aab", [0, 0, 1], says="ab-"), "a", None, None, []),
+        (
+            traces("aab", [0, 0, 1], decided_at=[True, True, False]),
+            "a",
+            None,
+            None,
+            ["decided before reasoning"],
+        ),
+        (traces("aab", [0, 0, 1], decided_at=[True, None, False]), "a", None, None, []),
+        (traces("", []), None, None, None, ["no valid answer"]),
     ],
 )
-def test_kinds(table, majority, kinds):
-    assert kinds_of(table, majority) == kinds
+def test_kinds(table, majority, correct, probe, kinds):
+    assert kinds_of(table, majority, correct, probe) == kinds
     assert set(kinds) <= set(KINDS)
 
 
-def test_probe_choice_ignores_traces_without_a_score():
-    assert probe_choice(traces("aab", [0, 0, 0], [np.nan, 0.2, 0.3])) == "b"
-    assert probe_choice(traces("aab", [0, 0, 0])) is None
+def test_nothing_known_is_nothing_decided():
+    assert not decided(pd.Series([pd.NA, pd.NA], dtype="boolean"))
 
 
 def test_suspicion_by_hand():
-    # share 2/3; paths: path 0 gives a 1/2, path 1 gives a 1 -> 3/4; probe (.6 + .2) / 2 = .4
-    score, why = suspicion_of(traces("aba", [0, 0, 1], [0.6, 0.9, 0.2]), "a")
-    assert score == pytest.approx(((1 - 2 / 3) + (1 - 3 / 4) + (1 - 0.4)) / 3)
+    # share 2/3; paths: path 0 gives a 1/2, path 1 gives a 1 -> 3/4; one of two checked is wrong;
+    # probe (.6 + .2) / 2 = .4
+    table = traces("aba", [0, 0, 1], [0.6, 0.9, 0.2], n_wrong=[1, 0, 0], n_checked=[2, 0, 1])
+    score, why = suspicion_of(table, "a")
+    assert score == pytest.approx(((1 - 2 / 3) + (1 - 3 / 4) + 1 / 2 + (1 - 0.4)) / 4)
     assert why == "the probe gives the majority's traces 40%"
     assert suspicion_of(traces("", []), None) == (1.0, "no trace states a valid answer")
 
 
 def test_suspicion_rises_with_each_doubt():
-    base = suspicion_of(traces("aaab", [0, 0, 1, 2], [0.8, 0.8, 0.8, 0.5]), "a")[0]
-    assert suspicion_of(traces("aabb", [0, 0, 1, 2], [0.8, 0.8, 0.8, 0.5]), "a")[0] > base
-    assert suspicion_of(traces("aaab", [0, 0, 0, 2], [0.8, 0.8, 0.8, 0.5]), "a")[0] > base
-    assert suspicion_of(traces("aaab", [0, 0, 1, 2], [0.8, 0.8, 0.7, 0.5]), "a")[0] > base
-    assert suspicion_of(traces("aaaa", [0, 0, 0, 0], [1.0] * 4), "a")[0] == 0
+    def score(answers="aaab", paths=(0, 0, 1, 2), scores=(0.8, 0.8, 0.8, 0.5), n_wrong=(0,) * 4):
+        table = traces(answers, paths, scores, n_wrong=list(n_wrong), n_checked=1)
+        return suspicion_of(table, "a")[0]
+
+    assert score(answers="aabb") > score()
+    assert score(paths=(0, 0, 0, 2)) > score()
+    assert score(scores=(0.8, 0.8, 0.7, 0.5)) > score()
+    assert score(n_wrong=(1, 0, 0, 0)) > score()
+    assert score("aaaa", (0, 0, 0, 0), (1.0,) * 4) == 0

@@ -53,9 +53,7 @@ def test_representation_turns_the_majority_where_its_traces_scatter():
 
 
 def test_weights_from_columns():
-    np.testing.assert_array_equal(
-        weights("probe", ["1", "2"], probe=[0.2, np.nan]), [0.2, np.nan]
-    )
+    np.testing.assert_array_equal(weights("probe", ["1", "2"], probe=[0.2, np.nan]), [0.2, np.nan])
     both = {"consistency": [0.5, 1.0], "consistency_calibrated": [0.25, 0.0]}
     np.testing.assert_array_equal(weights("internal_consistency", ["1", "2"], **both), [0.5, 1.0])
     spec = "internal_consistency:consistency=consistency_calibrated"

@@ -1,0 +1,215 @@
+"""The agreement table of a run, and what stands behind it.
+
+>>> agree(run).sort_values("suspicion", ascending=False).head(10)     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.agreement.coefficients import coefficients, sweep
+from analysis.agreement.kinds import decided, kinds_of
+from analysis.agreement.partitions import PARTITIONS, Place, line_up, readable
+from analysis.agreement.raters import alpha, chance, rater_pairs, raters_worth, ratings
+from analysis.agreement.suspicion import suspicion_of
+from analysis.findings import as_table
+from analysis.prerequisites import need
+from analysis.statistics import auroc, auroc_interval
+from analysis.voting import load_rule, outcomes
+from cot.run import Run
+from cot.types import Finding
+
+__all__ = ["agree"]
+
+HEADLINE = ("ami", "three_way")
+PERMUTED = (
+    "mean over questions in which every partition has two classes or more, others excluded; 95% "
+    "bootstrap over questions; null: labels permuted within questions"
+)
+
+
+def agree(
+    run: Run, layer: int | None = None, position: str | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """Compare the partitions of each question's traces; writes and returns `agreement`.
+
+    One row a question: question_id; kinds (list, see `analysis.agreement.kinds`), decided_control
+    (whether it would be `decided before reasoning` by another question's state; missing where
+    unknown); suspicion and why (see `.suspicion`); answer, share and correct of the majority vote;
+    n_traces, n_answers, n_paths, n_hidden (classes among valid traces); n_checked and n_wrong of
+    the majority's traces (those with an equation that can be checked, and with a false one);
+    ami_answers_paths, ami_answers_hidden, ami_paths_hidden, three_way (NaN where a partition has
+    one class); one column `RATER_vote` a rater (its answer); layer, position of the hidden states.
+
+    Also writes `agreement_coefficients` and `agreement_places` (see `.coefficients`),
+    `agreement_raters` (what each rater is worth) and `agreement_rater_pairs` (see `.raters`), and
+    `findings_agree`: the mean AMI of each pair and the three-way coefficient with interval and null
+    (null_mean, null_high: 97.5th percentile, p), Krippendorff's alpha over the raters' verdicts,
+    and how well suspicion, and vote share alone, rank wrong majorities above right ones.
+
+    Traces without a valid answer are left out, and those without a captured state wherever hidden
+    states are compared. A run without hidden states and without a model's name is compared without
+    them; the lens is read where `cot lens` has been run.
+
+    Args:
+        layer: of the hidden states; the middle one captured by default.
+        position: likewise; `pre_answer` by default.
+        seed: of permutations and bootstrap.
+
+    Raises:
+        InputError: no hidden states at the layer and position that are asked for.
+    """
+    answers = need(run, "answers")
+    there, place = readable(run, layer, position)
+    traces = line_up(run, answers, there, place)
+    named, right, read = ratings(run, answers, there)
+    majority = outcomes(answers, load_rule("majority")).set_index("question_id")
+    nothing = traces.iloc[:0]
+    found = dict(list(traces.groupby("question_id", sort=False)))
+    groups = {str(name): found.get(name, nothing) for name in majority.index}
+    known = [name for name in PARTITIONS if name != "hidden states" or place is not None]
+    table, values = coefficients(groups, known, seed)
+    agreement = _agreement(groups, majority, named, values, place)
+    inputs = sorted({"answers", "paths", *there, *read})
+    made = {
+        "agreement_coefficients": table,
+        "agreement_raters": raters_worth(right, seed),
+        "agreement_rater_pairs": rater_pairs(named, chance(answers), seed),
+        "agreement": agreement,
+        "findings_agree": _findings(agreement, table, right, len(traces), seed),
+    }
+    if place is not None:
+        made["agreement_places"] = sweep(groups, need(run, "hidden_clusters"), seed)
+    parameters = {"layer": layer, "position": position, "seed": seed}
+    for name, frame in made.items():
+        run.write_table(name, frame, command="agree", parameters=parameters, inputs=inputs)
+    return agreement
+
+
+def _agreement(
+    groups: Mapping[str, pd.DataFrame],
+    majority: pd.DataFrame,
+    named: pd.DataFrame,
+    values: Mapping[str, Any],
+    place: Place | None,
+) -> pd.DataFrame:
+    rows = []
+    for question_id, traces in groups.items():
+        vote = majority.loc[question_id]
+        answer = _known(vote["answer"])
+        probe = _known(named.at[question_id, "probe"]) if "probe" in named else None
+        correct = None if pd.isna(vote["correct"]) else bool(vote["correct"])
+        suspicion, why = suspicion_of(traces, answer)
+        checked = traces[(traces["answer"] == answer) & (traces["n_checked"] > 0)]
+        control = traces["decided_control"].dropna()
+        rows.append(
+            {
+                "question_id": question_id,
+                "kinds": kinds_of(traces, answer, correct, probe),
+                "decided_control": decided(control) if len(control) else None,
+                "suspicion": suspicion,
+                "why": why,
+                "answer": answer,
+                "share": vote["share"],
+                "correct": correct,
+                "n_traces": len(traces),
+                "n_answers": traces["answer"].nunique(),
+                "n_paths": traces["path"].nunique(),
+                "n_hidden": traces["cluster"].nunique(),
+                "n_checked": len(checked),
+                "n_wrong": int((checked["n_wrong"] > 0).sum()),
+                "layer": None if place is None else place[0],
+                "position": None if place is None else place[1],
+            }
+        )
+    table = pd.DataFrame(rows).astype(
+        {"correct": "boolean", "decided_control": "boolean", "layer": "Int64", "answer": object}
+    )
+    for column, name in COLUMNS.items():
+        table[column] = values.get(name, np.full(len(table), np.nan))
+    votes = named.reindex(table["question_id"])
+    return table.assign(**{f"{rater}_vote": votes[rater].to_numpy(object) for rater in votes})
+
+
+COLUMNS = {
+    "ami_answers_paths": "answers × paths",
+    "ami_answers_hidden": "answers × hidden states",
+    "ami_paths_hidden": "paths × hidden states",
+    "three_way": "answers × paths × hidden states",
+}
+"""Column of `agreement` to the coefficient."""
+
+
+def _known(answer: Any) -> str | None:
+    return answer if isinstance(answer, str) else None
+
+
+def _findings(
+    agreement: pd.DataFrame, table: pd.DataFrame, right: pd.DataFrame, n_traces: int, seed: int
+) -> pd.DataFrame:
+    headline = table[table["measure"].isin(HEADLINE)]
+    findings = [
+        Finding(
+            name=row["name"],
+            estimate=_number(row["estimate"]),
+            low=_number(row["low"]),
+            high=_number(row["high"]),
+            n_questions=row["n_questions"],
+            n_traces=row["n_traces"],
+            n_excluded=row["n_excluded"],
+            method=f"{'AMI' if row['measure'] == 'ami' else 'three-way coefficient'}, {PERMUTED}",
+            seed=seed,
+        )
+        for row in headline.to_dict("records")
+    ]
+    nulls = headline[["null_mean", "null_high", "p"]].to_numpy(float).tolist()
+    value, low, high, n = alpha(right, seed)
+    findings.append(
+        Finding(
+            name="raters' verdicts",
+            estimate=_number(value),
+            low=_number(low),
+            high=_number(high),
+            n_questions=n,
+            n_traces=n_traces,
+            n_excluded=len(right) - n,
+            method=f"Krippendorff's alpha over {', '.join(right)}: right or wrong; 0 is chance; "
+            "questions without gold excluded; 95% bootstrap over questions",
+            seed=seed,
+        )
+    )
+    nulls.append([0.0, np.nan, np.nan])
+    judged = agreement[agreement["correct"].notna() & agreement["share"].notna()]
+    wrong = ~judged["correct"].astype(bool)
+    for name, score in (
+        ("suspicion → wrong majority", judged["suspicion"]),
+        ("1 − share → wrong majority", 1 - judged["share"]),
+    ):
+        value = auroc(wrong, score)
+        low, high = auroc_interval(wrong, score, judged["question_id"], seed=seed)
+        undefined = "; undefined: all majorities are right, or all are wrong"
+        findings.append(
+            Finding(
+                name=name,
+                estimate=_number(value),
+                low=_number(low),
+                high=_number(high),
+                n_questions=len(judged),
+                n_traces=n_traces,
+                n_excluded=len(agreement) - len(judged),
+                method="AUROC over questions; no gold or no vote excluded; chance is 0.5"
+                + (undefined if np.isnan(value) else ""),
+                seed=seed,
+            )
+        )
+        nulls.append([0.5, np.nan, np.nan])
+    null_mean, null_high, p = zip(*nulls, strict=True)
+    return as_table(findings, null_mean=null_mean, null_high=null_high, p=p)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

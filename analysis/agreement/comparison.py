@@ -1,0 +1,94 @@
+"""Two runs of the same questions, question by question: two models, prompts or temperatures.
+
+    >>> compare_agreement(open_run("runs/full"), open_run("runs/int4"))     # doctest: +SKIP
+
+Each measure is a number a question; a difference is that of the means over the questions in which
+both runs have it, with a paired bootstrap. A difference whose interval holds 0 is nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.agreement.kinds import KINDS
+from analysis.prerequisites import need
+from analysis.statistics import mean_interval
+from cot.errors import InputError
+from cot.run import Run
+
+__all__ = ["compare_agreement"]
+
+MEASURES = {
+    "majority accuracy": "correct",
+    "vote share": "share",
+    "answers a question": "n_answers",
+    "paths a question": "n_paths",
+    "answers × paths": "ami_answers_paths",
+    "answers × hidden states": "ami_answers_hidden",
+    "paths × hidden states": "ami_paths_hidden",
+    "answers × paths × hidden states": "three_way",
+    "suspicion": "suspicion",
+}
+"""Row of the table to the column of `agreement`."""
+
+
+def compare_agreement(run: Run, other: Run, seed: int = 0) -> pd.DataFrame:
+    """Pair two runs by question id; writes `agreement_comparison` into the first, and returns it.
+
+    One row a measure, then one a kind (the share of questions that are of it): name, first, second,
+    difference (first - second), low, high, n_questions, n_excluded (questions of either run that
+    are not in both, or lack the number in one), seed.
+
+    Each run's `agreement` is used as it is, and made with defaults where it is missing.
+
+    Raises:
+        InputError: no question in common.
+    """
+    tables = [_agreement(each) for each in (run, other)]
+    common = tables[0].index.intersection(tables[1].index)
+    if not len(common):
+        raise InputError(f"{run.path} and {other.path} have no question id in common")
+    n_all = len(tables[0].index.union(tables[1].index))
+    one, two = (table.loc[common] for table in tables)
+    rows = [_row(name, one[column], two[column], n_all, seed) for name, column in MEASURES.items()]
+    for kind in KINDS:
+        marks = [each["kinds"].map(lambda kinds, kind=kind: kind in kinds) for each in (one, two)]
+        if any(mark.any() for mark in marks):
+            rows.append(_row(f"kind: {kind}", marks[0], marks[1], n_all, seed))
+    frame = pd.DataFrame(rows)
+    parameters: dict[str, Any] = {"other": str(other.path), "seed": seed}
+    parameters["other_agreement"] = other.fingerprint("agreement")
+    run.write_table(
+        "agreement_comparison",
+        frame,
+        command="agree",
+        parameters=parameters,
+        inputs=["agreement"],
+    )
+    return frame
+
+
+def _agreement(run: Run) -> pd.DataFrame:
+    with run.lock():
+        return need(run, "agreement").set_index("question_id")
+
+
+def _row(name: str, one: pd.Series, two: pd.Series, n_all: int, seed: int) -> dict[str, Any]:
+    first, second = (each.astype("Float64").to_numpy(float, na_value=np.nan) for each in (one, two))
+    both = ~np.isnan(first) & ~np.isnan(second)
+    gaps = first[both] - second[both]
+    low, high = mean_interval(gaps, seed=seed)
+    return {
+        "name": name,
+        "first": first[both].mean() if both.any() else np.nan,
+        "second": second[both].mean() if both.any() else np.nan,
+        "difference": gaps.mean() if both.any() else np.nan,
+        "low": low,
+        "high": high,
+        "n_questions": int(both.sum()),
+        "n_excluded": n_all - int(both.sum()),
+        "seed": seed,
+    }

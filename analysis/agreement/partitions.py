@@ -1,0 +1,80 @@
+"""The partitions of each question's traces, lined up trace by trace.
+
+answers        the class of the stated answer
+paths          the cluster of its masked text's embedding
+dataflows      which operations it does on which numbers; "" is a class: no equation was found
+hidden states  the cluster of its state at one layer and position
+"""
+
+from __future__ import annotations
+
+import logging
+
+import pandas as pd
+
+from analysis.columns import columns
+from analysis.geometry.clusters import choose_place
+from analysis.prerequisites import need
+from analysis.voting import ballots_of
+from cot.run import Run
+
+__all__ = ["PARTITIONS", "Place", "line_up", "readable"]
+
+log = logging.getLogger("cot")
+
+KEYS = ["question_id", "sample_index"]
+PARTITIONS = {
+    "answers": "answer",
+    "paths": "path",
+    "dataflows": "dataflow",
+    "hidden states": "cluster",
+}
+"""Partition to the column of `line_up`."""
+LENS = ["lens_answer", "candidate", "decided_at_prompt", "decided_control"]
+Place = tuple[int, str]
+"""Layer and position of hidden states."""
+
+
+def readable(run: Run, layer: int | None, position: str | None) -> tuple[set[str], Place | None]:
+    """The tables that agreement may read, made where missing, and the place of the hidden states.
+
+    A run that names no model (an import) and has no hidden states is compared without them, and so
+    is one without a lens; both are said.
+    """
+    there = {"answers", "paths"}
+    captured = (run.path / "activations" / "index.parquet").exists()
+    if not captured and layer is None and position is None and not run.identity.get("model"):
+        log.info("no hidden states: `cot capture --model M` makes them")
+        return there, None
+    need(run, "fidelity")
+    place = choose_place(run, layer, position)
+    need(run, "hidden_clusters")
+    there.add("hidden_clusters")
+    if need(run, "answers")["correct"].notna().any():
+        need(run, "probe_scores")
+        there.add("probe_scores")
+    if "lens_traces" in run.tables():
+        need(run, "lens_traces")
+        there.add("lens_traces")
+    else:
+        log.info("no lens: `cot lens %s` adds what the layers say", run.path)
+    return there, place
+
+
+def line_up(run: Run, answers: pd.DataFrame, there: set[str], place: Place | None) -> pd.DataFrame:
+    """Valid traces: question_id, sample_index, answer, path, dataflow, n_wrong, n_checked, cluster
+    (missing where none), score (the probe's, NaN where none) and the lens' columns (missing)."""
+    valid = ballots_of(answers)[[*KEYS, "answer"]].reset_index(drop=True)
+    paths = need(run, "paths")[[*KEYS, "path", "dataflow", "n_wrong", "n_checked"]]
+    lined = valid.merge(paths, on=KEYS)
+    lined["cluster"] = pd.array([pd.NA] * len(lined), dtype="Int64")
+    if place is not None:
+        clusters = need(run, "hidden_clusters")
+        here = (clusters["layer"] == place[0]) & (clusters["position"] == place[1])
+        own = clusters.loc[here, [*KEYS, "cluster"]].astype({"cluster": "Int64"})
+        lined = lined.drop(columns="cluster").merge(own, on=KEYS, how="left")
+    scores = columns(run, lined, ["probe"])["probe"] if "probe_scores" in there else float("nan")
+    lined = lined.assign(score=scores)
+    if "lens_traces" not in there:
+        return lined.assign(**dict.fromkeys(LENS, pd.NA))
+    return lined.merge(need(run, "lens_traces")[[*KEYS, *LENS]], on=KEYS, how="left")

@@ -1,0 +1,225 @@
+"""Runs in which the three partitions agree wholly, in pairs or not at all, by construction."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import analysis
+from analysis.agreement.kinds import KINDS
+from cot.answers import extract_answers
+from cot.errors import InputError
+from cot.vectors import Place, VectorWriter
+from tests.small import run_with_answers
+
+N_QUESTIONS, N_TRACES = 8, 12
+KEYS = ["question_id", "sample_index"]
+
+
+def labels(seed, n_classes=3):
+    """Classes of each question's traces, [question, trace]; each class is there."""
+    generator = np.random.default_rng(seed)
+    base = np.arange(N_TRACES) % n_classes
+    return np.stack([generator.permutation(base) for _ in range(N_QUESTIONS)])
+
+
+def planted(
+    path, answer, path_of, cluster, *, probe=None, lens=None, wrong=0, gold="0", dataflow=None
+):
+    """A run with these partitions, [question, trace] each.
+
+    Args:
+        probe: P(correct), [question, trace].
+        lens: (lens_answer, decided_at_prompt, decided_control), [question, trace] each.
+        wrong: n_wrong of every trace, of one equation checked.
+    """
+    given = {f"q{i}": (gold, [str(a) for a in row]) for i, row in enumerate(answer)}
+    run = run_with_answers(path, given)
+    keys = extract_answers(run)[KEYS]
+    flat = {"path": path_of, "cluster": cluster}
+    paths = keys.assign(
+        path=np.ravel(flat["path"]),
+        dataflow=[f"d{x}" for x in np.ravel(path_of if dataflow is None else dataflow)],
+        signature="add",
+        n_checked=1,
+        n_wrong=wrong,
+    )
+    tables = {"paths": ("paths", paths)}
+    if cluster is not None:
+        with VectorWriter(run.path / "activations", model="planted", revision="0") as writer:
+            for name, index in keys.itertuples(index=False):
+                place = Place(name, int(index), "pre_answer", None, 1)
+                writer.add([place], {4: np.ones((1, 2))})
+        whole = keys.assign(n_tokens=3, max_logprob_gap=0.0, flagged=False)
+        hidden = keys.assign(layer=4, position="pre_answer", threshold=0.1)
+        hidden["cluster"] = np.ravel(cluster)
+        score = np.full(len(keys), 0.5) if probe is None else np.ravel(probe)
+        scores = keys.assign(target="correct", layer=4, position="pre_answer", score=score)
+        tables |= {"fidelity": ("capture", whole), "hidden_clusters": ("geometry", hidden)}
+        tables["probe_scores"] = ("probe", scores.assign(chosen=True))
+    if lens is not None:
+        said, decided, control = (np.ravel(each) for each in lens)
+        table = keys.assign(lens_answer=said.astype(str), candidate=np.ravel(answer).astype(str))
+        table = table.assign(decided_at_prompt=decided, decided_control=control, consistency=0.5)
+        tables["lens_traces"] = ("lens", table)
+    for name, (command, frame) in tables.items():
+        run.write_table(name, frame, command=command, parameters={}, inputs=["answers"])
+    return run
+
+
+def coefficients(run):
+    analysis.agree(run)
+    table = run.table("agreement_coefficients")
+    return table.set_index(["name", "measure"])
+
+
+PAIRS = ("answers × paths", "answers × hidden states", "paths × hidden states")
+THREE = ("answers × paths × hidden states", "three_way")
+
+
+def test_three_that_agree_wholly(tmp_path):
+    same = labels(0)
+    found = coefficients(planted(tmp_path, same, same + 3, 9 - same))
+    for pair in PAIRS:
+        for measure, value in (("ami", 1), ("ari", 1), ("vi", 0)):
+            row = found.loc[pair, measure]
+            assert row[["estimate", "low", "high"]].to_list() == pytest.approx([value] * 3)
+            assert row["p"] == pytest.approx(1 / 501)
+    assert found.loc[THREE, "estimate"] == pytest.approx(1)
+
+
+def test_three_that_do_not(tmp_path):
+    found = coefficients(planted(tmp_path, labels(1), labels(2), labels(3)))
+    for pair in PAIRS:
+        for measure in ("ami", "ari", "vi"):
+            row = found.loc[pair, measure]
+            assert row["null_low"] <= row["estimate"] <= row["null_high"]
+            assert row["p"] > 0.025
+    assert found.loc[THREE, "p"] > 0.025
+
+
+@pytest.mark.parametrize("pair", range(3))
+def test_two_that_agree_and_one_apart(tmp_path, pair):
+    same, other = labels(4), labels(5)
+    parts = [same, same, same]
+    parts[(2, 1, 0)[pair]] = other
+    found = coefficients(planted(tmp_path, *parts))
+    for number, name in enumerate(PAIRS):
+        assert (found.loc[(name, "ami"), "p"] < 0.01) == (number == pair)
+    assert found.loc[(PAIRS[pair], "ami"), "estimate"] == pytest.approx(1)
+    assert 0.2 < found.loc[THREE, "estimate"] < 0.6
+
+
+def test_row_order_and_names_of_classes_change_nothing(tmp_path):
+    answer, path, cluster = labels(6), labels(7), labels(8)
+    plain = coefficients(planted(tmp_path / "a", answer, path, cluster))
+    order = np.random.default_rng(0).permutation(N_TRACES)
+    moved = [each[:, order] for each in (answer, 5 - path, cluster + 2)]
+    mixed = coefficients(planted(tmp_path / "b", *moved))
+    names = [("ami", "estimate"), ("ari", "estimate"), ("vi", "estimate")]
+    for pair in PAIRS:
+        for measure, column in names:
+            assert mixed.loc[(pair, measure), column] == pytest.approx(
+                plain.loc[(pair, measure), column]
+            )
+
+
+def test_one_cluster_is_left_out_and_counted_and_singletons_are_defined(tmp_path):
+    one = np.zeros((N_QUESTIONS, N_TRACES), int)
+    single = np.tile(np.arange(N_TRACES), (N_QUESTIONS, 1))
+    found = coefficients(planted(tmp_path / "one", labels(9), one, labels(9)))
+    assert found.loc[("answers × paths", "ami"), ["n_questions", "n_excluded"]].to_list() == [0, N_QUESTIONS]
+    assert np.isnan(found.loc[("answers × paths", "ami"), "estimate"])
+    assert np.isnan(found.loc[THREE, "estimate"])
+    found = coefficients(planted(tmp_path / "many", labels(9), single, single))
+    assert found.loc[("paths × hidden states", "ami"), "estimate"] == 1
+    assert found.loc[("answers × paths", "ami"), "estimate"] == pytest.approx(0)
+
+
+def test_raters_and_kinds_come_out_as_planted(tmp_path):
+    """Majority 0 of 0, 0, 1; the probe trusts 1; the lens reads 1 everywhere."""
+    answer = np.tile([0, 0, 1] * 4, (N_QUESTIONS, 1))
+    probe = np.where(answer == 1, 0.9, 0.1)
+    lens = (np.ones_like(answer), np.zeros_like(answer, bool), answer == 0)
+    run = planted(tmp_path, answer, answer, answer, probe=probe, lens=lens, wrong=1, gold="0")
+    table = analysis.agree(run)
+    assert (
+        table["kinds"].map(list).tolist()
+        == [["right for the wrong reason", "probe against majority", "lens against statement"]]
+        * N_QUESTIONS
+    )
+    assert table["decided_control"].all()
+    worth = run.table("agreement_raters").set_index("rater")
+    assert worth["accuracy"].to_dict() == {
+        "majority": 1.0,
+        "path": 0.5,
+        "checked": 1.0,
+        "probe": 0.0,
+        "lens": 1.0,
+    } | {"path": worth.loc["path", "accuracy"]}
+    assert worth.loc["probe", ["rescued", "lost", "n_wrong"]].to_list() == [0, N_QUESTIONS, 0]
+    pairs = run.table("agreement_rater_pairs").set_index(["rater", "other"])
+    chance = (8 / 12) ** 2 + (4 / 12) ** 2
+    assert pairs.loc[("majority", "probe"), "kappa"] == pytest.approx(-chance / (1 - chance))
+    assert pairs.loc[("majority", "lens"), "kappa"] == pytest.approx(1)
+    assert (table["probe_vote"] == "1").all()
+
+
+def test_unanimous_and_decided(tmp_path):
+    answer = np.zeros((N_QUESTIONS, N_TRACES), int)
+    lens = (answer, answer == 0, answer == 1)
+    table = analysis.agree(planted(tmp_path, answer, answer, answer, lens=lens))
+    assert (
+        table["kinds"].map(list).tolist()
+        == [["decided before reasoning", "unanimous"]] * N_QUESTIONS
+    )
+    assert not table["decided_control"].any()
+    assert table["why"].str.contains("probe gives").all()
+
+
+def test_a_run_without_hidden_states_or_model(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "cot"):
+        table = analysis.agree(planted(tmp_path, labels(0), labels(0), None))
+    assert "no hidden states: `cot capture --model M` makes them" in caplog.text
+    assert table["ami_answers_paths"].mean() == pytest.approx(1)
+    assert table["ami_answers_hidden"].isna().all()
+    with pytest.raises(InputError):
+        analysis.agree(planted(tmp_path / "b", labels(0), labels(0), None), layer=3)
+
+
+def test_places_are_swept(tmp_path):
+    run = planted(tmp_path, labels(0), labels(1), labels(0))
+    analysis.agree(run)
+    rows = run.table("agreement_places").set_index("name")
+    assert rows.loc["answers × hidden states", "estimate"] == pytest.approx(1)
+    assert rows.loc["paths × hidden states", "p"] > 0.02
+
+
+def test_two_runs_are_paired_by_question(tmp_path):
+    one = planted(tmp_path / "one", labels(0), labels(0), labels(0))
+    two = planted(tmp_path / "two", labels(0), labels(1), labels(0))
+    table = analysis.compare_agreement(one, two).set_index("name")
+    assert table.loc["answers × paths", "difference"] > 0.8
+    assert table.loc["answers × hidden states", "difference"] == pytest.approx(0)
+    assert table.loc["vote share", ["difference", "low", "high"]].to_list() == [0, 0, 0]
+    assert (table["n_excluded"] == 0).all()
+    back = analysis.compare_agreement(two, one).set_index("name")
+    assert back.loc["answers × paths", "difference"] == pytest.approx(
+        -table.loc["answers × paths", "difference"]
+    )
+    other = run_with_answers(tmp_path / "other", {"z": ("1", ["1", "2"])})
+    with pytest.raises(InputError, match="no question id in common"):
+        analysis.compare_agreement(one, other)
+    assert set(KINDS) >= {kind[6:] for kind in table.index if kind.startswith("kind: ")}
+
+
+def test_tables_keep_their_types_on_disk(tmp_path):
+    run = planted(tmp_path, labels(0), labels(1), labels(2))
+    pd.testing.assert_frame_equal(
+        analysis.agree(run).drop(columns="kinds"),
+        run.table("agreement").drop(columns="kinds"),
+        check_dtype=False,
+    )
