@@ -28,7 +28,7 @@ COMMANDS = {
     ),
     "paths": ("analysis.commands.paths:paths", "Steps, and clusters of reasoning."),
     "capture": ("analysis.commands.hidden:capture", "Hidden states of the stored traces."),
-    "probe": ("analysis.commands.hidden:probe", "Probes on hidden states, with controls."),
+    "probe": ("analysis.commands.probe:probe", "Probes on hidden states, with controls."),
     "agree": ("analysis.commands.agree:agree", "Do the witnesses agree, and where not?"),
     "report": ("analysis.commands.report:report", "Write report.html."),
     "show": ("analysis.commands.report:show", "Show a run, or one question, in the terminal."),

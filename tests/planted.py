@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from planted_inside import LAYERS, POSITIONS, inside
 
 from cot.run import Run, create_run
 from cot.types import Completion, Question, Trace
 
 N_QUESTIONS, N_TRACES = 12, 8
-LAYERS, POSITIONS = [0, 10, 20, 30], ["prompt_end", "step_end", "pre_answer"]
 IDENTITY: dict[str, Any] = {
     "model": "planted-135m",
     "revision": None,
@@ -64,16 +64,29 @@ INPUTS = {
     "probes": ["answers"],
     "probe_scores": ["answers"],
     "findings_probe": ["probes"],
-    "hidden_clusters": ["paths"],
+    "hidden_clusters": ["answers"],
     "agreement": ["answers", "paths", "hidden_clusters"],
     "findings_agree": ["agreement"],
+    "lens": ["answers", "steps"],
+    "lens_traces": ["answers", "steps"],
+    "lens_tokens": ["answers"],
+    "findings_lens": ["lens_traces"],
+    "similarity": ["answers"],
+    "dimension": ["answers"],
+    "eigen_scores": ["answers"],
+    "state_map": ["answers"],
+    "trajectories": ["answers", "steps"],
+    "findings_geometry": ["similarity"],
 }
 """Every table in the order in which it can be made, with what it is made from."""
 COMMANDS = {"greedy_answers": "answers", "steps": "paths", "votes": "vote", "fidelity": "capture"}
 COMMANDS |= {"step_checks": "paths", "path_names": "paths", "path_map": "paths"}
 COMMANDS |= {"findings_vote": "vote", "findings_paths": "paths", "findings_agree": "agree"}
 COMMANDS |= {"probes": "probe", "probe_scores": "probe", "findings_probe": "probe"}
-COMMANDS |= {"hidden_clusters": "agree", "agreement": "agree"}
+COMMANDS |= {"agreement": "agree", "lens_traces": "lens", "lens_tokens": "lens"}
+COMMANDS |= {"findings_lens": "lens", "findings_geometry": "geometry"}
+COMMANDS |= dict.fromkeys(("hidden_clusters", "similarity", "dimension"), "geometry")
+COMMANDS |= dict.fromkeys(("eigen_scores", "state_map", "trajectories"), "geometry")
 
 
 def planted_run(
@@ -171,11 +184,6 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
     greedy = answers[answers["sample_index"] == 0].reset_index(drop=True)
     votes = _votes(answers)
     probes, scores = _probes(answers)
-    hidden = paths[["question_id", "sample_index"]].assign(
-        layer=20,
-        position="pre_answer",
-        cluster=(truth["right"] == False).astype(int),  # noqa: E712
-    )
     return {
         "answers": answers,
         "greedy_answers": greedy,
@@ -203,11 +211,20 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "probe_scores": scores,
         "findings_probe": pd.DataFrame(
             [
-                _finding("probe pooled AUROC", 0.78, 0.70, 0.86),
-                _finding("probe within-question AUROC", 0.56, 0.47, 0.65),
+                _finding("probe pooled AUROC", 0.78, 0.70, 0.86) | _beside(0.5, 0.57, 0.61),
+                _finding("probe within-question AUROC", 0.56, 0.47, 0.65)
+                | _beside(0.49, 0.52, 0.55),
+                _finding("probe within-question AUROC, majority", 0.7, 0.6, 0.8)
+                | _beside(0.5, 0.62, 0.55)
+                | {"target": "majority"},
+                _finding("probe R², step_value", 0.4, 0.3, 0.5)
+                | _beside(-0.02, 0.01, 0.1)
+                | {"target": "step_value"},
             ]
         ),
-        "hidden_clusters": hidden,
+        **inside(truth),
+        "findings_lens": _findings_lens(),
+        "findings_geometry": _findings_geometry(),
         "agreement": _agreement(answers, votes),
         "findings_agree": pd.DataFrame(
             [
@@ -372,27 +389,84 @@ def _path_map(truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def _probes(answers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two targets that are classes, and one that is a number."""
     rows = []
     for j, position in enumerate(POSITIONS):
         for i, layer in enumerate(LAYERS):
             pooled = 0.6 + 0.04 * i + 0.03 * j
             within = 0.5 if position == "prompt_end" else 0.48 + 0.03 * i + 0.02 * j
-            rows.append(
-                {"target": "correct", "layer": layer, "position": position}
-                | {"n_questions": 11, "n_traces": 88, "n_excluded": 8, "positives": 59}
+            counts = {"n_questions": 11, "n_traces": 88, "n_excluded": 8, "seed": 0}
+            cell = {"layer": layer, "position": position, **counts}
+            method = {"kind": "logistic", "method": "logistic regression, 5 folds of questions"}
+            found = (
+                cell
+                | {"positives": 59, "auprc": 0.8, "brier": 0.2, "selectivity": pooled - 0.5}
                 | {"auroc": pooled, "low": pooled - 0.08, "high": pooled + 0.08}
                 | {"within_question_auroc": within, "within_low": within - 0.09}
                 | {"within_high": within + 0.09, "n_within": 9, "control": 0.5 + 0.01 * (i - 1)}
                 | {"control_within": 0.5 - 0.01 * (i - 1), "length": 0.57, "length_within": 0.52}
-                | {"best": (layer, position) == (20, "pre_answer")}
-                | {"method": "logistic regression, folds grouped by question", "seed": 0}
+                | {"tfidf": 0.61, "tfidf_within": 0.55, "embedding": 0.63, "embedding_within": 0.54}
+                | {"position_only": 0.5, "position_within": 0.5}
+                | {"on_wrong_majority": 0.4, "n_wrong_majority": 3, **method}
             )
+            best = {"best": (layer, position) == (20, "pre_answer")}
+            rows += [{"target": target, **found, **best} for target in ("correct", "majority")]
+            fit = {"r2": 0.1 * i + 0.1 * j, "spearman": 0.2 * i, "control_r2": -0.02}
+            rows.append({"target": "step_value", **cell, **fit, **method, "best": i + j == 5})
+    table = pd.DataFrame(rows)
+    table["position"] = table["position"].astype("str")
+    whole = ["positives", "n_within", "n_wrong_majority"]
+    table[whole] = table[whole].fillna(0).astype(int)
     known = answers.dropna(subset="correct").reset_index(drop=True)
     score = 0.35 + 0.3 * known["correct"].astype(float) + 0.01 * known["sample_index"]
     scores = known[["question_id", "sample_index"]].assign(
-        target="correct", layer=20, position="pre_answer", score=score
+        target="correct", layer=20, position="pre_answer", score=score, chosen=True
     )
-    return pd.DataFrame(rows), scores
+    return table, scores
+
+
+def _beside(control: float, length: float, tfidf: float) -> dict[str, Any]:
+    """Columns of `findings_probe` beside those of a finding."""
+    baselines = {"length": length, "tfidf": tfidf, "embedding": tfidf, "position_only": 0.5}
+    return {"target": "correct", "control": control, **baselines}
+
+
+def _findings_lens() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            _finding("separable", 1.0, 1.0, 1.0),
+            _finding("stated", 0.98, 0.96, 1.0),
+            _finding("commitment_depth", 0.75, 0.7, 0.8),
+            _finding("emergence_step", 0.5, 0.4, 0.6),
+            _finding("steps_before_answer", 2.0, 1.8, 2.2),
+            *_compared("consistency", 0.5, {"control": 0.45}),
+            *_compared("consistency_calibrated", 0.7, {"control": 0.4}),
+            *_compared("step_agreement", 0.8, {"control": 0.5}),
+            *_compared("decided_at_prompt", 0.66, {"control": 0.35, "guess": 0.6}),
+        ]
+    )
+
+
+def _compared(name: str, value: float, controls: Mapping[str, float]) -> list[dict[str, Any]]:
+    """A rate, each of its controls, and the differences, 0.1 to each side."""
+    found = [_finding(name, value, value - 0.1, value + 0.1)]
+    for label, other in controls.items():
+        gap = value - other
+        found.append(_finding(f"{name} {label}", other, other - 0.1, other + 0.1))
+        found.append(_finding(f"{name} - {label}", gap, gap - 0.1, gap + 0.1))
+    return found
+
+
+def _findings_geometry() -> pd.DataFrame:
+    none = {"null_mean": float("nan"), "null_high": float("nan"), "p": float("nan")}
+    null = {"null_mean": 0.4, "null_high": 0.55, "p": 0.2}
+    return pd.DataFrame(
+        [
+            _finding("hidden_clusters_per_question", 1.8, 1.5, 2.0) | none,
+            _finding("right_wrong_cka", 0.5, 0.4, 0.6) | null,
+            _finding("dimension", 8.0, 7.0, 9.0) | none,
+        ]
+    )
 
 
 def _agreement(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:

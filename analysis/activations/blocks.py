@@ -3,6 +3,7 @@ state into next-token logits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cot.errors import InputError
@@ -10,7 +11,7 @@ from cot.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Head", "find_blocks"]
+__all__ = ["Head", "find_blocks", "find_norm"]
 
 
 def find_blocks(model: nn.Module) -> nn.ModuleList:
@@ -37,6 +38,22 @@ def find_blocks(model: nn.Module) -> nn.ModuleList:
     return blocks
 
 
+def find_norm(model: nn.Module) -> nn.Module:
+    """The norm that the last block's output goes through: the last one beside the list of blocks.
+
+    Raises:
+        InputError: there is none.
+    """
+    blocks = find_blocks(getattr(model, "base_model", model))
+    beside = next(
+        module for module in model.modules() if any(child is blocks for child in module.children())
+    )
+    norms = [child for child in beside.children() if "norm" in type(child).__name__.lower()]
+    if not norms:
+        raise InputError(f"{type(model).__name__} has no norm beside its blocks")
+    return norms[-1]
+
+
 class Head:
     """Log-probabilities from the state *after* the final norm, for chosen tokens only.
 
@@ -61,11 +78,18 @@ class Head:
         close = 1e-3 if own.dtype == torch.float32 else 5e-2
         self.exact = bool(torch.allclose(mine * self.scale, own, rtol=close, atol=close))
 
-    def logits(self, states: Tensor) -> Tensor:
-        """float32 logits [token, vocabulary] of normed states [token, d_model]."""
+    def logits(self, states: Tensor, tokens: Sequence[int] | None = None) -> Tensor:
+        """float32 logits [state, vocabulary] of normed states [state, d_model]; of some tokens only
+        [state, token], at their cost."""
         import torch
 
-        logits: Tensor = self.weight(states).float() * self.scale
+        if tokens is None:
+            read: Tensor = self.weight(states)
+        else:
+            rows, bias = self.weight.weight, self.weight.bias
+            chosen = None if bias is None else bias[list(tokens)]
+            read = torch.nn.functional.linear(states.to(rows.device), rows[list(tokens)], chosen)
+        logits = read.float() * self.scale
         return torch.tanh(logits / self.cap) * self.cap if self.cap else logits
 
     def log_probs(self, states: Tensor, targets: Tensor) -> Tensor:

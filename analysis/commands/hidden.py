@@ -1,4 +1,4 @@
-"""`cot capture` and `cot probe`."""
+"""`cot capture`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import analysis
 from cot.console import Output, emit, listen
 from cot.run import open_run
 
-__all__ = ["capture", "probe"]
+__all__ = ["capture"]
 
 
 def capture(
@@ -57,32 +57,3 @@ def capture(
         "max_logprob_gap": gaps.max(),
     }
     emit(output, result, rows=[result])
-
-
-def probe(
-    run: Path,
-    /,
-    *,
-    target: str = "correct",
-    seed: int = 0,
-    output: Output = Output(),  # noqa: B008 - frozen
-) -> None:
-    """Probe each captured layer and position, beside shuffled labels and a length baseline.
-
-    Parameters
-    ----------
-    run
-        The run's folder.
-    target
-        What is predicted: correct.
-    seed
-        Of folds, shuffles and bootstrap.
-    """
-    listen()
-    opened = open_run(run)
-    with opened.lock():
-        table = analysis.probe(opened, target=target, seed=seed)
-    rows = table.to_dict("records")
-    hidden = ("seed", "method")
-    shown = [{key: value for key, value in row.items() if key not in hidden} for row in rows]
-    emit(output, {"probes": [{**row, "text_baseline": row["length"]} for row in rows]}, rows=shown)

@@ -1,10 +1,14 @@
 """Probes: what can be read off a hidden state, with the controls that keep it honest.
 
-`probe` reads cells (`cells.py`: one layer, one position), labels (`targets.py`), cross-fits a
-registered estimator (`estimator.py` is the contract, `logistic.py` the default) over folds of whole
-questions and measures it beside its controls (`measures.py`).
+`probe` turns a target into labels of traces, steps or questions (`targets.py`, `values.py`),
+cross-fits a registered estimator (`estimator.py` is the contract, `check_probe` its test) over
+folds of whole questions in every captured cell (`sweep.py`), and measures it (`measures.py`) beside
+shuffled labels (`controls.py`) and what needs no hidden states (`baselines.py`). The best probe is
+saved (`saving.py`); `score_with` has it score another run.
 """
 
+from analysis.probes.contract import check_probe
 from analysis.probes.probing import probe
+from analysis.probes.scoring import score_with
 
-__all__ = ["probe"]
+__all__ = ["check_probe", "probe", "score_with"]

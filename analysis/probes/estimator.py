@@ -1,29 +1,71 @@
-"""What a probe is: a scikit-learn style classifier that knows which rows share a question."""
+"""What a probe is: a scikit-learn style estimator that knows which rows share a question.
+
+A classifier has `predict_proba`, a regressor `predict`. Register one under `probes` as a callable
+that takes `seed`; `analysis.probes.contract.check_probe` says whether it keeps what it promises.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Probe"]
+from cot.errors import InputError
+from cot.registry import build
+
+__all__ = ["Make", "Probe", "is_classifier", "load_probe", "predictions"]
 
 
 class Probe(Protocol):
-    """A classifier of vectors. Register it under `probes` as a callable `(seed) -> Probe`."""
+    """Reads a label off a vector: `predict_proba(X)` -> [row, 2] (of False and True) where labels
+    are booleans, `predict(X)` -> [row] where they are numbers.
 
+    X is standardised already, by the mean and spread of the training rows.
+    """
+
+    n_components: int | None
+    """Principal axes that X is projected on before the probe sees it; None leaves it whole."""
     validation_: float
-    """After `fit`: within-question AUROC on questions that were held out *within* the training
-    data, by which layers and positions are compared; NaN where unknown."""
+    """After `fit`: what the probe reached on questions that were held out *within* the training
+    rows (a classifier: within-question AUROC; a regressor: R²). Layers and positions are compared
+    by it. NaN where unknown."""
 
-    def fit(self, X: NDArray[np.floating], y: NDArray[np.bool_], groups: NDArray[Any]) -> Any:
-        """Learn from X [trace, d_model] and y [trace]; `groups` [trace] is each trace's question.
+    def fit(self, X: NDArray[np.floating], y: NDArray[Any], groups: NDArray[Any]) -> Any:
+        """Learn from X [row, d] and y [row]; `groups` [row] is each row's question.
 
-        Whatever is tuned must be tuned on folds that keep questions whole.
+        Whatever is tuned must be tuned on folds that keep questions whole. A probe with
+        `layers_` (see layers.py) can be saved.
         """
         ...
 
-    def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Probability of False and True, shape [trace, 2]."""
-        ...
+
+Make = Callable[..., Probe]
+"""`(seed=...) -> Probe`."""
+
+
+def load_probe(spec: str) -> partial[Any]:
+    """The probe that `NAME:key=value,...` names.
+
+    Raises:
+        InputError: as `cot.registry.build`; a callable that takes no `seed`.
+    """
+    make = build("probes", spec)
+    try:
+        make(seed=0)
+    except TypeError as error:
+        raise InputError(f"probe {spec}: {error}; a probe is a callable that takes seed") from None
+    return make
+
+
+def is_classifier(probe: Any) -> bool:
+    """Whether it gives probabilities; else it predicts numbers."""
+    return hasattr(probe, "predict_proba")
+
+
+def predictions(probe: Any, X: NDArray[np.floating]) -> NDArray[np.float64]:
+    """P(True), or the predicted number, shape [row]."""
+    values = probe.predict_proba(X)[:, 1] if is_classifier(probe) else probe.predict(X)
+    return np.asarray(values, dtype=np.float64)

@@ -6,6 +6,7 @@ traces can recognise the others: it must be tested on questions that it has neve
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,15 @@ def question_folds(
 ) -> NDArray[np.int64]:
     """The fold that each trace is tested in, shape [trace]; as alike in their share of positives as
     whole questions allow. There are at most as many folds as questions."""
+    labels, questions = np.asarray(y, dtype=bool), pd.factorize(np.asarray(groups))[0]
+    return _folds(labels.tobytes(), questions.astype(np.int64).tobytes(), n_folds, seed).copy()
+
+
+@lru_cache(maxsize=256)  # the cells of a sweep ask for the same folds
+def _folds(y: bytes, groups: bytes, n_folds: int, seed: int) -> NDArray[np.int64]:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    labels, questions = np.asarray(y, dtype=bool), pd.factorize(np.asarray(groups))[0]
+    labels, questions = np.frombuffer(y, bool), np.frombuffer(groups, np.int64)
     n_folds = min(n_folds, int(questions.max(initial=-1)) + 1)
     fold = np.zeros(len(labels), np.int64)
     if n_folds < 2:

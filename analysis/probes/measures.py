@@ -1,77 +1,116 @@
-"""The numbers of one cell: a probe's AUROC, pooled and within questions, beside its controls."""
+"""The numbers of one cell: what a probe reached, beside its controls and its baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.activations.cells import Cell
-from analysis.probes.controls import shuffled, shuffled_within
-from analysis.probes.crossfit import Fitted, cross_fit
-from analysis.probes.estimator import Probe
-from analysis.statistics import auroc, auroc_interval, within_question_auroc
+from analysis.calibration.metrics import average_precision, brier
+from analysis.probes.baselines import BASELINES
+from analysis.probes.labels import Labels
+from analysis.probes.macro import macro_auroc, macro_interval, macro_within
+from analysis.probes.numbers import r_squared, r_squared_interval, spearman
+from analysis.statistics import ratio_interval, within_question_auroc
 
-__all__ = ["NUMBERS", "discrimination", "measure", "undefined"]
+__all__ = ["COUNTS", "NUMBERS", "SETS", "Part", "discrimination", "measure", "sharpness"]
 
+SETS = ("y", "mixed", "mixed_within")
+"""Columns of a row's labels: true, shuffled over all rows, shuffled within questions."""
 AUROCS = ("auroc", "low", "high", "within_question_auroc", "within_low", "within_high")
-NUMBERS = (*AUROCS, "n_within", "control", "control_within", "length", "length_within")
-"""Columns of the table `probes` that `measure` gives."""
-
-
-def undefined(y: NDArray[np.bool_], groups: NDArray[Any]) -> str | None:
-    """Why no probe can be tested on these traces, or None where one can."""
-    if not len(y):
-        return "no trace has both a label and a vector"
-    if y.all() or not y.any():
-        return f"all {len(y)} traces are {'positive' if y.all() else 'negative'}"
-    questions = [len(np.unique(groups[y == label])) for label in (True, False)]
-    if min(questions) < 2:
-        return f"only one question has {'positives' if questions[0] < 2 else 'negatives'}"
-    return None
+CHOICE = ("accuracy", "accuracy_low", "accuracy_high", "chance")
+NUMBER = ("r2", "r2_low", "r2_high", "spearman", "control_r2")
+COUNTS = ("n_within", "n_wrong_majority")
+NUMBERS = (
+    *(*AUROCS, "n_within", "auprc", "brier", "on_wrong_majority", "n_wrong_majority"),
+    *("control", "control_within", "selectivity"),
+    *(f"{name}{suffix}" for name in BASELINES for suffix in ("", "_within")),
+    *(*CHOICE, *NUMBER),
+)
+"""Columns of the table `probes` that `measure` gives, as far as the target has them."""
+Floats = NDArray[np.float64]
+Part = tuple[pd.DataFrame, Floats]
 
 
 def discrimination(
-    y: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDArray[Any], seed: int
+    labels: Labels, y: NDArray[Any], scores: Floats, groups: NDArray[Any], seed: int
 ) -> dict[str, float]:
-    """Pooled and within-question AUROC with their intervals, and the latter's questions."""
-    low, high = auroc_interval(y, scores, groups, seed=seed)
-    within, within_low, within_high, n_within = within_question_auroc(y, scores, groups, seed=seed)
-    values = (auroc(y, scores), low, high, within, within_low, within_high)
+    """Pooled and within-question AUROC with their intervals, and the latter's questions.
+
+    Args:
+        y: shape [row]; scores: [task, row].
+    """
+    truths = labels.truths(y)
+    low, high = macro_interval(truths, scores, groups, seed=seed)
+    within, within_low, within_high, n_within = macro_within(truths, scores, groups, seed=seed)
+    values = (macro_auroc(truths, scores), low, high, within, within_low, within_high)
     return {**dict(zip(AUROCS, values, strict=True)), "n_within": n_within}
 
 
+def sharpness(
+    labels: Labels, y: NDArray[Any], scores: Floats, groups: NDArray[Any], seed: int
+) -> dict[str, float]:
+    """What only numbers have (R² with its interval, Spearman), or only choices (accuracy, and
+    that of always saying the most frequent one)."""
+    if labels.kind == "number":
+        low, high = r_squared_interval(y, scores[0], groups, seed=seed)
+        values = {"r2": r_squared(y, scores[0]), "r2_low": low, "r2_high": high}
+        return {**values, "spearman": spearman(y, scores[0])}
+    if labels.kind == "choice":
+        right = scores.argmax(axis=0) == y
+        codes = pd.factorize(groups)[0]
+        per = np.bincount(codes, right), np.bincount(codes)
+        low, high = ratio_interval(*per, seed=seed)
+        values = {"accuracy": float(right.mean()), "accuracy_low": low, "accuracy_high": high}
+        return {**values, "chance": float(np.bincount(y.astype(int)).max() / len(y))}
+    return {}
+
+
 def measure(
-    make: Callable[[int], Probe], cell: Cell, fold: NDArray[np.int64], n_folds: int, seed: int
-) -> tuple[dict[str, float], Fitted]:
-    """A cell's numbers (columns of the table `probes`) and its cross-fitted scores.
+    labels: Labels, parts: Sequence[Part], baselines: Mapping[str, Floats], seed: int
+) -> dict[str, float]:
+    """The numbers of cross-fitted scores: columns of the table `probes`.
 
     Args:
-        make: `(seed) -> Probe`.
-        cell: traces, with the cross-fitted score `length` of their length, and their vectors.
-        fold: each trace's outer fold, shape [trace].
-        n_folds: how many there are; some may hold none of the cell's traces.
-        seed: of probes, shuffles and bootstrap.
+        parts: rows (question_id, `SETS`, and wrong_majority where it is known) and the scores
+            [task, row] of the probes fitted to each of `SETS`.
+        baselines: cross-fitted scores for the first part's rows, shape [task, row] each.
     """
-    y = cell.traces["y"].to_numpy(bool)
-    groups = cell.traces["question_id"].to_numpy()
+    (rows, scores), (mixed, mixed_scores), (within, within_scores) = parts
+    y, groups = rows["y"].to_numpy(), rows["question_id"].to_numpy()
+    truths = labels.truths(y)
+    pairs = list(zip(truths, scores, strict=True))
+    shuffled = mixed["mixed"].to_numpy()
+    found = {
+        **discrimination(labels, y, scores, groups, seed),
+        **sharpness(labels, y, scores, groups, seed),
+        "auprc": float(np.mean([average_precision(*pair) for pair in pairs])),
+        "control": macro_auroc(labels.truths(shuffled), mixed_scores),
+        "control_within": _within(
+            labels.truths(within["mixed_within"].to_numpy()),
+            within_scores,
+            within["question_id"].to_numpy(),
+        ),
+    }
+    found["selectivity"] = found["auroc"] - found["control"]
+    for name, values in baselines.items():
+        found[name] = macro_auroc(truths, values)
+        found[f"{name}_within"] = _within(truths, values, groups)
+    if labels.kind == "number":
+        found["control_r2"] = r_squared(shuffled, mixed_scores[0])
+    if labels.kind == "boolean":
+        found["brier"] = brier(y, scores[0])
+        if "wrong_majority" in rows:
+            wrong = rows["wrong_majority"].fillna(False).to_numpy(bool)
+            some, _, _, n = within_question_auroc(
+                y[wrong], scores[0, wrong], groups[wrong], draws=1
+            )
+            found |= {"on_wrong_majority": some, "n_wrong_majority": n}
+    return found
 
-    def fit(labels: NDArray[np.bool_]) -> Fitted:
-        return cross_fit(make, cell.vectors, cell.row, labels, groups, fold, n_folds, seed)
 
-    fitted = fit(y)
-    mixed, mixed_within = shuffled(y, seed), shuffled_within(y, groups, seed)
-    length = cell.traces["length"].to_numpy(float)
-    return {
-        **discrimination(y, fitted.scores, groups, seed),
-        "control": auroc(mixed, fit(mixed).scores),
-        "control_within": _within(mixed_within, fit(mixed_within).scores, groups),
-        "length": auroc(y, length),
-        "length_within": _within(y, length, groups),
-    }, fitted
-
-
-def _within(y: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDArray[Any]) -> float:
-    return within_question_auroc(y, scores, groups, draws=1)[0]
+def _within(truths: Any, scores: Floats, groups: NDArray[Any]) -> float:
+    return macro_within(truths, scores, groups, draws=1)[0]

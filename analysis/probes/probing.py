@@ -1,161 +1,222 @@
-"""Does the model's state tell whether the trace is right?
+"""What can be read off the model's states?
 
 At each captured layer and position a probe is fitted and tested on questions that it has not seen
 (outer folds keep questions whole; what is tuned is tuned on inner folds of the training questions).
 Pooled AUROC mixes two things: which questions are hard, and which trace of a question is right.
 Within-question AUROC is the second alone, and 0.5 by construction at `prompt_end`.
 
-The headline may not choose its cell (layer and position) on the test questions. For each outer
-fold the cell is the one with the best within-question AUROC on inner folds of that fold's
-*training* questions; the fold's traces are scored by that cell's probe; `findings_probe` is
-computed from these scores. The table marks as `best` the cell that was chosen for most folds.
+The headline may not choose its cell (layer and position) on the test questions: see selection.py.
+`findings_probe` is computed from the scores of cells chosen on inner folds; the table marks as
+`best` the cell that was chosen for most folds.
+
+    probe(run, target=["correct", "path"])
+    probe(run, target="step_value", layers=[16])
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.activations.cells import captured, read_cell
-from analysis.findings import as_table
-from analysis.probes.controls import length_features
+from analysis.activations.cells import captured
+from analysis.paths.embed import DEFAULT_EMBEDDER
+from analysis.probes.baselines import places, text_features
+from analysis.probes.controls import shuffled, shuffled_within
 from analysis.probes.crossfit import cross_fit
-from analysis.probes.estimator import Probe
+from analysis.probes.estimator import Make, is_classifier, load_probe
 from analysis.probes.folds import question_folds
-from analysis.probes.measures import NUMBERS, measure, undefined
-from analysis.probes.selection import choose_cells, headlines, nested_scores
-from analysis.probes.targets import labelled
+from analysis.probes.labels import Labels
+from analysis.probes.saving import save_best
+from analysis.probes.selection import headlines, most_chosen
+from analysis.probes.sweep import CellResult, sweep
+from analysis.probes.tables import score_rows, table_of, write
+from analysis.probes.targets import find_labels
 from cot.errors import InputError
 from cot.progress import track
-from cot.registry import find
 from cot.run import Run
+from cot.types import Finding
 
 __all__ = ["probe"]
 
 log = logging.getLogger("cot")
-
-COLUMNS = (
-    *("target", "layer", "position", "n_questions", "n_traces", "n_excluded", "positives"),
-    *NUMBERS,
-    *("best", "method", "seed"),
-)
-KEY = ["question_id", "sample_index"]
+KINDS = {"boolean": "logistic", "choice": "logistic", "number": "ridge"}
+Floats = NDArray[np.float64]
 
 
 def probe(
     run: Run,
     *,
-    target: str = "correct",
+    target: str | Sequence[str] = "correct",
+    kind: str | None = None,
     layers: Sequence[int] | None = None,
     positions: Sequence[str] | None = None,
-    seed: int = 0,
     folds: int = 5,
-    kind: str = "logistic",
+    seed: int = 0,
+    embedder: str = DEFAULT_EMBEDDER,
+    fitted: str | None = None,
 ) -> pd.DataFrame:
-    """Probe the captured states; writes and returns the table `probes`, one row a cell.
+    """Probe the captured states; writes and returns the table `probes`, one row a cell and target.
 
-    Columns: target, layer, position; n_questions, n_traces, n_excluded, positives; auroc, low, high
-    (pooled); within_question_auroc, within_low, within_high, n_within (mean over the questions with
-    both classes, and their number); control (pooled AUROC, labels shuffled over all traces),
-    control_within (within-question AUROC, labels shuffled within questions); length, length_within
-    (a probe of log length alone, same folds); best; method; seed. Intervals are 95%, by bootstrap
-    over questions. NaN is undefined, and `method` says why.
+    Columns: target, kind, layer, position; n_questions, n_traces (rows), n_excluded, positives;
+    auroc, low, high (pooled); within_question_auroc, within_low, within_high, n_within (mean over
+    the questions with both classes, and their number); auprc, brier; on_wrong_majority,
+    n_wrong_majority (within-question AUROC on questions whose majority is wrong); control (pooled
+    AUROC, labels shuffled over all rows), control_within (within-question AUROC, labels shuffled
+    within questions), selectivity (auroc - control); the baselines length, tfidf, embedding and
+    position_only, pooled and `_within` (see baselines.py); accuracy, accuracy_low, accuracy_high,
+    chance (choices only); r2, r2_low, r2_high, spearman, control_r2 (numbers only); best; method;
+    seed. For numbers an AUROC is that of values above the median; for choices it is the mean over
+    choices, each against the rest. Intervals are 95%, by bootstrap over questions. NaN is
+    undefined, and `method` says why where all are. Brier is of probabilities fitted with balanced
+    classes: it is no measure of calibration where one class is rare.
 
-    Also writes `probe_scores` (question_id, sample_index, target, layer, position, score: each
-    trace's P(True) by a probe that never saw its question) and `findings_probe`.
+    Also writes `probe_scores` (question_id, sample_index, step, target, layer, position, score:
+    each row's P(True), number, or P of the choice it states, by a probe that never saw its
+    question), `findings_probe` (with target, control and baselines beside each finding), and each
+    target's best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py).
 
     Args:
-        target: see `TARGETS` in targets.py.
+        target: see `TARGETS` in targets.py; one or several.
+        kind: a registered probe with its parameters; logistic (ridge for numbers) where None.
         layers: captured layers; all where None.
         positions: captured positions; all where None. `step_end` is read at the last step.
-        seed: of folds, shuffles and bootstrap.
         folds: outer folds; no more than there are questions.
-        kind: a registered probe.
+        seed: of folds, shuffles and bootstrap.
+        embedder: of the baseline `embedding`; `tfidf` leaves it out.
+        fitted: a probe that was saved, which scores this run instead: see `score_with`.
 
     Raises:
-        InputError: an unknown target or probe, or a layer or position that was not captured.
+        InputError: an unknown target or probe, one that does not suit the target, or a layer or
+            position that was not captured.
     """
+    if fitted is not None:
+        from analysis.probes.scoring import score_with
+
+        return score_with(run, fitted)
     if folds < 2:
         raise InputError(f"folds is {folds}: at least 2 are needed to test on unseen questions")
-    make = find("probes", kind)
-    traces, excluded = labelled(run, target)
+    if kind is not None:
+        load_probe(kind)
+    targets = list(dict.fromkeys([target] if isinstance(target, str) else target))
     cells = captured(run, layers, positions)
     if not cells:
         raise InputError(f"{run.path} has no hidden states: `cot capture` makes them")
-    for reason, number in excluded.items():
-        log.info("probe: %d traces %s are left out", number, reason)
-    total = len(traces) + sum(excluded.values())
-    traces["fold"] = question_folds(traces["y"], traces["question_id"], folds, seed)
-    n_folds = max(1, traces["fold"].nunique())
-    traces["length"] = _length_scores(make, traces, n_folds, seed)
-    rows: list[dict[str, Any]] = []
-    scores: list[pd.DataFrame] = []
-    validation = np.full((0, n_folds), np.nan)
-    with track("probing", total=len(cells), unit="cells") as advance:
-        for layer, position in cells:
-            cell = read_cell(run, traces, layer, position)
-            y, groups = cell.traces["y"].to_numpy(bool), cell.traces["question_id"].to_numpy()
-            fold = cell.traces["fold"].to_numpy(np.int64)
-            row: dict[str, Any] = {"target": target, "layer": layer, "position": position}
-            row |= {"seed": seed, "n_questions": len(np.unique(groups)), "n_traces": len(y)}
-            row |= {"n_excluded": total - len(y), "positives": int(y.sum())}
-            why = undefined(y, groups)
-            if why is None:
-                numbers, fitted = measure(make, cell, fold, n_folds, seed)
-                row |= {**numbers, "method": f"{kind}, {n_folds} folds of whole questions"}
-                scores.append(
-                    cell.traces[[*KEY, "y", "fold"]].assign(
-                        target=target, layer=layer, position=position, score=fitted.scores
-                    )
-                )
-                validation = np.vstack([validation, fitted.validation])
-            rows.append(row if why is None else {**row, "method": f"undefined: {why}"})
-            advance(1)
-    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    table = table.astype({name: float for name in NUMBERS if name != "n_within"})
-    table["n_within"] = table["n_within"].fillna(0).astype(int)
-    table["best"] = False
-    nested: pd.DataFrame | None = None
-    note = str(table["method"].iloc[0])
-    if scores:
-        chosen = choose_cells(validation)
-        nested = nested_scores(scores, chosen)
-        best = scores[np.bincount(chosen).argmax()].iloc[0]
-        is_best = (table["layer"] == best["layer"]) & (table["position"] == best["position"])
-        table["best"] = is_best
-        note = f"{kind}; layer and position chosen on inner folds, tested on unseen questions"
-    findings = headlines(nested, seed=seed, n_excluded=total - len(traces), note=note)
-    parameters = {"target": target, "seed": seed, "folds": folds, "kind": kind}
-    parameters |= {"layers": None if layers is None else [int(layer) for layer in layers]}
-    parameters |= {"positions": None if positions is None else list(positions)}
-    columns = [*KEY, "target", "layer", "position", "score"]
-    made = {
-        "probes": table,
-        "probe_scores": pd.concat(scores or [pd.DataFrame(columns=columns)])[columns],
-        "findings_probe": as_table(findings),
+    found = [_prepare(find_labels(run, each), folds, seed) for each in targets]
+    tables, scores = [], []
+    findings: list[Finding] = []
+    beside: list[dict[str, Any]] = []
+    for labels in found:
+        mine = [cell for cell in cells if labels.positions is None or cell[1] in labels.positions]
+        if not mine:
+            where = " or ".join(labels.positions or ())
+            raise InputError(f"{labels.target} is read at {where}: `cot capture` that position")
+        spec = kind or KINDS[labels.kind]
+        _check_suits(labels, spec)
+        results, baselines = _sweep(run, labels, mine, spec, embedder, seed)
+        tested = [result for result in results if result.why is None]
+        n_folds = _n_folds(labels)
+        best = most_chosen(tested) if tested else None
+        tables.append(table_of(labels, results, best, spec=spec, n_folds=n_folds, seed=seed))
+        scores += [score_rows(labels, result) for result in tested]
+        method = f"{spec}; layer and position chosen on inner folds, tested on unseen questions"
+        if best is None:
+            method = str(tables[-1]["method"].iloc[0])
+        made = headlines(labels, tested, baselines, seed=seed, method=method)
+        findings += made[0]
+        beside += made[1]
+        if best is not None:
+            save_best(run, labels, best, spec=spec, seed=seed)
+    parameters = {
+        "target": target if isinstance(target, str) else targets,
+        "kind": kind,
+        "layers": None if layers is None else [int(layer) for layer in layers],
+        "positions": None if positions is None else list(positions),
+        "folds": folds,
+        "seed": seed,
+        "embedder": embedder,
+        "fitted": None,
     }
-    for name, frame in made.items():
-        run.write_table(
-            name,
-            frame.reset_index(drop=True),
-            command="probe",
-            parameters=parameters,
-            inputs=["answers", "fidelity", "activations"],
+    return write(run, tables, scores, findings, beside, targets, parameters)
+
+
+def _prepare(labels: Labels, folds: int, seed: int) -> Labels:
+    """The labels with folds and shuffled labels; says what was left out."""
+    for reason, number in labels.excluded.items():
+        log.info("probe %s: %d rows %s are left out", labels.target, number, reason)
+    rows = labels.rows.reset_index(drop=True)
+    y, groups = rows["y"].to_numpy(), rows["question_id"].to_numpy()
+    rows = rows.assign(
+        place=np.arange(len(rows)),
+        mixed=shuffled(y, seed),
+        mixed_within=shuffled_within(y, groups, seed),
+    )
+    spread = replace(labels, rows=rows).spread() if len(rows) else np.zeros(0, bool)
+    return replace(labels, rows=rows.assign(fold=question_folds(spread, groups, folds, seed)))
+
+
+def _n_folds(labels: Labels) -> int:
+    return max(1, int(labels.rows["fold"].nunique()))
+
+
+def _check_suits(labels: Labels, spec: str) -> None:
+    if is_classifier(load_probe(spec)(seed=0)) == (labels.kind == "number"):
+        other = "a number: a regressor such as ridge predicts it"
+        if labels.kind != "number":
+            other = "no number: a classifier such as logistic predicts it"
+        raise InputError(f"kind {spec} does not suit {labels.target}, which is {other}")
+
+
+def _sweep(
+    run: Run, labels: Labels, cells: Sequence[tuple[int, str]], spec: str, embedder: str, seed: int
+) -> tuple[list[CellResult], Mapping[str, Mapping[str, Floats]]]:
+    """The cells' results, and the baselines of each position."""
+    make, rows = load_probe(spec), labels.rows
+    whole = {
+        name: _cross_fit(make, labels, features(), seed)
+        for name, features in text_features(rows, embedder, run.path / "cache").items()
+        if not labels.undefined(rows["y"].to_numpy(), rows["question_id"].to_numpy())
+    }
+    baselines = {}
+    for position in dict.fromkeys(position for _, position in cells):
+        baselines[position] = dict(whole)
+        if whole:
+            features = places(run, rows, labels.keys, position)
+            baselines[position]["position_only"] = _cross_fit(make, labels, features, seed)
+    slim = rows.drop(columns=rows.columns.difference(_needed(labels)))
+    with track(f"probing {labels.target}", total=len(cells), unit="cells") as advance:
+        results = sweep(
+            run,
+            replace(labels, rows=slim),
+            cells,
+            spec=spec,
+            n_folds=_n_folds(labels),
+            baselines=baselines,
+            seed=seed,
+            advance=advance,
         )
-    return table
+    return results, baselines
 
 
-def _length_scores(
-    make: Callable[[int], Probe], traces: pd.DataFrame, n_folds: int, seed: int
-) -> NDArray[np.float64]:
-    """Cross-fitted scores of the traces' lengths; NaN where no probe can be tested."""
-    y, groups = traces["y"].to_numpy(bool), traces["question_id"].to_numpy()
-    if undefined(y, groups):
-        return np.full(len(y), np.nan)
-    fold, every = traces["fold"].to_numpy(np.int64), np.arange(len(y))
-    return cross_fit(make, length_features(traces), every, y, groups, fold, n_folds, seed).scores
+def _needed(labels: Labels) -> list[str]:
+    return [*labels.keys, "y", "mixed", "mixed_within", "wrong_majority", "fold", "place"]
+
+
+def _cross_fit(make: Make, labels: Labels, features: Any, seed: int) -> Floats:
+    """Cross-fitted scores of a baseline, shape [task, row]."""
+    rows = labels.rows
+    return cross_fit(
+        make,
+        features,
+        np.arange(len(rows)),
+        labels.tasks(rows["y"].to_numpy()),
+        rows["question_id"].to_numpy(),
+        rows["fold"].to_numpy(np.int64),
+        _n_folds(labels),
+        seed,
+    ).scores

@@ -1,82 +1,120 @@
 """The headline, from a cell that was not chosen on the questions it is tested on.
 
-For each outer fold the cell is the one whose probe told right from wrong best *within* the
-questions of inner folds, all of them training questions of that fold; the fold's traces keep that
-cell's scores. (The pooled AUROC would choose what knows hard questions from easy ones.)
+For each outer fold the cell is the one whose probe did best on inner folds, all of them training
+questions of that fold (a classifier: *within* questions; a regressor: R²); the fold's rows keep
+that cell's scores. (The pooled AUROC would choose what knows hard questions from easy ones.) The
+shuffled labels go through the same choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.probes.measures import discrimination
+from analysis.probes.labels import Labels
+from analysis.probes.measures import SETS, Part, measure
+from analysis.probes.sweep import CellResult
 from cot.types import Finding
 
-__all__ = ["choose_cells", "headlines", "nested_scores"]
+__all__ = ["choose_cells", "findings_of", "headlines", "most_chosen"]
 
-NAMES = ("probe pooled AUROC", "probe within-question AUROC")
+COLUMNS = ("control", "length", "tfidf", "embedding", "position_only")
+"""Of `findings_probe`, beside those of a finding."""
+NAMES = {
+    "auroc": ("probe pooled AUROC", "low", "high", ""),
+    "within_question_auroc": (
+        "probe within-question AUROC",
+        "within_low",
+        "within_high",
+        "_within",
+    ),
+    "r2": ("probe R²", "r2_low", "r2_high", "_r2"),
+    "accuracy": ("probe accuracy", "accuracy_low", "accuracy_high", "_accuracy"),
+}
+Floats = NDArray[np.float64]
 
 
-def choose_cells(validation: NDArray[np.float64]) -> NDArray[np.int64]:
+def choose_cells(validation: Floats) -> NDArray[np.int64]:
     """The cell of each outer fold, shape [cell, fold] -> [fold]; the first of equals."""
-    best: NDArray[np.int64] = np.argmax(np.nan_to_num(validation, nan=-1.0), axis=0)
+    best: NDArray[np.int64] = np.argmax(np.nan_to_num(validation, nan=-np.inf), axis=0)
     return best
 
 
-def nested_scores(scores: Sequence[pd.DataFrame], chosen: NDArray[np.int64]) -> pd.DataFrame:
-    """Each fold's rows of its chosen cell; every frame has the column `fold`."""
-    parts = [scores[cell].query("fold == @fold") for fold, cell in enumerate(chosen)]
-    return pd.concat(parts, ignore_index=True)
+def most_chosen(results: Sequence[CellResult]) -> CellResult:
+    """The cell that was chosen for most folds; the first of equals."""
+    chosen = choose_cells(np.stack([result.validation[0] for result in results]))
+    return results[int(np.bincount(chosen).argmax())]
 
 
 def headlines(
-    nested: pd.DataFrame | None, *, seed: int, n_excluded: int, note: str
-) -> list[Finding]:
-    """Pooled and within-question AUROC of the nested scores (columns question_id, y, score), or
-    nulls where there are none.
+    labels: Labels,
+    results: Sequence[CellResult],
+    baselines: Mapping[str, Mapping[str, Floats]],
+    *,
+    seed: int,
+    method: str,
+) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """The findings of a target, each from nested scores; see `findings_of`.
 
     Args:
-        n_excluded: traces without a label.
-        note: how the scores were made, or why there are none.
+        results: the cells in which something was fitted; none gives nulls.
+        baselines: see `sweep`; that of the position is of the one that was chosen most.
+        method: how the numbers were made, or why there are none.
     """
-    if nested is None:
-        return [
+    if not results:
+        return findings_of(labels, labels.rows[:0], {}, method=method, seed=seed)
+    parts = [_nested(results, number) for number in range(len(SETS))]
+    rows = parts[0][0]
+    known = baselines[most_chosen(results).position]
+    beside = {name: values[:, rows["place"]] for name, values in known.items()}
+    numbers = measure(labels, parts, beside, seed)
+    return findings_of(labels, rows, numbers, method=method, seed=seed)
+
+
+def findings_of(
+    labels: Labels, rows: pd.DataFrame, numbers: Mapping[str, float], *, method: str, seed: int
+) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """The numbers as findings, and beside each its target, its control and its baselines."""
+    names = [name for name in NAMES if name in numbers] or list(NAMES)[:2]
+    findings, controls = [], []
+    for key in names:
+        name, low, high, suffix = NAMES[key]
+        within = key == "within_question_auroc"
+        findings.append(
             Finding(
-                name=name,
-                estimate=None,
-                low=None,
-                high=None,
-                n_questions=0,
-                n_traces=0,
-                n_excluded=n_excluded,
-                method=note,
+                name=name if labels.target == "correct" else f"{name}, {labels.target}",
+                estimate=_known(numbers.get(key)),
+                low=_known(numbers.get(low)),
+                high=_known(numbers.get(high)),
+                n_questions=int(numbers.get("n_within", 0))
+                if within
+                else rows["question_id"].nunique(),
+                n_traces=len(rows),
+                n_excluded=sum(labels.excluded.values()),
+                method=method,
                 seed=seed,
             )
-            for name in NAMES
-        ]
-    y, groups = nested["y"].to_numpy(bool), nested["question_id"].to_numpy()
-    found = discrimination(y, nested["score"].to_numpy(float), groups, seed)
-    columns = (("auroc", "low", "high"), ("within_question_auroc", "within_low", "within_high"))
-    counts = (nested["question_id"].nunique(), int(found["n_within"]))
-    return [
-        Finding(
-            name=name,
-            estimate=_known(found[estimate]),
-            low=_known(found[low]),
-            high=_known(found[high]),
-            n_questions=count,
-            n_traces=len(nested),
-            n_excluded=n_excluded,
-            method=note,
-            seed=seed,
         )
-        for name, (estimate, low, high), count in zip(NAMES, columns, counts, strict=True)
-    ]
+        values = {column: numbers.get(f"{column}{suffix}", np.nan) for column in COLUMNS}
+        controls.append({"target": labels.target, **values})
+    return findings, controls
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _nested(results: Sequence[CellResult], number: int) -> Part:
+    """Each fold's rows of the cell chosen for it, and their scores [task, row]; `number` is the
+    place of the labels in `SETS`."""
+    chosen = choose_cells(np.stack([result.validation[number] for result in results]))
+    rows, scores = [], []
+    for fold, cell in enumerate(chosen):
+        here = results[cell].rows["fold"].to_numpy() == fold
+        rows.append(results[cell].rows[here])
+        scores.append(results[cell].scores[number][:, here])
+    return pd.concat(rows, ignore_index=True), np.concatenate(scores, axis=1)
+
+
+def _known(value: Any) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)

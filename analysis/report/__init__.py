@@ -24,18 +24,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.report.confidence import calibration_figure, stop_rows
+from analysis.report.curve import curve_figure
 from analysis.report.data import gather, overview
-from analysis.report.figures import curve_figure, probe_figures
+from analysis.report.geometry import dimension_figure, similarity_figure
 from analysis.report.headlines import headlines
+from analysis.report.lens import lens_figure
 from analysis.report.methods import fidelity, glossary, provenance
+from analysis.report.probes import probe_figures, regression_rows
 from analysis.report.questions import question_details, question_rows
+from analysis.report.states import LINES, state_maps, trajectory_figures
 from analysis.report.text import decimal, percent, visible
+from analysis.report.tokens import left_out, token_maps
 from cot.run import Run
 
 __all__ = ["as_json", "write_report"]
 
-SCRIPTS = ["dom.js", "charts.js", "confidence.js", "list.js", "map.js", "paths.js", "traces.js"]
-SCRIPTS += ["detail.js", "main.js"]
+SCRIPTS = ["dom.js", "heat.js", "charts.js", "confidence.js", "probes.js", "lens.js", "geometry.js"]
+SCRIPTS += ["list.js", "map.js", "paths.js", "traces.js", "detail.js", "main.js"]
 """Joined in this order into the page's own script."""
 
 
@@ -64,10 +69,18 @@ def as_json(value: Any) -> Markup:
 
 def _render(run: Run) -> str:
     evidence = gather(run)
-    curve, probes = curve_figure(evidence), probe_figures(evidence)
-    calibration = calibration_figure(evidence)
+    figures: dict[str, Any] = {
+        "curve": curve_figure(evidence),
+        "calibration": calibration_figure(evidence),
+        "probes": probe_figures(evidence),
+        "lens": lens_figure(evidence),
+        "dimension": dimension_figure(evidence),
+        "trajectories": trajectory_figures(evidence),
+        "states": state_maps(evidence),
+    }
+    drawn = any(figures.values()) or len(evidence.get("path_map"))
+    figures |= {"tokens": token_maps(evidence), "similarity": similarity_figure(evidence)}
     rows = question_rows(evidence)
-    drawn = curve or probes or calibration or len(evidence.get("path_map"))
     scripts = [_plotly()] if drawn else []
     scripts.append(_own_script())
     page: str = _template().render(
@@ -81,21 +94,24 @@ def _render(run: Run) -> str:
             "stops": evidence.notices("findings_stop"),
             "calibration": evidence.notices("calibration"),
             "probes": evidence.notices("probes"),
+            "lens": evidence.notices("lens", "lens_traces", "lens_tokens"),
+            "geometry": evidence.notices(
+                "similarity", "dimension", "eigen_scores", "state_map", "trajectories"
+            ),
             "questions": evidence.notices("answers", "votes", "paths", "agreement"),
             "traces": evidence.notices(
                 "answers", "steps", "paths", "step_checks", "path_names", "path_map", "probe_scores"
             ),
         },
-        curve=curve,
+        **figures,
         stops=stop_rows(evidence),
-        calibration=calibration,
-        probes=probes,
+        regressions=regression_rows(evidence),
+        tokens_left_out=left_out(evidence, figures["tokens"]),
+        most_lines=LINES,
         fidelity=fidelity(evidence),
         provenance=provenance(evidence),
         glossary=glossary(),
-        page=as_json(
-            {"questions": rows, "curve": curve, "calibration": calibration, "probes": probes}
-        ),
+        page=as_json({"questions": rows, **figures}),
         details=as_json(question_details(evidence, [row["id"] for row in rows])),
     )
     return page

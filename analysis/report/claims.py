@@ -6,7 +6,7 @@ that the permutation null explains, are said to be nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.report.text import decimal, interval, number, percent, points
@@ -16,6 +16,8 @@ __all__ = [
     "confidence_claim",
     "gain_claim",
     "gains_claims",
+    "lens_claims",
+    "null_claim",
     "paths_claims",
     "probe_claim",
     "rank_claim",
@@ -72,25 +74,108 @@ def votes_cast(votes: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
         )
 
 
-def probe_claim(finding: Mapping[Any, Any], control: Any, length: Any) -> str:
-    """What the lower end of a within-question AUROC allows to say, given its controls."""
-    least, shuffled, baseline = number(finding["low"]), number(control), number(length)
+def probe_claim(
+    finding: Mapping[Any, Any],
+    control: Any,
+    baselines: Mapping[str, float],
+    target: str = "correct",
+) -> str:
+    """What the lower end of a within-question AUROC allows to say, given its controls.
+
+    Args:
+        control: the same with shuffled labels.
+        baselines: probes of the text alone, by name; `length` is among them.
+    """
+    least, shuffled = number(finding["low"]), number(control)
+    if target == "correct":
+        whose, does = "the probe", "tell right traces from wrong ones"
+    else:
+        whose, does = f"the probe for {target}", "tell its traces apart"
     if least is None:
-        return f"Nothing can be said of what the hidden states know: {finding['method']}."
+        of = "" if target == "correct" else f" of {target}"
+        return f"Nothing can be said of what the hidden states know{of}: {finding['method']}."
     if least <= max(0.5, shuffled or 0.5):
         return (
-            "Within a question, the probe is not shown to tell right traces from wrong ones: the "
-            "interval reaches down to chance."
+            f"Within a question, {whose} is not shown to {does}: the interval reaches down to "
+            "chance."
         )
-    if baseline is None or least <= baseline:
-        return (
-            "Within a question, the probe tells right traces from wrong ones better than chance, "
-            "but is not shown to know more than the length of the trace."
-        )
-    return (
-        "Within a question, the probe tells right traces from wrong ones better than chance and "
-        "than the length of the trace."
-    )
+    names = {"length": "the length of the trace"}
+    above = [names.get(name, name) for name, value in baselines.items() if least > value]
+    below = [names.get(name, name) for name, value in baselines.items() if least <= value]
+    claim = f"Within a question, {whose} {does.replace('tell', 'tells', 1)} better than chance"
+    if below:
+        return f"{claim}, but is not shown to know more than {listed(below)}."
+    if not above:
+        return f"{claim}; no baseline stands beside it."
+    return f"{claim} and than {listed(above)}."
+
+
+def lens_claims(findings: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+    """Whether the answer is there before the reasoning, and whether layers agree by more than the
+    question explains; from the paired differences to the controls."""
+    for name in ("decided_at_prompt", "consistency"):
+        if name in findings:
+            yield _rate_claim(name, findings)
+
+
+RATES = {
+    "decided_at_prompt": (
+        "At the prompt's end the last layer already says the answer that the trace will state in "
+        "{share} of traces",
+        {
+            "control": "what it says at another question's prompt",
+            "guess": "a guess by the question's own answers",
+        },
+    ),
+    "consistency": (
+        "Of the layers between the first and the last, {share} say what the last one says",
+        {"control": "what it says in another trace of the question"},
+    ),
+}
+"""What a rate of the lens is, and what each of its controls is."""
+
+
+def _rate_claim(name: str, findings: Mapping[str, Mapping[Any, Any]]) -> str:
+    said, controls = RATES[name]
+    value, low, high = (number(findings[name][key]) for key in ("estimate", "low", "high"))
+    if value is None or low is None or high is None:
+        return f"{sentence(name.replace('_', ' '))}: undefined, as no question can be compared."
+    more: list[str] = []
+    nothing: list[str] = []
+    for label, words in controls.items():
+        gap = findings.get(f"{name} - {label}", {})
+        least = number(gap.get("low"))
+        if least is not None:
+            numbers = f"{points(number(gap['estimate']))} points, 95% interval "
+            numbers += interval(least, number(gap["high"]), points)
+            (more if least > 0 else nothing).append(f"{words} ({numbers})")
+    claim = f"{said.format(share=percent(value))} (95% interval {interval(low, high, percent)})"
+    if not more and not nothing:
+        return f"{claim}; without a control this says nothing."
+    if not nothing:
+        return f"{claim}, more than {listed(more)}."
+    but = f", more than {listed(more)}," if more else ","
+    return f"{claim}{but} but not shown to be more than {listed(nothing)}: that part is nothing."
+
+
+def null_claim(name: str, finding: Mapping[Any, Any]) -> str:
+    """Whether a number exceeds what its permutation null gives."""
+    subject = sentence(name.replace("_", " "))
+    value, low, high = (number(finding[key]) for key in ("estimate", "low", "high"))
+    null, chance = number(finding["null_mean"]), number(finding["p"])
+    if value is None or null is None or chance is None:
+        return f"{subject}: undefined."
+    numbers = f"{decimal(value)}, 95% interval {interval(low, high, decimal)}"
+    numbers += f", shuffled {decimal(null)}, p {_chance(chance)}"
+    if chance <= 0.05:
+        return f"{subject} is not what shuffled labels give ({numbers})."
+    return f"{subject}: the null explains it, so this is nothing ({numbers})."
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def agreement_claim(name: str, finding: Mapping[Any, Any]) -> str:

@@ -12,6 +12,8 @@ from analysis.report.claims import (
     agreement_claim,
     confidence_claim,
     gains_claims,
+    lens_claims,
+    null_claim,
     paths_claims,
     probe_claim,
     rank_claim,
@@ -19,6 +21,7 @@ from analysis.report.claims import (
     votes_cast,
 )
 from analysis.report.data import Evidence
+from analysis.report.probes import baselines
 from analysis.report.text import decimal, interval, number, percent, points
 
 __all__ = ["Headline", "Row", "headlines"]
@@ -88,7 +91,7 @@ class Headline:
 
 def headlines(evidence: Evidence) -> list[Headline]:
     """What the run shows, as cards in the order of the page."""
-    makers = (_votes, _calibration, _probe, _agreement, _suspicion, _paths)
+    makers = (_votes, _calibration, _probe, _lens, _geometry, _agreement, _suspicion, _paths)
     return [make(evidence) for make in makers]
 
 
@@ -144,22 +147,32 @@ def _calibration(evidence: Evidence) -> Headline:
 def _probe(evidence: Evidence) -> Headline:
     probes = evidence.get("probes")
     findings = _by_name(evidence.get("findings_probe"))
-    best = [row for row in probes.to_dict("records") if row["best"]]
-    chosen: dict[Any, Any] = min(best, key=lambda row: row["target"] != "correct", default={})
+    best = {row["target"]: row for row in probes.to_dict("records") if row["best"]}
     rows, claims = [], []
     for name, finding in findings.items():
-        suffix = "_within" if "within" in name else ""
-        shuffled, length = chosen.get(f"control{suffix}"), chosen.get(f"length{suffix}")
-        controls = [("shuffled labels", shuffled), ("length alone", length)]
-        label = name.removeprefix("probe ").removesuffix("AUROC").strip()
-        rows.append(_row(finding, f"{label.capitalize()} AUROC", decimal, controls))
-        if suffix:
-            claims.append(probe_claim(finding, shuffled, length))
+        target = str(finding.get("target", "correct"))
+        cell = best.get(target, {})
+        within = "within" in name
+        own = finding if "control" in finding else cell
+        suffix = "_within" if within and own is cell else ""
+        shuffled, known = own.get(f"control{suffix}"), baselines(own, bool(suffix))
+        controls = [("shuffled labels", shuffled)]
+        controls += [
+            (f"{label} alone" if label == "length" else label, value)
+            for label, value in known.items()
+        ]
+        label = sentence(name.removeprefix("probe ").strip())
+        rows.append(_row(finding, label, decimal, controls))
+        if within:
+            claims.append(probe_claim(finding, shuffled, known, target))
     asides = []
+    chosen: dict[Any, Any] = min(
+        best.values(), key=lambda row: row["target"] != "correct", default={}
+    )
     if chosen:
         asides.append(
             "Layer and position are chosen on inner folds of the training questions; most folds "
-            f"chose layer {chosen['layer']} at {chosen['position']}, whose controls stand here. "
+            f"chose layer {chosen['layer']} at {chosen['position']}. "
             "Pooled AUROC also rewards knowing which questions are hard. A probe is diagnostic: "
             "it shows that hidden states tell right from wrong, not that the model uses it."
         )
@@ -169,8 +182,83 @@ def _probe(evidence: Evidence) -> Headline:
         claims=tuple(claims),
         asides=tuple(asides),
         rows=tuple(rows),
-        scale=(0.3, 1.0),
+        scale=(0.0, 1.0) if any("R²" in name for name in findings) else (0.3, 1.0),
         notices=evidence.notices("probes", "findings_probe"),
+    )
+
+
+LENS = {
+    "separable": ("Questions whose answers differ in first token", percent),
+    "stated": ("Traces whose last layer says the stated answer", percent),
+    "commitment_depth": ("Commitment layer, share of depth", decimal),
+    "emergence_step": ("Emergence step", decimal),
+    "steps_before_answer": ("Steps before the answer", decimal),
+    "consistency": ("Layers that say what the last one says", percent),
+    "consistency_calibrated": ("The same, calibrated", percent),
+    "step_agreement": ("Steps at whose end the final answer is said", percent),
+    "decided_at_prompt": ("Answer already said at the prompt's end", percent),
+}
+"""Findings of the lens: what the page calls them, and how it shows them."""
+CONTROLS = {"control": "another", "guess": "guess"}
+"""What ends the name of a control, and what the page calls it."""
+
+
+def _lens(evidence: Evidence) -> Headline:
+    findings = _by_name(evidence.get("findings_lens"))
+    rows = []
+    for name, finding in findings.items():
+        base, _, control = name.partition(" - ")
+        label, show = LENS.get(base, (sentence(base.replace("_", " ")), decimal))
+        if control:
+            less = f"{label}, less {CONTROLS.get(control, control)}, points"
+            rows.append(_row(finding, less, points, strip=False))
+        elif not any(name == f"{known} {end}" for known in findings for end in CONTROLS):
+            beside = [
+                (word, findings[f"{name} {end}"]["estimate"])
+                for end, word in CONTROLS.items()
+                if f"{name} {end}" in findings
+            ]
+            rows.append(_row(finding, label, show, beside, strip=show is percent))
+    return Headline(
+        key="lens",
+        title="When is the answer decided?",
+        claims=tuple(lens_claims(findings)),
+        asides=(
+            "A latent answer is the one of the question's answers that a layer holds most probable "
+            "when it is read as if it were the last. “Another” is the same of another trace of the "
+            "question, or, for the prompt's end, of another question; “guess” is what another of "
+            "its traces states. An answer that can be read early need not be the reason for what "
+            "follows.",
+        )
+        if findings
+        else (),
+        rows=tuple(rows),
+        scale=(0.0, 1.0),
+        notices=evidence.notices("lens_traces", "findings_lens"),
+    )
+
+
+def _geometry(evidence: Evidence) -> Headline:
+    findings = _by_name(evidence.get("findings_geometry"))
+    tested = {name: row for name, row in findings.items() if number(row.get("p")) is not None}
+    rows = [
+        _row(
+            row,
+            sentence(name.replace("_", " ")),
+            decimal,
+            [("shuffled", row.get("null_mean")), ("95% of shuffled below", row.get("null_high"))],
+            strip=False,
+        )
+        for name, row in findings.items()
+    ]
+    return Headline(
+        key="geometry",
+        title="Do right and wrong traces lie apart?",
+        claims=tuple(null_claim(name, row) for name, row in tested.items()),
+        asides=(),
+        rows=tuple(rows),
+        scale=None,
+        notices=evidence.notices("similarity", "findings_geometry"),
     )
 
 

@@ -150,10 +150,14 @@ def _spans(steps: pd.DataFrame) -> dict[tuple[str, int], list[Span]]:
 
 
 def _best_scores(evidence: Evidence) -> pd.DataFrame:
-    """Scores of the reported cell for `correct`; one a trace."""
+    """Scores for `correct`, one a trace: of the cell that was chosen without the trace's question
+    where the table says which that is, else of the reported cell."""
     scores, probes = evidence.get("probe_scores"), evidence.get("probes")
     if not len(scores) or not len(probes):
         return pd.DataFrame()
+    if "chosen" in scores:
+        own = scores["chosen"].astype(bool) & (scores["target"] == "correct")
+        return scores[own].drop_duplicates(["question_id", "sample_index"])
     best = probes[probes["best"].astype(bool) & (probes["target"] == "correct")]
     cell = ["target", "layer", "position"]
     chosen = scores.merge(best[cell].head(1), on=cell)

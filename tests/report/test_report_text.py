@@ -30,16 +30,16 @@ def test_a_gain_is_claimed_only_where_its_interval_excludes_zero(
 
 
 def test_a_probe_must_clear_chance_then_its_controls() -> None:
-    assert "reaches down to chance" in probe_claim({"low": 0.50}, control=0.49, length=0.4)
-    assert "reaches down to chance" in probe_claim({"low": 0.52}, control=0.53, length=0.4)
+    assert "reaches down to chance" in probe_claim({"low": 0.50}, 0.49, {"length": 0.4})
+    assert "reaches down to chance" in probe_claim({"low": 0.52}, 0.53, {"length": 0.4})
     assert "not shown to know more than the length" in probe_claim(
-        {"low": 0.55}, control=0.5, length=0.56
+        {"low": 0.55}, 0.5, {"length": 0.56, "TF-IDF": 0.5}
     )
     assert "better than chance and than the length" in probe_claim(
-        {"low": 0.6}, control=0.5, length=0.56
+        {"low": 0.6}, 0.5, {"length": 0.56}
     )
     undefined = {"low": None, "method": "undefined: all 8 traces are positive"}
-    assert "all 8 traces are positive" in probe_claim(undefined, control=None, length=None)
+    assert "all 8 traces are positive" in probe_claim(undefined, None, {})
 
 
 @pytest.mark.parametrize(

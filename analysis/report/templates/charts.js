@@ -74,42 +74,12 @@ function drawCurve(figure) {
   draw(find("curve-plot"), traces, look);
 }
 
-function drawPanel(node, panel, range) {
-  const line = (y, name, shade, dash, width) => ({
-    x: panel.layer, y: y, name: name, mode: "lines+markers", type: "scatter",
-    line: { color: shade, dash: dash, width: width }, marker: { size: width > 2 ? 6 : 4 },
-    hovertemplate: "layer %{x}: %{y:.2f}<extra>" + name + "</extra>",
-  });
-  const blue = colour("blue");
-  const traces = [
-    band(panel.layer, panel.low, panel.high, blue),
-    line(panel.length, "length alone", colour("orange"), "dot", 1.5),
-    line(panel.control, "labels shuffled", colour("soft"), "dash", 1.5),
-    line(panel.y, "probe", blue, "solid", 2.5),
-  ];
-  const look = layout("layer", "AUROC", { margin: { l: 44, r: 8, t: 10, b: 38 } });
-  look.yaxis.range = range;
-  look.xaxis.tickvals = panel.layer;
-  look.shapes = [{
-    type: "line", xref: "paper", x0: 0, x1: 1, y0: 0.5, y1: 0.5, layer: "below",
-    line: { color: colour("soft"), width: 1 },
-  }];
-  if (panel.best !== null) {
-    const at = panel.layer.indexOf(panel.best);
-    look.annotations = [{
-      x: panel.best, y: panel.y[at], text: "★", showarrow: false, yshift: 12,
-      font: { color: blue, size: 14 },
-    }];
-  }
-  draw(node, traces, look);
-}
-
 function drawAll(page) {
   if (page.curve) drawCurve(page.curve);
   if (page.calibration) drawCalibration(page.calibration);
-  for (const node of document.querySelectorAll("[data-panel]")) {
-    const figure = page.probes[Number(node.dataset.figure)];
-    const panel = figure.measures[node.dataset.measure][Number(node.dataset.panel)];
-    drawPanel(node, panel, figure.range);
-  }
+  if (page.probes.length) drawProbes(page.probes);
+  if (page.lens) drawLens(page.lens);
+  if (page.dimension) drawDimension(page.dimension);
+  drawTrajectories(page.trajectories);
+  if (page.states) drawStates(page.states);
 }

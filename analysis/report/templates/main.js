@@ -43,6 +43,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 window.addEventListener("hashchange", openFromAddress);
+drawTokens(page.tokens);
+if (page.similarity) drawSimilarity(page.similarity);
 if (window.Plotly) {
   drawAll(page);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {

@@ -1,0 +1,78 @@
+"""AUROC of several labels at once, each against the rest: their plain mean (macro average)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.statistics import auroc, auroc_interval, resample, within_question_auroc
+
+__all__ = ["macro_auroc", "macro_interval", "macro_within"]
+
+Truths = Sequence[NDArray[np.bool_]]
+Floats = NDArray[np.float64]
+
+
+def macro_auroc(truths: Truths, scores: Floats) -> float:
+    """Mean pooled AUROC; truths [label][row], scores [label, row]. NaN where one is undefined."""
+    return float(np.mean([auroc(y, score) for y, score in zip(truths, scores, strict=True)]))
+
+
+def macro_within(
+    truths: Truths, scores: Floats, groups: ArrayLike, *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float, float, int]:
+    """Mean within-question AUROC, its interval, and the number of questions it averages over.
+
+    Of several labels: a question counts once for each label that some of its rows have and some
+    have not; the interval resamples questions.
+    """
+    if len(truths) == 1:
+        return within_question_auroc(truths[0], scores[0], groups, draws=draws, seed=seed)
+    from analysis.statistics import auroc_per_question, ratio_interval
+
+    each = [auroc_per_question(y, score, groups) for y, score in zip(truths, scores, strict=True)]
+    per = pd.concat(each).groupby(level=0).agg(["sum", "size"])
+    if per.empty:
+        return (np.nan, np.nan, np.nan, 0)
+    low, high = ratio_interval(per["sum"], per["size"], draws=draws, seed=seed)
+    return (float(per["sum"].sum() / per["size"].sum()), low, high, len(per))
+
+
+def macro_interval(
+    truths: Truths, scores: Floats, groups: ArrayLike, *, seed: int = 0
+) -> tuple[float, float]:
+    """95% interval of `macro_auroc` over resampled questions.
+
+    An AUROC is (won pairs) / (pairs); with W[p, q] the pairs of a positive of question p and a
+    negative of question q that the positive wins, a draw with counts w has won w'Ww.
+    """
+    if len(truths) == 1:
+        return auroc_interval(truths[0], scores[0], groups, seed=seed)
+    codes, unique = pd.factorize(np.asarray(groups))
+    n = len(unique)
+    counts = resample(n, seed=seed).astype(float)
+    values = np.zeros(len(counts))
+    for y, score in zip(truths, scores, strict=True):
+        positive, negative = (np.bincount(codes[mine], minlength=n) for mine in (y, ~y))
+        pairs = (counts @ positive) * (counts @ negative)
+        won = ((counts @ _wins(y, score, codes, n)) * counts).sum(axis=1)
+        values += np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+    known = values[~np.isnan(values)] / len(truths)
+    if not len(known):
+        return (np.nan, np.nan)
+    low, high = np.quantile(known, [0.025, 0.975])
+    return (float(low), float(high))
+
+
+def _wins(y: NDArray[np.bool_], score: Floats, codes: NDArray[np.intp], n: int) -> Floats:
+    won = np.zeros((n, n))
+    for question in range(n):
+        others = np.sort(score[~y & (codes == question)])
+        beaten = np.searchsorted(others, score[y], "left") + np.searchsorted(
+            others, score[y], "right"
+        )
+        won[:, question] = np.bincount(codes[y], beaten / 2, minlength=n)
+    return won
