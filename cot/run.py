@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,6 +201,27 @@ class Run:
 
         return read_vectors(self.path / "activations", layer=layer, position=position)
 
+    # -- in a notebook ---------------------------------------------------------------------------
+
+    def _repr_html_(self) -> str:
+        """What the run is, how much there is of it, and which of its tables are stale."""
+        imported = self.identity.get("imported") or {}
+        said = {
+            "model": self.identity.get("model") or "not named",
+            "dataset": self.identity.get("dataset") or imported.get("file") or "not named",
+        }
+        if (self.path / "questions.parquet").exists():
+            said["questions"] = f"{len(self.questions()):,}"
+            said["traces"] = f"{len(self.traces([])):,}"
+        states = {name: self.stale(name) for name in self.tables()}
+        said["tables"] = ", ".join(name for name, why in states.items() if not why) or "none"
+        said |= {f"stale: {name}": why for name, why in states.items() if why}
+        rows = "".join(
+            f"<tr><th>{_inert(name)}</th><td>{_inert(text)}</td></tr>"
+            for name, text in said.items()
+        )
+        return f"<table><caption>{_inert(self.path.name)}</caption>{rows}</table>"
+
     # -- writing ---------------------------------------------------------------------------------
 
     def lock(self) -> AbstractContextManager[None]:
@@ -325,3 +347,8 @@ def create_run(path: str | Path, identity: Mapping[str, Any], *, dry_run: bool =
 
 def _from_json(column: pd.Series[Any]) -> list[Any]:
     return [json.loads(text) if isinstance(text, str) else None for text in column]
+
+
+def _inert(text: object) -> str:
+    """Text that a browser shows and doesn't obey: no markup, no control characters."""
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)))

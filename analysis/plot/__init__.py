@@ -1,0 +1,32 @@
+"""Figures of a run for notebooks: each function reads tables and returns a plotly figure.
+
+    from analysis import plot
+
+    plot.agreement(run)
+    plot.paths(run, "q07").write_html("q07.html")
+
+A figure writes nothing: where a table is missing, the error names the command that makes it. Every
+caption says n, the interval and the control; what a model or a dataset wrote is shown, never read
+as markup.
+"""
+
+from analysis.plot.accuracy import curve, votes
+from analysis.plot.latent import consistency
+from analysis.plot.layers import lens, probes
+from analysis.plot.maps import paths, trajectories
+from analysis.plot.signals import calibration
+from analysis.plot.witnesses import agreement, kinds, raters
+
+__all__ = [
+    "agreement",
+    "calibration",
+    "consistency",
+    "curve",
+    "kinds",
+    "lens",
+    "paths",
+    "probes",
+    "raters",
+    "trajectories",
+    "votes",
+]
