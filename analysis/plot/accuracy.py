@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.plot.look import NEUTRAL, add_dots, counted, draw, mark, shown, split, whiskers
+from analysis.plot.look import (
+    NEUTRAL,
+    add_dots,
+    between,
+    counted,
+    draw,
+    mark,
+    shown,
+    split,
+    whiskers,
+)
 from analysis.plot.tables import read
 
 if TYPE_CHECKING:
@@ -27,8 +37,8 @@ def curve(run: Run) -> Figure:
     """
     table = read(run, "curve", "cot curve RUN --rule majority").sort_values("n")
     caption = (
-        f"n = {table['n_questions'].max()} questions; at most {table['n_excluded'].max()} left out "
-        "at a point, which have fewer traces. Whiskers: 95%, bootstrap over questions. Control: a "
+        f"n = {between(table['n_questions'])} questions; {between(table['n_excluded'])} left out, "
+        "with fewer traces. Whiskers: 95%, bootstrap over questions. Control: a "
         "single trace (1 sample), and the greedy one where it was sampled (dashed)."
     )
     figure = draw("Accuracy against the number of samples", caption)
@@ -57,9 +67,10 @@ def votes(run: Run) -> Figure:
     gain = table["name"].str.endswith(MINUS)
     own, gains = table[~gain], table[gain]
     caption = (
-        f"{counted(own.iloc[0])}, without gold; {own['ties'].max()} ties at most, an abstention is "
-        "not right. Whiskers: 95%, bootstrap over questions. Controls (grey): the mean single "
-        "trace and the greedy one. Right: paired by question; a whisker over 0 is no difference."
+        f"n = {counted(own.iloc[0])}, without gold; {own['ties'].max()} ties at most, an "
+        "abstention is not right. Whiskers: 95%, bootstrap over questions. Controls (grey): the "
+        "mean single trace and the greedy one. Right: paired by question; an interval that holds "
+        "0 is no difference."
     )
     panels = ("accuracy", "difference to the mean single trace")
     figure = draw("Votes", caption, panels, height=90 + 40 * len(own), shared_yaxes=True)

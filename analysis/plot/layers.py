@@ -25,6 +25,8 @@ PANELS = {
 INTERVALS = {"auroc": ("low", "high"), "within_question_auroc": ("within_low", "within_high")}
 FLOOR = 0.4
 """Lowest AUROC of the colours, unless one is lower."""
+FITS = 7
+"""Characters of a token that a cell of the lens has room for."""
 
 
 def probes(run: Run, target: str = "correct") -> Figure:
@@ -78,6 +80,8 @@ def lens(run: Run, question_id: str, sample_index: int) -> Figure:
     Raises:
         InputError: no such table, or the trace wasn't read token by token.
     """
+    import numpy as np
+
     table = read(run, "lens_tokens", "cot lens RUN")
     rows = table[(table["question_id"] == question_id) & (table["sample_index"] == sample_index)]
     if rows.empty:
@@ -93,31 +97,36 @@ def lens(run: Run, question_id: str, sample_index: int) -> Figure:
         "findings_lens has. A cell is the most probable token of head(norm(state)); early layers "
         "are not trained to be read so. Hover: probability of the stated answer, and entropy."
     )
-    figure = draw(f"Lens: {question_id}, trace {sample_index}", caption, height=560)
+    height = 120 + 20 * rows["layer"].nunique()
+    figure = draw(f"Lens: {question_id}, trace {sample_index}", caption, height=height)
     grids = {
         name: rows.pivot(index="layer", columns="token", values=name)
         for name in ("p_top", "top", "p_stated", "entropy")
     }
+    grids["whole"] = grids["top"].map(shown)
     figure.add_heatmap(
         z=grids["p_top"].to_numpy(float),
         x=tokens["token"],
         y=[str(layer) for layer in grids["p_top"].index],
-        text=grids["top"].map(shown).to_numpy(object),
-        customdata=[
-            [[p, entropy] for p, entropy in zip(*pair, strict=True)]
-            for pair in zip(grids["p_stated"].to_numpy(), grids["entropy"].to_numpy(), strict=True)
-        ],
+        text=grids["top"].map(_short).to_numpy(object),
+        textfont={"size": 10},
+        customdata=np.stack([grids[name] for name in ("p_stated", "entropy", "whole")], axis=-1),
         zmin=0.0,
         zmax=1.0,
         colorscale=SCALE,
         texttemplate="%{text}",
-        hovertemplate="layer %{y}, after token %{x}: %{text}, p %{z:.3f}<br>p(stated) "
+        hovertemplate="layer %{y}, after token %{x}: %{customdata[2]}, p %{z:.3f}<br>p(stated) "
         "%{customdata[0]:.3f}, entropy %{customdata[1]:.2f} nats<extra></extra>",
     )
     figure.update_layout(width=max(700, 120 + 42 * len(tokens)))
     figure.update_yaxes(title="layer", type="category")
     ticks = {"tickvals": tokens["token"], "ticktext": [shown(text) for text in tokens["text"]]}
     return figure.update_xaxes(title="token read", **ticks)
+
+
+def _short(token: str) -> str:
+    """What fits into a cell."""
+    return shown(token if len(token) <= FITS else token[: FITS - 1] + "…")
 
 
 def _spans(cells: pd.DataFrame, column: str, positions: list[str]) -> Any:

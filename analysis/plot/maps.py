@@ -84,7 +84,8 @@ def trajectories(run: Run, question_id: str | None = None) -> Figure:
     )
     of = "" if question_id is None else f" of {question_id}"
     figure = draw(f"Trajectories{of}", caption)
-    for verdict, (_, colour) in VERDICTS.items():
+    for verdict in points["verdict"].value_counts().index:  # the fewest on top
+        colour = VERDICTS[verdict][1]
         rows = _with_gaps(points[points["verdict"] == verdict])
         ends = rows["step"] == -1
         marker = {
@@ -93,7 +94,9 @@ def trajectories(run: Run, question_id: str | None = None) -> Figure:
             "color": colour,
         }
         style = {"mode": "lines+markers", "marker": marker, "line": {"color": colour, "width": 1}}
-        figure.add_scatter(x=rows["x"], y=rows["y"], name=verdict, opacity=0.6, **style)
+        figure.add_scatter(
+            x=rows["x"], y=rows["y"], name=verdict, opacity=0.6 if question_id else 0.3, **style
+        )
     return figure.update_yaxes(scaleanchor="x")
 
 

@@ -39,7 +39,7 @@ def calibration(run: Run, signal: str = "vote_share") -> Figure:
     caption = (
         f"{row['confident']} counts as confident. AUROC {row['auroc']:.2f}, 95% interval "
         f"{row['low']:.2f} to {row['high']:.2f} (bootstrap over questions; chance 0.50); n = "
-        f"{row['n']} {row['unit']}s of {row['n_questions']} questions, "
+        f"{row['n']} {row['unit']}s ({row['n_questions']} questions), "
         f"{row['no_gold'] + row['no_answer'] + row['no_signal']} left out. The curves have no "
         "interval: numbers at bins are their n. Controls: dashed, no ranking (or a probability "
         f"that is kept); dotted, a perfect ranking. {row['note']}"

@@ -49,7 +49,6 @@ def agreement(run: Run) -> Figure:
         shared_yaxes=True,
     )
     figure.update_yaxes(categoryorder="array", categoryarray=[shown(name) for name in names])
-    figure.add_vline(0, line={"dash": "dash", "color": NEUTRAL})
     grey = {"color": NEUTRAL, "symbol": "line-ns-open", "size": 14}
     for col, measures in enumerate(MEASURES.values(), start=1):
         rows, at = table[table["measure"].isin(measures)], {"row": 1, "col": col}
@@ -58,6 +57,7 @@ def agreement(run: Run) -> Figure:
         records = rows.to_dict("records")
         hover = [f"p = {row['p']:.3f}; {counted(row)}" for row in records]
         add_dots(figure, rows["name"], rows, marker=mark(0), hovertext=hover, **at)
+    figure.add_vline(0, line={"dash": "dash", "color": NEUTRAL})
     return figure
 
 

@@ -123,7 +123,7 @@ def test_each_is_a_figure_that_says_n_interval_and_control(run, name):
 
     json.loads(figure.to_json(), parse_constant=refuse)
     said = caption(figure)
-    assert "n = " in said or "questions, " in said
+    assert "n = " in said
     assert any(word in said for word in ("95%", "no interval", "not an estimate"))
     assert any(word in said for word in ("ontrol", "95%", "shuffled"))
     assert figure.layout.paper_bgcolor == "rgba(0, 0, 0, 0)"
@@ -230,7 +230,9 @@ def test_lens(run):
     layers, tokens = [int(layer) for layer in heat.y], list(heat.x)
     for row in rows.to_dict("records"):
         i, j = layers.index(row["layer"]), tokens.index(row["token"])
-        assert (heat.z[i][j], heat.text[i][j]) == (row["p_top"], shown(row["top"]))
+        short = row["top"] if len(row["top"]) <= 7 else row["top"][:6] + "…"
+        assert (heat.z[i][j], heat.text[i][j]) == (row["p_top"], shown(short))
+        assert tuple(heat.customdata[i][j]) == (row["p_stated"], row["entropy"], shown(row["top"]))
     assert np.size(heat.z) == len(rows)
     with pytest.raises(InputError, match=r"trace q99:4 .* choose from .*--trace q99:4"):
         plot.lens(run, "q99", 4)
@@ -287,7 +289,8 @@ def test_trajectories(run):
     begins = sum(list(series.marker.symbol).count("diamond") for series in figure.data)
     assert begins == (table["step"] == -1).sum()
     one = table[table["question_id"] == "q03"]
-    (right, wrong, _) = plot.trajectories(run, "q03").data
+    wrong, right = plot.trajectories(run, "q03").data
+    assert (wrong.name, right.name) == ("wrong", "right"), "the fewest on top"
     assert len(right.x) + len(wrong.x) == len(one) + one["sample_index"].nunique()
 
 
