@@ -28,7 +28,7 @@ MAKERS = {
     "probe_scores": "analysis.probes:probe",
     "lens": "analysis.lens:read_layers",
     "lens_traces": "analysis.lens:read_layers",
-    "hidden_clusters": "analysis.geometry:describe_states",
+    "hidden_clusters": "analysis.geometry.clusters:cluster_hidden",
     "eigen_scores": "analysis.geometry:describe_states",
     "agreement": "analysis.agreement:agree",
 }
