@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_models import PROMPT, TEXTS, reference, save_model, small_run, tokenizer
+from tiny_models import (
+    PROMPT,
+    TEXTS,
+    reference,
+    save_model,
+    small_run,
+    smollm2_run,
+    tokenizer,
+)
 
 import analysis.activations.capturing as capturing
 from analysis.activations import capture
@@ -279,40 +287,8 @@ def test_a_killed_capture_goes_on_where_it_was(run: Run, tmp_path: Path) -> None
 
 @pytest.mark.model
 def test_smollm2_replays_what_it_wrote(tmp_path: Path) -> None:
-    import torch
-
-    from cot.models import load_model, load_tokenizer, resolve
-    from cot.run import create_run
-    from cot.types import Completion, Question, Trace
-
-    name = "smollm2-135m-instruct"
-    model, words = load_model(resolve(name), device="cpu"), load_tokenizer(resolve(name))
-    prompt = "Q: Ann has 3 pens and buys 4 more. How many pens?\nA:"
-    texts = [" Ann has 3 + 4 = 7 pens. The answer is 7.", " 3 + 4 = 8. The answer is 8."]
-    run = create_run(tmp_path / "run", {"model": name})
-    with run.lock():
-        run.add_questions([Question(id="q", text="Ann?", gold="7")])
-        run.add_prompts({"p": (prompt, words.encode(prompt))})
-        with run.writer() as writer:
-            for index, text in enumerate(texts):
-                start, ids = words.encode(prompt), words.encode(text)
-                with torch.inference_mode():
-                    logits = model(torch.tensor([start + ids])).logits[0]
-                at = torch.arange(len(ids)) + len(start) - 1
-                logprobs = logits.log_softmax(-1)[at, ids].numpy()
-                done = Completion(
-                    text=text, token_ids=tuple(ids), logprobs=logprobs, finish_reason="stop"
-                )
-                writer.add(
-                    Trace(
-                        question_id="q",
-                        sample_index=index,
-                        seed=0,
-                        prompt_sha="p",
-                        completion=done,
-                    )
-                )
-    capture(with_tables(run), layers="every 10th", device="cpu")
+    run = smollm2_run(tmp_path / "run")
+    capture(run, layers="every 10th", positions=["pre_answer"], device="cpu")
     assert run.table("fidelity")["max_logprob_gap"].max() < 1e-3
     _, vectors = run.activations(layer=30, position="pre_answer")
     assert vectors.shape == (2, 576)
