@@ -406,7 +406,7 @@ def _probes(answers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
                 | {"within_high": within + 0.09, "n_within": 9, "control": 0.5 + 0.01 * (i - 1)}
                 | {"control_within": 0.5 - 0.01 * (i - 1), "length": 0.57, "length_within": 0.52}
                 | {"tfidf": 0.61, "tfidf_within": 0.55, "embedding": 0.63, "embedding_within": 0.54}
-                | {"position_only": 0.5, "position_within": 0.5}
+                | {"position_only": 0.5, "position_only_within": 0.5}
                 | {"on_wrong_majority": 0.4, "n_wrong_majority": 3, **method}
             )
             best = {"best": (layer, position) == (20, "pre_answer")}
