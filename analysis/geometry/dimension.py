@@ -29,7 +29,7 @@ __all__ = ["METHOD", "Dimension", "intrinsic_dimension", "need_skdim"]
 METHOD = "TwoNN, linear fit, largest tenth of ratios left out"
 ROUNDING = 2.0**-10
 """Twice float16's, relative to a vector's length: nearer vectors are the same."""
-DRAWS = 200
+DRAWS = 100
 FEWEST = 20
 """Distinct points; with fewer no dimension is given."""
 Floats = NDArray[np.float64]
