@@ -12,8 +12,8 @@ from analysis.report.claims import (
     agreement_claim,
     confidence_claim,
     gains_claims,
+    geometry_claims,
     lens_claims,
-    null_claim,
     paths_claims,
     probe_claim,
     rank_claim,
@@ -238,24 +238,35 @@ def _lens(evidence: Evidence) -> Headline:
     )
 
 
+GEOMETRY = {
+    "hidden_clusters_per_question": "Clusters of states a question",
+    "intrinsic_dimension": "Intrinsic dimension",
+    "right_wrong_cka": "CKA of right and wrong traces",
+    "right_wrong_cka_loss": "Less than with labels shuffled",
+    "right_wrong_gap": "Gap between right and wrong ways",
+    "right_wrong_gap_same_length": "Gap among traces with as many steps",
+}
+"""Findings of geometry, and what the page calls them."""
+
+
 def _geometry(evidence: Evidence) -> Headline:
     findings = _by_name(evidence.get("findings_geometry"))
-    tested = {name: row for name, row in findings.items() if number(row.get("p")) is not None}
-    rows = [
-        _row(
-            row,
-            sentence(name.replace("_", " ")),
-            decimal,
-            [("shuffled", row.get("null_mean")), ("95% of shuffled below", row.get("null_high"))],
-            strip=False,
-        )
-        for name, row in findings.items()
-    ]
+    rows = []
+    for name, row in findings.items():
+        null = "paired at random" if name == "right_wrong_cka" else "labels shuffled"
+        controls = [(null, row.get("null_mean")), ("95% of these below", row.get("null_high"))]
+        label = GEOMETRY.get(name, sentence(name.replace("_", " ")))
+        rows.append(_row(row, label, decimal, controls, strip=False))
     return Headline(
         key="geometry",
         title="Do right and wrong traces lie apart?",
-        claims=tuple(null_claim(name, row) for name, row in tested.items()),
-        asides=(),
+        claims=tuple(geometry_claims(findings)),
+        asides=(
+            "Nothing here is fitted to what is right. Only questions with right and wrong traces "
+            "can say whether the two differ.",
+        )
+        if findings
+        else (),
         rows=tuple(rows),
         scale=None,
         notices=evidence.notices("similarity", "findings_geometry"),

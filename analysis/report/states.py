@@ -24,7 +24,7 @@ MAPS = 12
 """Maps that one page carries."""
 LINES = 60
 """Single traces that a trajectory figure draws of right and of wrong each, evenly taken."""
-FEWEST = 3
+FEWEST = 5
 """Traces that a mean needs to be drawn."""
 KEYS = ["question_id", "sample_index"]
 RANKED = 4
@@ -119,8 +119,8 @@ def trajectory_figures(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _side(rows: pd.DataFrame, right: bool) -> dict[str, Any]:
-    traces = [trace for _, trace in rows.groupby(KEYS, sort=False)]
-    some = traces[:: -(-len(traces) // LINES)] if traces else []
+    traces = rows[KEYS].drop_duplicates()
+    some = rows.merge(traces.iloc[:: max(1, -(-len(traces) // LINES))], on=KEYS)
     steps = rows.groupby("step")[["x", "y"]].agg(["mean", "std", "size"])
     steps = steps[steps["x", "size"] >= FEWEST]
     return {
@@ -136,7 +136,7 @@ def _side(rows: pd.DataFrame, right: bool) -> dict[str, Any]:
                 "step": [int(step) for step in trace["step"]],
                 **{axis: [_rounded(v) for v in trace[axis]] for axis in "xy"},
             }
-            for trace in some
+            for _, trace in some.groupby(KEYS, sort=False)
         ],
     }
 

@@ -102,7 +102,10 @@ def test_right_and_wrong_ways_differ_in_colour_and_line(page: Any) -> None:
 
 
 def test_the_state_map_takes_its_colours_and_questions_from_choices(page: Any) -> None:
-    names = "return document.getElementById('state-plot').data.map((each) => each.name)"
+    names = (
+        "return document.getElementById('state-plot').data.slice()"
+        ".sort((a, b) => a.legendrank - b.legendrank).map((each) => each.name)"
+    )
     assert page.execute_script(names)[:2] == ["✓ right (58)", "✗ wrong (30)"]
     _, colouring, question = (Select(node) for node in some(page, "#states select"))
     colouring.select_by_value("path")

@@ -14,7 +14,7 @@ from planted_inside import DEPTH, HOSTILE_TOP, LAYERS, POSITIONS
 
 from analysis.report import tokens as tokens_module
 from analysis.report import write_report
-from analysis.report.claims import lens_claims, null_claim, probe_claim
+from analysis.report.claims import geometry_claims, lens_claims, probe_claim
 from analysis.report.data import Evidence, gather
 from analysis.report.geometry import dimension_figure, similarity_figure
 from analysis.report.headlines import headlines
@@ -91,11 +91,11 @@ def test_numbers_are_a_table_of_their_own(evidence: Evidence) -> None:
 
 def test_a_probe_claim_names_what_it_does_not_clear() -> None:
     said = probe_claim({"low": 0.6}, 0.5, {"length": 0.62, "TF-IDF": 0.55, "embedding": 0.6})
-    assert said.endswith("not shown to know more than the length of the trace and embedding.")
+    assert said.endswith("not shown to know more than the length of the trace and its embedding.")
     said = probe_claim({"low": 0.6}, 0.5, {"length": 0.5, "TF-IDF": 0.55}, "majority")
     assert said == (
         "Within a question, the probe for majority tells its traces apart better than chance and "
-        "than the length of the trace and TF-IDF."
+        "than the length of the trace and its words."
     )
     assert "no baseline" in probe_claim({"low": 0.6}, 0.5, {})
 
@@ -271,10 +271,22 @@ def test_what_is_decided_early_is_held_against_both_controls(
     assert ("nothing" in claim) == (min(control, guess) <= 0)
 
 
-def test_what_the_null_explains_is_nothing() -> None:
-    finding = {"estimate": 0.2, "low": 0.1, "high": 0.3, "null_mean": 0.18, "p": 0.4}
-    assert "so this is nothing" in null_claim("trajectory_gap", finding)
-    assert "nothing" not in null_claim("trajectory_gap", {**finding, "p": 0.01})
+@pytest.mark.parametrize(
+    ("p", "low", "said"),
+    [
+        (0.01, 0.1, "Right and wrong traces of a question go different ways"),
+        (0.4, 0.1, "so this is nothing"),
+        (0.01, -0.1, "the interval reaches down to what shuffled labels give"),
+        (np.nan, 0.1, "undefined"),
+    ],
+)
+def test_right_and_wrong_part_only_beyond_null_and_interval(
+    p: float, low: float, said: str
+) -> None:
+    finding = {"estimate": 0.2, "low": low, "high": 0.3, "null_mean": 0.0, "p": p}
+    (claim,) = geometry_claims({"right_wrong_gap": finding})
+    assert said in claim
+    assert ("not shown" in claim) == (said.startswith(("so", "the")))
 
 
 def test_without_the_tables_the_page_names_the_commands(tmp_path: Path) -> None:
