@@ -66,6 +66,8 @@ def intrinsic_dimension(
         InputError: scikit-dimension is not installed.
     """
     need_skdim()
+    if not len(X):
+        return Dimension(dimension=np.nan, low=np.nan, high=np.nan, n=0, n_duplicates=0)
     distances, kept = _distinct(np.asarray(X, dtype=np.float64))
     counts = {"n": int(kept.sum()), "n_duplicates": int((~kept).sum())}
     if counts["n"] < FEWEST:

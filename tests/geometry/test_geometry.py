@@ -143,7 +143,7 @@ def test_every_table_and_finding(tmp_path: Path) -> None:
 
 
 def test_nothing_planted_between_right_and_wrong(tmp_path: Path) -> None:
-    findings = describe_states(planted(tmp_path), dimension=False).set_index("name")
+    findings = describe_states(planted(tmp_path), layers=[4], dimension=False).set_index("name")
     found = findings.loc["right_wrong_gap"]
     assert found["low"] < 0 < found["high"]
     assert findings.loc["right_wrong_cka_loss", "p"] > 0.05
@@ -152,7 +152,7 @@ def test_nothing_planted_between_right_and_wrong(tmp_path: Path) -> None:
 
 def test_without_gold_there_is_no_right_and_wrong(tmp_path: Path) -> None:
     run = planted(tmp_path, gold=None)
-    findings = describe_states(run, dimension=False).set_index("name")
+    findings = describe_states(run, layers=[4], dimension=False).set_index("name")
     assert findings.loc["hidden_clusters_per_question", "estimate"] == 2
     judged = findings[findings.index.str.startswith("right_wrong")]
     assert judged["estimate"].isna().all()
@@ -180,6 +180,21 @@ def test_what_others_need_alone(tmp_path: Path) -> None:
         choose_place(run, 9, None)
 
 
+def test_places_that_only_unfaithful_traces_have(tmp_path: Path) -> None:
+    run = planted(tmp_path)
+    gaps = run.table("fidelity").assign(flagged=True)
+    gaps.loc[gaps.index[1], "flagged"] = False  # trace 1 of q0, which has no answer
+    run.write_table("fidelity", gaps, command="capture", parameters={}, inputs=["traces"])
+    findings = describe_states(run).set_index("name")
+    assert findings.drop(columns=["method", "seed"])["estimate"].isna().all()
+    assert set(run.table("hidden_clusters")["position"]) == {"step_end"}
+    run.write_table(
+        "fidelity", gaps.assign(flagged=True), command="capture", parameters={}, inputs=["traces"]
+    )
+    with pytest.raises(InputError, match="no trace was replayed faithfully"):
+        describe_states(run)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -199,7 +214,9 @@ def test_wrong_use_is_said_before_anything_is_made(
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = planted(tmp_path)
-    geometry(run.path, dimension=False, output=Output(json=True))
+    geometry(
+        run.path, layers=(4,), positions=("pre_answer",), dimension=False, output=Output(json=True)
+    )
     found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["findings"]}
     assert found["hidden_clusters_per_question"]["estimate"] == 2
     assert found["intrinsic_dimension"]["estimate"] is None
