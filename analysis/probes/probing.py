@@ -78,8 +78,9 @@ def probe(
 
     Also writes `probe_scores` (question_id, sample_index, step, target, layer, position, score:
     each row's P(True), number, or P of the choice it states, by a probe that never saw its
-    question; chosen: whether the place was chosen for the row's fold, without its questions), `findings_probe` (with target, control and baselines beside each finding), and each
-    target's best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py).
+    question; chosen: whether the place was chosen for the row's fold, without its questions),
+    `findings_probe` (with target, control and baselines beside each finding), and each target's
+    best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py).
 
     Args:
         target: see `TARGETS` in targets.py; one or several.
