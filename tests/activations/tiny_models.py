@@ -11,11 +11,13 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
+    Gemma3TextConfig,
     GemmaConfig,
     GPT2Config,
     LlamaConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
 )
 
 from cot.run import Run, create_run
@@ -34,8 +36,10 @@ SIZE = {
 CONFIGS = {
     "llama": lambda: LlamaConfig(**SIZE),
     "qwen2": lambda: Qwen2Config(**SIZE),
+    "qwen3": lambda: Qwen3Config(**SIZE, head_dim=8),
     "gemma": lambda: GemmaConfig(**SIZE, head_dim=8),
     "gemma2": lambda: Gemma2Config(**SIZE, head_dim=8, sliding_window=12),
+    "gemma3": lambda: Gemma3TextConfig(**SIZE, head_dim=8, sliding_window=12),
     "gpt2": lambda: GPT2Config(
         vocab_size=N_TOKENS, n_embd=WIDTH, n_layer=N_BLOCKS, n_head=4, n_positions=128
     ),
