@@ -25,7 +25,7 @@ MAPS = 12
 LINES = 60
 """Single traces that a trajectory figure draws of right and of wrong each, evenly taken."""
 FEWEST = 5
-"""Traces that a mean needs to be drawn."""
+"""Traces that a mean needs to be drawn, and questions that a difference needs to be given."""
 KEYS = ["question_id", "sample_index"]
 RANKED = 4
 """Answers and paths of a question that have a colour of their own, the most frequent first."""
@@ -142,12 +142,13 @@ def _side(rows: pd.DataFrame, right: bool) -> dict[str, Any]:
 
 
 def _differences(rows: pd.DataFrame) -> list[list[str]]:
-    """Per step: right minus wrong, mean over the questions with both, x and y with intervals."""
+    """Per step with `FEWEST` questions that have both: right minus wrong, mean over them, x and y
+    with intervals."""
     found = []
     for step, here in rows.groupby("step"):
         means = here.groupby(["question_id", "right"])[["x", "y"]].mean().unstack("right")
         means = means.dropna()
-        if not len(means) or len(means.columns) < 4:
+        if len(means) < FEWEST or len(means.columns) < 4:
             continue
         cells = ["prompt_end" if step < 0 else str(int(step))]
         for axis in "xy":
