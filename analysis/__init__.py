@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from analysis.curves import compare_curves, curve
     from analysis.experiments import run_experiment
     from analysis.exporting import export
+    from analysis.geometry import describe_states
+    from analysis.lens import read_layers
     from analysis.paths import find_paths
     from analysis.probes import probe
     from analysis.replay import stop
@@ -36,9 +38,11 @@ __all__ = [
     "compare_agreement",
     "compare_curves",
     "curve",
+    "describe_states",
     "export",
     "find_paths",
     "probe",
+    "read_layers",
     "run_experiment",
     "stop",
     "vote",
@@ -52,9 +56,11 @@ HOMES = {
     "compare_agreement": "analysis.agreement",
     "compare_curves": "analysis.curves",
     "curve": "analysis.curves",
+    "describe_states": "analysis.geometry",
     "export": "analysis.exporting",
     "find_paths": "analysis.paths",
     "probe": "analysis.probes",
+    "read_layers": "analysis.lens",
     "run_experiment": "analysis.experiments",
     "stop": "analysis.replay",
     "vote": "analysis.voting",

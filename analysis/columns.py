@@ -173,6 +173,7 @@ def _probe(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
     chosen = scores[(scores["target"] == "correct") & scores["chosen"].astype(bool)]
     if chosen.empty:
         raise InputError(f"{run.path} has no probe of correctness: `cot probe` makes it")
+    chosen = chosen.astype({"sample_index": answers["sample_index"].dtype})
     return _aligned(chosen, answers)["score"].to_numpy(dtype=float)
 
 

@@ -47,6 +47,8 @@ STAGES = {
     "paths": ("analysis.paths:find_paths", "paths"),
     "capture": ("analysis.activations:capture", "fidelity"),
     "probe": ("analysis.probes:probe", "probes"),
+    "lens": ("analysis.lens:read_layers", "lens_traces"),
+    "geometry": ("analysis.geometry:describe_states", "findings_geometry"),
     "agree": ("analysis.agreement:agree", "agreement"),
     "report": ("analysis.report:write_report", None),
 }

@@ -29,7 +29,8 @@ MAKERS = {
     "lens": "analysis.lens:read_layers",
     "lens_traces": "analysis.lens:read_layers",
     "hidden_clusters": "analysis.geometry.clusters:cluster_hidden",
-    "eigen_scores": "analysis.geometry:describe_states",
+    "eigen_scores": "analysis.geometry.eigen:score_questions",
+    "trajectories": "analysis.geometry:describe_states",
     "agreement": "analysis.agreement:agree",
 }
 """Table to the function that makes it; its keyword arguments are the table's stored parameters."""

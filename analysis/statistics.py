@@ -131,20 +131,22 @@ def auroc_interval(
 def pairs_per_question(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> pd.DataFrame:
     """Each question's pairs of a positive and a negative, and its wins: those in which the positive
     scores higher, ties counting one half. Indexed by question; columns wins, pairs."""
-    frame = pd.DataFrame({"y": labels, "score": scores, "question": groups})
-    frame["y"] = frame["y"].astype(float)
-    frame["rank"] = frame.groupby("question", sort=False)["score"].rank()  # ties: average rank
-    frame["rank"] *= frame["y"]
-    per = frame.groupby("question", sort=False).agg(
-        positives=("y", "sum"), n=("y", "size"), ranks=("rank", "sum")
-    )
-    least = per["positives"] * (per["positives"] + 1) / 2
-    return pd.DataFrame(
-        {
-            "wins": per["ranks"] - least,
-            "pairs": per["positives"] * (per["n"] - per["positives"]),
-        }
-    )
+    codes, names = pd.factorize(np.asarray(groups))
+    score = np.asarray(scores, dtype=float)
+    order = np.lexsort((score, codes))
+    code, score = codes[order], score[order]
+    y = np.asarray(labels, dtype=float)[order]
+    starts = np.ones(len(y), bool)
+    starts[1:] = (code[1:] != code[:-1]) | (score[1:] != score[:-1])
+    first = np.flatnonzero(starts)
+    size = np.diff(np.append(first, len(y)))
+    tie = np.cumsum(starts) - 1
+    before = np.searchsorted(code, np.arange(len(names)))
+    rank = (first + (size + 1) / 2)[tie] - before[code]  # ties: average rank
+    positives, n = (np.bincount(code, each, len(names)) for each in (y, None))
+    least = positives * (positives + 1) / 2
+    wins = np.bincount(code, rank * y, len(names)) - least
+    return pd.DataFrame({"wins": wins, "pairs": positives * (n - positives)}, index=names)
 
 
 def auroc_per_question(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> pd.Series[Any]:

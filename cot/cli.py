@@ -29,6 +29,8 @@ COMMANDS = {
     "paths": ("analysis.commands.paths:paths", "Steps, and clusters of reasoning."),
     "capture": ("analysis.commands.hidden:capture", "Hidden states of the stored traces."),
     "probe": ("analysis.commands.probe:probe", "Probes on hidden states, with controls."),
+    "lens": ("analysis.commands.lens:lens", "What each layer already believes."),
+    "geometry": ("analysis.commands.geometry:geometry", "What hidden states look like together."),
     "agree": ("analysis.commands.agree:agree", "Do the witnesses agree, and where not?"),
     "report": ("analysis.commands.report:report", "Write report.html."),
     "show": ("analysis.commands.report:show", "Show a run, or one question, in the terminal."),

@@ -64,6 +64,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "probes": {
         "logistic": "analysis.probes.logistic:LogisticProbe",
+        "diff_means": "analysis.probes.diff_means:DiffMeansProbe",
+        "mlp": "analysis.probes.mlp:MlpProbe",
+        "ridge": "analysis.probes.ridge:RidgeProbe",
     },
 }
 

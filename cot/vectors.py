@@ -36,6 +36,9 @@ log = logging.getLogger("cot")
 
 METADATA_KEY = b"consilience"
 KEY = ["question_id", "sample_index", "position", "step"]
+MOVING = ("step_end", "pre_answer", "answer")
+"""Positions whose token follows from tables and may change; of the others it is part of the key, so
+that a trace may have many."""
 FLUSH_BYTES = 128 * 2**20
 FLUSH_SECONDS = 20.0
 
@@ -48,7 +51,8 @@ class Place(NamedTuple):
     sample_index: int | None
     """Index among the question's samples; None for what its traces share (`prompt_end`)."""
     position: str
-    """`prompt_end`, `step_end`, `pre_answer`, `answer` or `mean`."""
+    """`prompt_end`, `step_end`, `pre_answer`, `answer`, `mean`, `every 8 tokens`, or the name of a
+    user's spans."""
     step: int | None
     """Which step a `step_end` ends; None elsewhere."""
     token: int | None
@@ -88,7 +92,7 @@ class VectorWriter:
     def add(self, places: Sequence[Place], vectors: Mapping[int, NDArray[np.floating]]) -> None:
         """Store the vectors of some places, one array [place, d_model] a layer.
 
-        A place that is added again (at another token, say) replaces what was there.
+        A place that is added again replaces what was there, at another token of MOVING too.
         """
         if places and self._places and vectors.keys() != self._vectors.keys():
             self.flush()
@@ -168,7 +172,7 @@ def read_vectors(
     """The vectors of one layer and position; no other layer is read.
 
     Returns:
-        index: one row a vector, ordered as the run's questions are, then by sample_index and step:
+        index: one row a vector, ordered as the run's questions, then by sample_index, step, token:
             question_id, sample_index (Int64; missing for `prompt_end`), position, step (Int64;
             missing but for `step_end`), token (Int64; -1 is the prompt's last), layer.
         vectors: float32, shape [vector, d_model].
@@ -181,7 +185,9 @@ def read_vectors(
     index, about = _read(folder)
     shards = [int(key) for key, layers in about.get("shards", {}).items() if layer in layers]
     chosen = index[(index["position"] == position) & index["shard"].isin(shards)]
-    chosen = _ordered(chosen.drop_duplicates(KEY, keep="last"), folder)
+    token = chosen["token"].mask(chosen["position"].isin(MOVING))
+    chosen = chosen[~chosen[KEY].assign(token=token).duplicated(keep="last")]
+    chosen = _ordered(chosen, folder)
     if not len(chosen):
         raise InputError(
             f"{folder} has nothing of layer {layer} at {position!r}; {_listed(index, about)}"
@@ -247,8 +253,8 @@ def _stored(values: NDArray[np.floating]) -> NDArray[np.floating]:
 def _without_moved(index: pd.DataFrame) -> pd.DataFrame:
     """Drop rows of places whose newest row is at another token."""
     newest = index.groupby(KEY, dropna=False, sort=False)["token"].transform("last")
-    same = (index["token"] == newest).fillna(False) | (index["token"].isna() & newest.isna())
-    return index[same.astype(bool)].reset_index(drop=True)
+    moved = index["position"].isin(MOVING) & (index["token"] != newest)
+    return index[~moved.astype(bool)].reset_index(drop=True)
 
 
 def _ordered(index: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -257,7 +263,7 @@ def _ordered(index: pd.DataFrame, folder: Path) -> pd.DataFrame:
     asked = folder.parent / "questions.parquet"
     ids = pd.read_parquet(asked, columns=["question_id"]) if asked.exists() else index
     order = pd.Index(ids["question_id"].unique()).get_indexer(index["question_id"])
-    keys = ["_order", "sample_index", "step"]
+    keys = ["_order", "sample_index", "step", "token"]
     return index.assign(_order=order).sort_values(keys, ignore_index=True).drop(columns="_order")
 
 

@@ -406,7 +406,7 @@ def _probes(answers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
                 | {"within_high": within + 0.09, "n_within": 9, "control": 0.5 + 0.01 * (i - 1)}
                 | {"control_within": 0.5 - 0.01 * (i - 1), "length": 0.57, "length_within": 0.52}
                 | {"tfidf": 0.61, "tfidf_within": 0.55, "embedding": 0.63, "embedding_within": 0.54}
-                | {"position_only": 0.5, "position_within": 0.5}
+                | {"position_only": 0.5, "position_only_within": 0.5}
                 | {"on_wrong_majority": 0.4, "n_wrong_majority": 3, **method}
             )
             best = {"best": (layer, position) == (20, "pre_answer")}
@@ -459,12 +459,15 @@ def _compared(name: str, value: float, controls: Mapping[str, float]) -> list[di
 
 def _findings_geometry() -> pd.DataFrame:
     none = {"null_mean": float("nan"), "null_high": float("nan"), "p": float("nan")}
-    null = {"null_mean": 0.4, "null_high": 0.55, "p": 0.2}
+    nothing = {"null_mean": 0.0, "null_high": 0.1, "p": 0.2}
     return pd.DataFrame(
         [
             _finding("hidden_clusters_per_question", 1.8, 1.5, 2.0) | none,
-            _finding("right_wrong_cka", 0.5, 0.4, 0.6) | null,
-            _finding("dimension", 8.0, 7.0, 9.0) | none,
+            _finding("intrinsic_dimension", 8.0, 7.0, 9.0) | none,
+            _finding("right_wrong_cka", 0.5, 0.4, 0.6) | {**nothing, "p": 0.005},
+            _finding("right_wrong_cka_loss", 0.05, -0.1, 0.2) | nothing,
+            _finding("right_wrong_gap", 0.4, 0.2, 0.6) | {**nothing, "p": 0.002},
+            _finding("right_wrong_gap_same_length", 0.1, -0.02, 0.2) | {**nothing, "p": 0.04},
         ]
     )
 

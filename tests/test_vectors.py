@@ -58,6 +58,17 @@ def test_a_place_written_again_is_replaced(tmp_path: Path) -> None:
     assert len(read_vectors(tmp_path, layer=1, position="answer")[0]) == 1  # it moved there too
 
 
+def test_a_trace_may_have_many_of_a_name(tmp_path: Path) -> None:
+    some = [Place("q", 0, "every 2 tokens", None, token) for token in (3, 1, 5)]
+    with writer(tmp_path) as out:
+        out.add(some, {1: np.array([[3.0], [1.0], [5.0]])})
+    with writer(tmp_path) as out:
+        out.add(some[:1], {1: np.array([[4.0]])})
+    index, vectors = read_vectors(tmp_path, layer=1, position="every 2 tokens")
+    assert index["token"].tolist() == [1, 3, 5]
+    assert vectors.tolist() == [[1.0], [4.0], [5.0]]
+
+
 def test_files_without_a_name_in_the_index_go(tmp_path: Path) -> None:
     with writer(tmp_path) as out:
         out.add(places("q", 1), {1: np.zeros((1, 4))})

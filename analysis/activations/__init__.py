@@ -1,10 +1,13 @@
 """Hidden states of stored traces, by teacher-forced replay.
 
-`capture` plans what is missing (`positions.py`, `plan.py`), runs it through a backend
-(`backend.py` is the contract, `hooks.py` does it with transformers) and stores the vectors
-(`cot/vectors.py`). Another backend implements `Backend.replay`.
+`capture` finds what is asked for (`preparing.py`, `positions.py`, `spans.py`), plans what is
+missing (`plan.py`), runs it through a backend (`backend.py` is the contract, `hooks.py` does it
+with transformers, `extraction.py` with vLLM) and stores the vectors (`cot/vectors.py`). `estimate`
+says beforehand what that would take. Another backend implements `Backend.replay`.
 """
 
 from analysis.activations.capturing import capture
+from analysis.activations.dry_run import Estimate, estimate
+from analysis.activations.spans import read_spans
 
-__all__ = ["capture"]
+__all__ = ["Estimate", "capture", "estimate", "read_spans"]

@@ -1,5 +1,6 @@
 """What replays stored traces: the contract between `capture` (and whatever else looks inside a
-model) and the library that runs it. `hooks.py` does it with transformers."""
+model) and the library that runs it. `hooks.py` does it with transformers, `extraction.py` with
+vLLM."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class Replayed:
     vectors: NDArray[np.float32]
     """Hidden states, shape [layer, spot, d_model]; a prompt has one spot, its last token."""
     logprobs: NDArray[np.float32] | None
-    """Natural-log probability of each generated token under the model, shape [token], or None."""
+    """Natural-log probability of each generated token under the model, shape [token], or None; NaN
+    where it is not known."""
 
 
 class Backend(Protocol):

@@ -27,7 +27,8 @@ def find_blocks(model: nn.Module) -> nn.ModuleList:
         for module in model.modules()
         if isinstance(module, nn.ModuleList) and len({type(block) for block in module}) == 1
     ]
-    blocks = max(lists, key=len, default=None)
+    inside = {part for listed in lists for block in listed for part in block.modules()}
+    blocks = max((listed for listed in lists if listed not in inside), key=len, default=None)
     expected = _text_config(model).num_hidden_layers
     if blocks is None or len(blocks) != expected:
         found = 0 if blocks is None else len(blocks)

@@ -10,34 +10,34 @@ log-probability of every sampled token is compared with the stored one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.activations.backend import Backend, Job
-from analysis.activations.fidelity import fidelity_table, largest_gap
+from analysis.activations.extraction import VllmReplay
+from analysis.activations.fidelity import MAX_GAP, fidelity_table, largest_gap
 from analysis.activations.hooks import HookReplay
-from analysis.activations.layers import LayerSpec, choose_layers
-from analysis.activations.plan import Task, layers_there, places, plan
-from analysis.activations.positions import Spot, check_positions, find_spots
-from analysis.activations.replayable import replayable
-from analysis.prerequisites import need
+from analysis.activations.layers import LayerSpec
+from analysis.activations.plan import Task, places
+from analysis.activations.preparing import KEY, Work, prepare
 from cot.errors import InputError
-from cot.models import ResolvedModel, fetch, load_model, load_tokenizer, resolve
+from cot.models import load_model
 from cot.progress import track
 from cot.run import Run
-from cot.vectors import Place, VectorWriter, read_about
+from cot.vectors import Place, VectorWriter
 
-__all__ = ["TOKENS_PER_BATCH", "capture"]
+__all__ = ["ENGINES", "SPARE", "TOKENS_PER_BATCH", "capture", "open_backend"]
 
 log = logging.getLogger("cot")
 
-KEY = ["question_id", "sample_index"]
 TOKENS_PER_BATCH = 16_384
-INPUTS = {"step_end": "steps", "pre_answer": "answers", "answer": "answers"}
-"""Which table each position is read from."""
+ENGINES = ("transformers", "vllm")
+SPARE = {"vllm": 1}
+"""Tokens of the context that an engine needs for itself: vLLM always generates one."""
 
 
 def capture(
@@ -45,10 +45,13 @@ def capture(
     *,
     layers: LayerSpec = "every 4th",
     positions: Sequence[str] = ("prompt_end", "step_end", "pre_answer"),
+    spans: pd.DataFrame | None = None,
     model: str | None = None,
+    engine: str = "transformers",
     device: str | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     limit: int | None = None,
+    max_gap: float = MAX_GAP,
 ) -> pd.DataFrame:
     """Capture what is missing into the run's activations/; also writes the table `fidelity`.
 
@@ -66,70 +69,88 @@ def capture(
     Args:
         layers: see `choose_layers`; by default every fourth and the last.
         positions: see `analysis.activations.positions`.
+        spans: characters of traces that are looked at too, see `analysis.activations.spans`. They
+            are not among the parameters that `fidelity` stores.
         model: by default the one that sampled the run.
-        device: a torch device; by default CUDA where there is one.
+        engine: `transformers`, or `vllm` (see `analysis.activations.extraction`).
+        device: a torch device; by default CUDA where there is one. vLLM chooses for itself.
         tokens_per_batch: most tokens in one batch, prompts and padding included.
         limit: capture the first so many questions only.
+        max_gap: difference of log-probability, in nats, beyond which a trace is flagged.
 
     Raises:
-        InputError: an unknown layer, position or model; no model named for an imported run; a
-            model other than the one whose states are there.
+        InputError: an unknown layer, position, engine or model; spans that aren't in the traces;
+            no model named for an imported run; a model other than the one whose states are there,
+            or one that can't be replayed.
     """
-    asked = check_positions(positions)
+    check_engine(engine, device)
+    work = prepare(
+        run,
+        layers=layers,
+        positions=positions,
+        spans=spans,
+        model=model,
+        limit=limit,
+        spare=SPARE.get(engine, 0),
+    )
     folder = run.path / "activations"
-    resolved = resolve(_model_name(run, model))
-    tokenizer = load_tokenizer(resolved)
-    config = _config(resolved)
-    chosen = choose_layers(layers, config.num_hidden_layers)
-    tables = {name: need(run, name) for name in sorted({INPUTS[p] for p in asked if p in INPUTS})}
-    traces, prompts = replayable(run, tokenizer, config, limit)
-    spots = list(find_spots(traces, tables.get("answers"), tables.get("steps"), asked, tokenizer))
     with (
         run.lock(),
-        VectorWriter(folder, model=resolved.name, revision=resolved.revision) as writer,
+        VectorWriter(folder, model=work.model.name, revision=work.model.revision) as writer,
     ):
-        _forget_stale(writer, traces, asked, spots)
-        replayed = set(zip(*(writer.replays[name] for name in KEY), strict=True))
-        there = layers_there(writer.index, writer.about["shards"])
-        tasks = plan(traces, prompts, spots, chosen, there, replayed)
-        if tasks:
-            loaded = load_model(resolved, dtype=_dtype(run, device), device=device)
-            _replay(HookReplay(loaded, tokens_per_batch), tasks, traces, writer)
+        _forget_stale(writer, work)
+        if tasks := work.tasks(writer.index, writer.about, writer.replays):
+            with open_backend(run, work, engine, device, tokens_per_batch) as backend:
+                _replay(backend, tasks, work.traces, writer)
     parameters = {
-        "layers": layers if isinstance(layers, str | int) else [int(k) for k in layers],
+        "layers": _plain(layers),
         "positions": list(positions),
         "model": model,
+        "engine": engine,
         "device": device,
         "tokens_per_batch": tokens_per_batch,
         "limit": limit,
+        "max_gap": max_gap,
     }
     run.write_table(
         "fidelity",
-        fidelity_table(run, writer.replays),
+        fidelity_table(run, writer.replays, max_gap),
         command="capture",
         parameters=parameters,
-        inputs=["traces", *tables],
+        inputs=["traces", *work.tables],
     )
-    index = pd.DataFrame([spot.place for spot in spots], columns=list(Place._fields))
+    index = pd.DataFrame([spot.place for spot in work.spots], columns=list(Place._fields))
     index = index.astype({"sample_index": "Int64", "step": "Int64", "token": "Int64"})
-    return index.merge(pd.DataFrame({"layer": chosen}), how="cross")
+    return index.merge(pd.DataFrame({"layer": work.layers}), how="cross")
 
 
-def _model_name(run: Run, model: str | None) -> str:
-    """As given, else as captured before, else as sampled."""
-    name = model or read_about(run.path / "activations").get("model") or run.identity.get("model")
-    if not name:
-        raise InputError(
-            f"{run.path} was imported and doesn't say which model wrote its traces: give --model"
+def check_engine(engine: str, device: str | None) -> None:
+    """Raise InputError for an engine that isn't known, or a device that it can't be given."""
+    if engine not in ENGINES:
+        raise InputError(f"unknown engine {engine!r}: choose from {', '.join(ENGINES)}")
+    if engine == "vllm" and device is not None:
+        raise InputError("vLLM chooses its device: leave --device out, or use transformers")
+
+
+@contextmanager
+def open_backend(
+    run: Run, work: Work, engine: str, device: str | None, tokens_per_batch: int
+) -> Iterator[Backend]:
+    """The model, loaded in the precision of the run."""
+    dtype = _dtype(run, device)
+    if engine == "transformers":
+        yield HookReplay(load_model(work.model, dtype=dtype, device=device), tokens_per_batch)
+        return
+    with closing(
+        VllmReplay(
+            work.model.name,
+            layers=work.layers,
+            longest=work.longest,
+            dtype=dtype,
+            tokens_per_batch=tokens_per_batch,
         )
-    return str(name)
-
-
-def _config(resolved: ResolvedModel) -> Any:
-    """The configuration of the text model."""
-    from transformers import AutoConfig
-
-    return AutoConfig.from_pretrained(fetch(resolved)).get_text_config(decoder=True)
+    ) as backend:
+        yield backend
 
 
 def _dtype(run: Run, device: str | None) -> str:
@@ -141,13 +162,11 @@ def _dtype(run: Run, device: str | None) -> str:
     return "auto" if on_cpu or sampled not in ("float32", "bfloat16", "float16") else str(sampled)
 
 
-def _forget_stale(
-    writer: VectorWriter, traces: pd.DataFrame, asked: Sequence[str], spots: Sequence[Spot]
-) -> None:
+def _forget_stale(writer: VectorWriter, work: Work) -> None:
     """Drop places that are no more: an answer that is read differently now, a step that went."""
-    current = {spot.place for spot in spots}
-    looked_at = writer.index["position"].isin(asked)
-    looked_at &= writer.index["question_id"].isin(traces["question_id"])
+    current = {spot.place for spot in work.spots}
+    looked_at = writer.index["position"].isin(work.positions)
+    looked_at &= writer.index["question_id"].isin(work.traces["question_id"])
     gone = [place not in current for place in places(writer.index)]
     stale = looked_at.to_numpy(bool) & np.array(gone, bool)
     if stale.any():
@@ -158,7 +177,7 @@ def _forget_stale(
 def _replay(
     backend: Backend, tasks: Sequence[Task], traces: pd.DataFrame, writer: VectorWriter
 ) -> None:
-    keys = list(zip(traces["question_id"], traces["sample_index"], strict=True))
+    keys = list(zip(*(traces[name] for name in KEY), strict=True))
     stored = dict(zip(keys, traces["logprobs"], strict=True))
     lengths = dict(zip(keys, traces["token_ids"].map(len), strict=True))
     by_layers: dict[tuple[int, ...], dict[Job, Task]] = {}
@@ -176,3 +195,10 @@ def _replay(
                     advance(1)
                 if chosen := some[done.job].places.get(sample):
                     writer.add(chosen, dict(zip(layers, done.vectors, strict=True)))
+
+
+def _plain(layers: LayerSpec) -> Any:
+    """As JSON has it."""
+    if isinstance(layers, str | int | float):
+        return layers
+    return [layer if isinstance(layer, float) else int(layer) for layer in layers]

@@ -46,7 +46,7 @@ def captured(
         for layer in shards[str(shard)]
     }
     wanted_layers = sorted({layer for layer, _ in there} if layers is None else set(layers))
-    known = [name for name in POSITIONS if any(position == name for _, position in there)]
+    known = sorted({position for _, position in there}, key=_rank)
     wanted_positions = known if positions is None else list(positions)
     wanted = [(layer, position) for position in wanted_positions for layer in wanted_layers]
     missing = [pair for pair in wanted if pair not in there]
@@ -61,7 +61,7 @@ def captured(
 
 
 def read_cell(run: Run, traces: pd.DataFrame, layer: int, position: str) -> Cell:
-    """The cell; at `step_end`, a trace's vector is that of its last step."""
+    """The cell; where a trace has several vectors (`step_end`, say), it is the last one."""
     index, vectors = run.activations(layer=layer, position=position)
     place = index.assign(row=np.arange(len(index)))
     keys = ["question_id"] if position == "prompt_end" else ["question_id", "sample_index"]
@@ -72,3 +72,9 @@ def read_cell(run: Run, traces: pd.DataFrame, layer: int, position: str) -> Cell
     return Cell(
         traces=joined.drop(columns="row"), vectors=vectors, row=joined["row"].to_numpy(np.int64)
     )
+
+
+def _rank(position: str) -> tuple[int, str]:
+    """Order of positions: as they are listed, then the others by name."""
+    known = POSITIONS.index(position) if position in POSITIONS else len(POSITIONS)
+    return known, position

@@ -18,24 +18,27 @@ __all__ = ["MAX_GAP", "faithful", "fidelity_table", "largest_gap"]
 log = logging.getLogger("cot")
 
 MAX_GAP = 0.5
-"""Nats. Half precision on another device stays below; traces beyond it were not replayed
-faithfully, and probes leave them out."""
+"""Nats, by default. Half precision on another device stays below; a trace beyond it was not
+replayed faithfully, and what reads the vectors leaves it out."""
 
 
 def largest_gap(stored: ArrayLike | None, replayed: ArrayLike | None) -> float:
-    """Largest absolute difference of log-probability over a trace's tokens, in nats; NaN where
-    either is unknown or their numbers of tokens differ."""
+    """Largest absolute difference of log-probability over a trace's tokens, in nats.
+
+    Tokens of which either is NaN don't count. NaN where none is left, or where their numbers of
+    tokens differ.
+    """
     if stored is None or replayed is None or np.shape(stored) != np.shape(replayed):
         return np.nan
     gaps = np.abs(np.asarray(stored, np.float64) - np.asarray(replayed, np.float64))
-    return float(gaps.max())
+    return float(np.fmax.reduce(gaps, initial=np.nan))
 
 
-def fidelity_table(run: Run, replays: pd.DataFrame) -> pd.DataFrame:
-    """The replays in the run's order of traces; says the largest gap."""
+def fidelity_table(run: Run, replays: pd.DataFrame, max_gap: float = MAX_GAP) -> pd.DataFrame:
+    """The replays in the run's order of traces, those with a gap above `max_gap` flagged."""
     keys = run.traces([])
     table = keys.merge(replays, on=["question_id", "sample_index"], how="inner")
-    table["flagged"] = table["max_logprob_gap"] > MAX_GAP
+    table["flagged"] = table["max_logprob_gap"] > max_gap
     beyond = int(table["flagged"].sum())
     if beyond:
         log.warning(
@@ -43,7 +46,7 @@ def fidelity_table(run: Run, replays: pd.DataFrame) -> pd.DataFrame:
             "ones: another model, precision or prompt?",
             beyond,
             len(table),
-            MAX_GAP,
+            max_gap,
         )
     return table
 

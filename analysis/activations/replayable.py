@@ -19,9 +19,13 @@ log = logging.getLogger("cot")
 
 
 def replayable(
-    run: Run, tokenizer: Any, config: Any, limit: int | None
+    run: Run, tokenizer: Any, config: Any, limit: int | None, spare: int = 0
 ) -> tuple[pd.DataFrame, dict[str, Sequence[int]]]:
-    """The traces that can be replayed, and the token ids of their prompts."""
+    """The traces that can be replayed, and the token ids of their prompts.
+
+    Args:
+        spare: tokens of the model's context that must stay free.
+    """
     traces = run.traces(["prompt_sha", "text", "token_ids", "logprobs"])
     if limit is not None:
         first = traces["question_id"].unique()[:limit]
@@ -29,7 +33,7 @@ def replayable(
     prompts = _prompt_ids(run, set(traces["prompt_sha"].dropna()), tokenizer)
     n_tokens = traces["token_ids"].map(lambda ids: 0 if ids is None else len(ids))
     n_prompt = traces["prompt_sha"].map(lambda sha: len(prompts.get(sha, ())))
-    context = getattr(config, "max_position_embeddings", None) or np.inf
+    context = (getattr(config, "max_position_embeddings", None) or np.inf) - spare
     reasons = {
         "without token ids": n_tokens == 0,
         "without a prompt": n_prompt == 0,

@@ -9,11 +9,12 @@ hidden states  the cluster of its state at one layer and position
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pandas as pd
 
 from analysis.columns import columns
-from analysis.geometry.clusters import choose_place
+from analysis.geometry.clusters import choose_place, cluster_hidden
 from analysis.prerequisites import need
 from analysis.voting import ballots_of
 from cot.run import Run
@@ -48,7 +49,8 @@ def readable(run: Run, layer: int | None, position: str | None) -> tuple[set[str
         return there, None
     need(run, "fidelity")
     place = choose_place(run, layer, position)
-    need(run, "hidden_clusters")
+    if not _at(need(run, "hidden_clusters"), place).any():
+        cluster_hidden(run)
     there.add("hidden_clusters")
     if need(run, "answers")["correct"].notna().any():
         need(run, "probe_scores")
@@ -70,11 +72,14 @@ def line_up(run: Run, answers: pd.DataFrame, there: set[str], place: Place | Non
     lined["cluster"] = pd.array([pd.NA] * len(lined), dtype="Int64")
     if place is not None:
         clusters = need(run, "hidden_clusters")
-        here = (clusters["layer"] == place[0]) & (clusters["position"] == place[1])
-        own = clusters.loc[here, [*KEYS, "cluster"]].astype({"cluster": "Int64"})
+        own = clusters.loc[_at(clusters, place), [*KEYS, "cluster"]].astype({"cluster": "Int64"})
         lined = lined.drop(columns="cluster").merge(own, on=KEYS, how="left")
     scores = columns(run, lined, ["probe"])["probe"] if "probe_scores" in there else float("nan")
     lined = lined.assign(score=scores)
     if "lens_traces" not in there:
         return lined.assign(**dict.fromkeys(LENS, pd.NA))
     return lined.merge(need(run, "lens_traces")[[*KEYS, *LENS]], on=KEYS, how="left")
+
+
+def _at(clusters: pd.DataFrame, place: Place) -> Any:
+    return (clusters["layer"] == place[0]) & (clusters["position"] == place[1])

@@ -95,6 +95,8 @@ def describe_states(
         )
     place = middle_place(differing)
     judged, sample = judged_traces(run), sample_traces(faithful(run), seed)
+    if not len(sample):
+        raise InputError(f"{run.path}: no trace was replayed faithfully; see its table `fidelity`")
     similarity, dimensions = _look(run, sample, judged, places, dimension, seed)
     tables = {
         "hidden_clusters": cluster_hidden(run, layers=layers, positions=positions),

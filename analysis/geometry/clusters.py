@@ -17,7 +17,7 @@ from analysis.paths.cluster import AverageLinkage, cosine_distances, fit_thresho
 from cot.errors import InputError
 from cot.run import Run
 
-__all__ = ["choose_place", "cluster_hidden", "cluster_states", "middle_place"]
+__all__ = ["choose_place", "cluster_hidden", "middle_place"]
 
 PREFERRED = ("pre_answer", "mean", "answer", "step_end")
 """Positions in order of preference, before any others; `prompt_end` is the same for all traces of
@@ -85,15 +85,10 @@ def middle_place(places: Sequence[tuple[int, str]]) -> tuple[int, str]:
     return layers[len(layers) // 2], position
 
 
-def cluster_states(run: Run, layer: int, position: str) -> pd.DataFrame:
-    """The rows of `hidden_clusters` for one place."""
-    return _cluster(run, faithful(run), layer, position)
-
-
 def _cluster(run: Run, traces: pd.DataFrame, layer: int, position: str) -> pd.DataFrame:
     cell = read_cell(run, traces, layer, position)
     vectors = cell.vectors[cell.row]
-    centred = vectors - vectors.mean(axis=0)
+    centred = vectors - vectors.mean(axis=0) if len(vectors) else vectors
     groups = list(cell.traces.groupby("question_id", sort=False).indices.values())
     threshold = fit_threshold([cosine_distances(centred[rows]) for rows in groups])
     cluster = np.zeros(len(centred), dtype=np.int64)

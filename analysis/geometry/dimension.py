@@ -29,7 +29,7 @@ __all__ = ["METHOD", "Dimension", "intrinsic_dimension", "need_skdim"]
 METHOD = "TwoNN, linear fit, largest tenth of ratios left out"
 ROUNDING = 2.0**-10
 """Twice float16's, relative to a vector's length: nearer vectors are the same."""
-DRAWS = 200
+DRAWS = 100
 FEWEST = 20
 """Distinct points; with fewer no dimension is given."""
 Floats = NDArray[np.float64]
@@ -66,6 +66,8 @@ def intrinsic_dimension(
         InputError: scikit-dimension is not installed.
     """
     need_skdim()
+    if not len(X):
+        return Dimension(dimension=np.nan, low=np.nan, high=np.nan, n=0, n_duplicates=0)
     distances, kept = _distinct(np.asarray(X, dtype=np.float64))
     counts = {"n": int(kept.sum()), "n_duplicates": int((~kept).sum())}
     if counts["n"] < FEWEST:

@@ -28,7 +28,7 @@ __all__ = ["compare_layers", "compare_right_wrong", "right_and_wrong"]
 FEWEST = 4
 """Rows; HSIC is undefined with fewer."""
 MAX_QUESTIONS = 400
-PAIRINGS = 500
+PAIRINGS = 200
 SHUFFLES = 100
 Floats = NDArray[np.float64]
 
@@ -75,60 +75,62 @@ def compare_right_wrong(
     groups = traces["question_id"].to_numpy()[chosen]
     place = {"what": "right_wrong", "position": position, "layer": layer, "other": layer}
     counts = {"n": len(several), "n_traces": len(groups)}
-    return [
-        {"kind": kind, **place, **counts, **right_and_wrong(kind, X[chosen], right, groups, seed)}
-        for kind in (KINDS if len(several) >= FEWEST else ())
-    ]
+    if len(several) < FEWEST:
+        return []
+    found = right_and_wrong(X[chosen], right, groups, seed=seed)
+    return [{"kind": kind, **place, **counts, **numbers} for kind, numbers in found.items()]
 
 
 def right_and_wrong(
-    kind: Kind, X: Floats, right: NDArray[np.bool_], groups: NDArray[Any], seed: int
-) -> dict[str, float]:
-    """The similarity of right and wrong traces' mean states, with its controls.
+    X: Floats, right: NDArray[np.bool_], groups: NDArray[Any], *, seed: int
+) -> dict[Kind, dict[str, float]]:
+    """CKA and RSA of right and wrong traces' mean states, with their controls.
 
     Args:
-        kind: `cka` or `rsa`.
         X: one row a trace, shape [trace, d].
         right: shape [trace].
-        groups: each trace's question, equal ones adjacent; all have right and wrong traces.
+        groups: each trace's question; all have right and wrong traces.
         seed: of the controls.
 
     Returns:
-        value, low, high; null_mean, null_high (95th percentile) with questions paired at random,
-        and p_paired: the share of pairings, the observed among them, with a value as high;
-        shuffled_mean, shuffled_low (5th percentile) with labels shuffled within questions, and p:
-        the share of shuffles, the observed labels among them, with a value as low.
+        for `cka` and `rsa`: value, low, high; null_mean, null_high (95th percentile) with questions
+        paired at random, and p_paired: the share of pairings, the observed among them, with a value
+        as high; shuffled_mean, shuffled_low (5th percentile) with labels shuffled within questions,
+        and p: the share of shuffles, the observed labels among them, with a value as low.
     """
     codes = pd.factorize(groups)[0]
-    a, b = (pairs_of(kind, means, np.unique(codes)) for means in _means(X, right, codes))
-    found = compare(a, b)
-    null = null_of(a, b, permutations=PAIRINGS, seed=seed)
-    shuffled = np.empty(SHUFFLES)
+    sets = _means(X, right, codes)
+    shuffled: dict[Kind, list[float]] = {kind: [] for kind in KINDS}
     for index in range(SHUFFLES):
-        mixed = shuffled_within(right, groups, seed + index)
-        one, other = (pairs_of(kind, means) for means in _means(X, mixed, codes))
-        shuffled[index] = compare(one, other).value
-    return {
-        **asdict(found),
-        "null_mean": float(null.mean()),
-        "null_high": float(np.quantile(null, 0.95)),
-        "p_paired": (1 + int((null >= found.value).sum())) / (1 + PAIRINGS),
-        "shuffled_mean": float(shuffled.mean()),
-        "shuffled_low": float(np.quantile(shuffled, 0.05)),
-        "p": (1 + int((shuffled <= found.value).sum())) / (1 + SHUFFLES),
-    }
+        mixed = _means(X, shuffled_within(right, groups, seed + index), codes)
+        for kind, values in shuffled.items():
+            one, other = (pairs_of(kind, means) for means in mixed)
+            values.append(compare(one, other).value)
+    found = {}
+    for kind, values in shuffled.items():
+        a, b = (pairs_of(kind, means, np.unique(codes)) for means in sets)
+        alike = compare(a, b)
+        null = null_of(a, b, permutations=PAIRINGS, seed=seed)
+        found[kind] = {
+            **asdict(alike),
+            "null_mean": float(null.mean()),
+            "null_high": float(np.quantile(null, 0.95)),
+            "p_paired": (1 + int((null >= alike.value).sum())) / (1 + PAIRINGS),
+            "shuffled_mean": float(np.mean(values)),
+            "shuffled_low": float(np.quantile(values, 0.05)),
+            "p": (1 + int((np.array(values) <= alike.value).sum())) / (1 + SHUFFLES),
+        }
+    return found
 
 
 def _means(X: Floats, right: NDArray[np.bool_], codes: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Each question's mean state of its right and of its wrong traces, shapes [question, d]."""
     from scipy.sparse import csr_matrix
 
-    def mean_of(mine: NDArray[np.bool_]) -> Floats:
-        weights = mine / np.bincount(codes, mine)[codes]
-        means: Floats = csr_matrix((weights, (codes, np.arange(len(codes))))) @ X
-        return means
-
-    return mean_of(right), mean_of(~right)
+    rows = np.r_[codes[right], codes[~right] + codes.max() + 1]
+    places = np.r_[np.flatnonzero(right), np.flatnonzero(~right)]
+    means: Floats = csr_matrix((1 / np.bincount(rows)[rows], (rows, places))) @ X
+    return means[: codes.max() + 1], means[codes.max() + 1 :]
 
 
 def _places(frame: pd.DataFrame, wanted: pd.DataFrame) -> NDArray[np.int64]:

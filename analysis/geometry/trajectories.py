@@ -38,7 +38,8 @@ def read_points(run: Run, traces: pd.DataFrame, layer: int) -> tuple[pd.DataFram
     points = traces.merge(index, on=KEYS, how="inner")
     states = vectors[points.pop("row")].astype(np.float64)
     question = points.groupby("question_id", sort=False).ngroup().to_numpy()
-    means = np.stack([states[question == code].mean(axis=0) for code in np.unique(question)])
+    first = np.flatnonzero(np.diff(question, prepend=-1))
+    means = np.add.reduceat(states, first) / np.bincount(question)[:, None]
     states -= means[question]
     if (layer, "prompt_end") in captured(run, None, None):
         stepped = points.assign(question=question, step=-1).drop_duplicates([*KEYS])

@@ -17,8 +17,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.activations.capturing import TOKENS_PER_BATCH, open_backend
 from analysis.activations.hooks import HookReplay
-from analysis.lens.asked import KEYS, ask
+from analysis.activations.preparing import prepare
+from analysis.lens.asked import KEYS, POSITIONS, ask
 from analysis.lens.findings import findings
 from analysis.lens.reading import read_traces
 from analysis.lens.said import lay_out, look, without_unfaithful
@@ -26,10 +28,8 @@ from analysis.lens.store import LensStore
 from analysis.lens.tables import lens_table, traces_table
 from analysis.lens.tokens import choose_traces, tokens_table
 from analysis.lens.unembed import Unembedding
-from cot.errors import InputError
-from cot.models import load_config, load_model, load_tokenizer, resolve
+from cot.models import load_tokenizer
 from cot.run import Run
-from cot.vectors import read_about
 
 __all__ = ["read_layers"]
 
@@ -88,17 +88,22 @@ def read_layers(
         InputError: no model is named for an imported run; the model's head can't be followed; no
             trace can be read; a trace of `traces` isn't there.
     """
-    resolved = resolve(_model_name(run, model))
-    tokenizer, config = load_tokenizer(resolved), load_config(resolved)
-    asked = ask(run, tokenizer, config, revision=resolved.revision, limit=limit, seed=seed)
+    work = prepare(run, layers="all", positions=POSITIONS, spans=None, model=model, limit=limit)
+    asked = ask(run, work, seed=seed)
     chosen = choose_traces(asked, traces, seed, run)
-    layers = list(range(config.num_hidden_layers + 1))
-    with run.lock(), LensStore(run.path / "activations" / "lens", asked.digests) as store:
-        backend = HookReplay(load_model(resolved, dtype=_dtype(run, device), device=device))
+    layers = work.layers
+    with (
+        run.lock(),
+        LensStore(run.path / "activations" / "lens", asked.digests) as store,
+        open_backend(run, work, "transformers", device, TOKENS_PER_BATCH) as backend,
+    ):
+        assert isinstance(backend, HookReplay)
         unembedding = Unembedding(backend.model, backend.head)
         read_traces(asked, asked.tasks(store.done, layers), layers, backend, unembedding, store)
         store.flush()
-        tokens = tokens_table(asked, chosen, layers, backend, unembedding, tokenizer)
+        tokens = tokens_table(
+            asked, chosen, layers, backend, unembedding, load_tokenizer(work.model)
+        )
         found = store.read()
     asked = without_unfaithful(asked, found)
     said = lay_out(asked, found)
@@ -127,22 +132,3 @@ def read_layers(
             inputs=["traces", "answers", "steps"],
         )
     return table
-
-
-def _model_name(run: Run, model: str | None) -> str:
-    """As given, else as captured before, else as sampled."""
-    name = model or read_about(run.path / "activations").get("model") or run.identity.get("model")
-    if not name:
-        raise InputError(
-            f"{run.path} was imported and doesn't say which model wrote its traces: give --model"
-        )
-    return str(name)
-
-
-def _dtype(run: Run, device: str | None) -> str:
-    """The run's own precision on an accelerator, float32 on a CPU."""
-    import torch
-
-    on_cpu = device == "cpu" or (device is None and not torch.cuda.is_available())
-    sampled = run.identity.get("dtype")
-    return "auto" if on_cpu or sampled not in ("float32", "bfloat16", "float16") else str(sampled)

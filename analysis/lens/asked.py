@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.activations.plan import Task, plan
-from analysis.activations.positions import Spot, find_spots
-from analysis.activations.replayable import replayable
+from analysis.activations.positions import Spot
+from analysis.activations.preparing import Work
 from analysis.lens.candidates import Candidates, find_candidates, first_tokens
 from analysis.lens.store import Key
 from analysis.prerequisites import need
@@ -22,7 +22,7 @@ from analysis.voting import ballots_of
 from cot.errors import InputError
 from cot.run import Run
 
-__all__ = ["KEYS", "Asked", "ask"]
+__all__ = ["KEYS", "POSITIONS", "Asked", "ask"]
 
 log = logging.getLogger("cot")
 
@@ -60,28 +60,25 @@ class Asked:
         return plan(unscored, self.prompts, self.spots, layers, there, replayed)
 
 
-def ask(
-    run: Run, tokenizer: Any, config: Any, *, revision: str, limit: int | None, seed: int
-) -> Asked:
+def ask(run: Run, work: Work, *, seed: int) -> Asked:
     """What the lens is asked of a run.
 
     Args:
-        config: the text model's.
-        revision: the model's.
-        limit: the first so many questions only.
+        work: all places of the traces that can be replayed, at `POSITIONS`.
         seed: of which question is whose donor.
 
     Raises:
-        InputError: no trace can be replayed, or none has a valid answer.
+        InputError: no trace has a valid answer, or none states it in its text.
     """
-    answers, steps = need(run, "answers"), need(run, "steps")
-    stored, prompts = replayable(run, tokenizer, config, limit)
-    traces = stored.merge(ballots_of(answers)[[*KEYS, "answer", "correct"]], on=KEYS)
+    ballots = ballots_of(need(run, "answers"))
+    traces = work.traces.merge(ballots[[*KEYS, "answer", "correct"]], on=KEYS)
     if traces.empty:
         raise InputError(f"{run.path}: no trace that can be replayed has a valid answer")
-    if left := len(stored) - len(traces):
+    if left := len(work.traces) - len(traces):
         log.info("%d traces without a valid answer are not read", left)
-    spots = list(find_spots(traces, answers, steps, POSITIONS, tokenizer))
+    keys = set(zip(*(traces[name].tolist() for name in KEYS), strict=True))
+    keys |= {(question_id, None) for question_id, _ in keys}
+    spots = [spot for spot in work.spots if spot.place[:2] in keys]
     traces["token"] = first_tokens(traces, spots)
     places: dict[Key, list[Spot]] = {}
     for spot in spots:
@@ -95,12 +92,12 @@ def ask(
     donors = _donors([name for name, some in candidates.items() if len(some.names) > 1], seed)
     return Asked(
         traces=traces,
-        prompts=prompts,
+        prompts=work.prompts,
         spots=spots,
         places=places,
         candidates=candidates,
         donors=donors,
-        digests=_digests(traces, places, candidates, donors, revision),
+        digests=_digests(traces, places, candidates, donors, work.model.revision),
     )
 
 

@@ -37,8 +37,8 @@ def check_probe(spec: str, seed: int = 0) -> None:
     make = load_probe(spec)
     random = np.random.default_rng(seed)
     groups = np.repeat(np.arange(N_QUESTIONS), N_TRACES)
-    X = random.normal(size=(len(groups), WIDTH))
-    hidden = X[:, 3] + 0.1 * random.normal(size=len(X))
+    hidden = random.normal(size=len(groups))
+    X = 0.5 * random.normal(size=(len(groups), WIDTH)) + hidden[:, None]
     y = hidden > 0 if is_classifier(make(seed=seed)) else hidden
     before = [part.copy() for part in (X, y, groups)]
     probe = make(seed=seed)

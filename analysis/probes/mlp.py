@@ -19,6 +19,8 @@ from analysis.statistics import auroc, within_question_auroc
 
 __all__ = ["MlpProbe"]
 
+BATCH, RATE = 64, 0.01
+
 
 class MlpProbe:
     """Multilayer perceptron: one hidden layer of rectifiers, Adam, balanced classes.
@@ -70,7 +72,14 @@ def _fit(
         return constant(X.shape[1])
     spread = X.std(axis=0)
     spread[spread < 1e-9] = 1.0
-    model = MLPClassifier((hidden,), alpha=alpha, max_iter=epochs, random_state=seed)
+    model = MLPClassifier(
+        (hidden,),
+        alpha=alpha,
+        batch_size=min(BATCH, len(y)),
+        learning_rate_init=RATE,
+        max_iter=epochs,
+        random_state=seed,
+    )
     weights = len(y) / (2.0 * np.where(y, y.sum(), (~y).sum()))
     with warnings.catch_warnings():  # the number of epochs is a setting, not a failure
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -33,7 +33,7 @@ from analysis.probes.estimator import Make, is_classifier, load_probe
 from analysis.probes.folds import question_folds
 from analysis.probes.labels import Labels
 from analysis.probes.saving import save_best
-from analysis.probes.selection import headlines, most_chosen
+from analysis.probes.selection import folds_of, headlines, most_chosen
 from analysis.probes.sweep import CellResult, sweep
 from analysis.probes.tables import score_rows, table_of, write
 from analysis.probes.targets import find_labels
@@ -78,8 +78,9 @@ def probe(
 
     Also writes `probe_scores` (question_id, sample_index, step, target, layer, position, score:
     each row's P(True), number, or P of the choice it states, by a probe that never saw its
-    question), `findings_probe` (with target, control and baselines beside each finding), and each
-    target's best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py).
+    question; chosen: whether the place was chosen for the row's fold, without its questions),
+    `findings_probe` (with target, control and baselines beside each finding), and each target's
+    best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py).
 
     Args:
         target: see `TARGETS` in targets.py; one or several.
@@ -108,6 +109,8 @@ def probe(
     if not cells:
         raise InputError(f"{run.path} has no hidden states: `cot capture` makes them")
     found = [_prepare(find_labels(run, each), folds, seed) for each in targets]
+    for labels in found:
+        _check_suits(labels, kind or KINDS[labels.kind])
     tables, scores = [], []
     findings: list[Finding] = []
     beside: list[dict[str, Any]] = []
@@ -117,13 +120,13 @@ def probe(
             where = " or ".join(labels.positions or ())
             raise InputError(f"{labels.target} is read at {where}: `cot capture` that position")
         spec = kind or KINDS[labels.kind]
-        _check_suits(labels, spec)
         results, baselines = _sweep(run, labels, mine, spec, embedder, seed)
         tested = [result for result in results if result.why is None]
         n_folds = _n_folds(labels)
         best = most_chosen(tested) if tested else None
         tables.append(table_of(labels, results, best, spec=spec, n_folds=n_folds, seed=seed))
-        scores += [score_rows(labels, result) for result in tested]
+        folds_for = folds_of(tested) if tested else []
+        scores += [score_rows(labels, *pair) for pair in zip(tested, folds_for, strict=True)]
         method = f"{spec}; layer and position chosen on inner folds, tested on unseen questions"
         if best is None:
             method = str(tables[-1]["method"].iloc[0])

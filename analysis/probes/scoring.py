@@ -77,7 +77,7 @@ def score_with(run: Run, path: str | Path) -> pd.DataFrame:
     method = str(table["method"].iloc[0])
     findings, beside = findings_of(labels, rows, numbers, method=method, seed=fit.seed)
     parameters = _defaults() | {"fitted": str(path)}
-    scored = [score_rows(labels, result)]
+    scored = [score_rows(labels, result, None)]
     return write(run, [table], scored, findings, beside, [fit.target], parameters)
 
 

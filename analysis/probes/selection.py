@@ -20,7 +20,7 @@ from analysis.probes.measures import SETS, Part, measure
 from analysis.probes.sweep import CellResult
 from cot.types import Finding
 
-__all__ = ["choose_cells", "findings_of", "headlines", "most_chosen"]
+__all__ = ["choose_cells", "findings_of", "folds_of", "headlines", "most_chosen"]
 
 COLUMNS = ("control", "length", "tfidf", "embedding", "position_only")
 """Of `findings_probe`, beside those of a finding."""
@@ -42,6 +42,12 @@ def choose_cells(validation: Floats) -> NDArray[np.int64]:
     """The cell of each outer fold, shape [cell, fold] -> [fold]; the first of equals."""
     best: NDArray[np.int64] = np.argmax(np.nan_to_num(validation, nan=-np.inf), axis=0)
     return best
+
+
+def folds_of(results: Sequence[CellResult]) -> list[list[int]]:
+    """The folds that each cell was chosen for."""
+    chosen = choose_cells(np.stack([result.validation[0] for result in results]))
+    return [np.flatnonzero(chosen == place).tolist() for place in range(len(results))]
 
 
 def most_chosen(results: Sequence[CellResult]) -> CellResult:

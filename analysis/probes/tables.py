@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ COLUMNS = (
     *NUMBERS,
     *("best", "method", "seed"),
 )
-SCORES = ("question_id", "sample_index", "step", "target", "layer", "position", "score")
+SCORES = ("question_id", "sample_index", "step", "target", "layer", "position", "score", "chosen")
 READS = {"path": ("paths",), "step_value": ("steps", "questions"), "answer_entropy": ("questions",)}
 
 
@@ -62,12 +62,16 @@ def table_of(
     return table.astype({name: float for name in NUMBERS if name not in COUNTS}).assign(**counts)
 
 
-def score_rows(labels: Labels, result: CellResult) -> pd.DataFrame:
-    """The rows of `probe_scores` of one cell."""
+def score_rows(labels: Labels, result: CellResult, folds: Collection[int] | None) -> pd.DataFrame:
+    """The rows of `probe_scores` of one cell, which was chosen for these folds; None: for all."""
     scores, y = result.scores[0], result.rows["y"].to_numpy()
     score = scores[y.astype(int), np.arange(len(y))] if labels.kind == "choice" else scores[0]
     return result.rows[labels.keys].assign(
-        target=labels.target, layer=result.layer, position=result.position, score=score
+        target=labels.target,
+        layer=result.layer,
+        position=result.position,
+        score=score,
+        chosen=True if folds is None else result.rows["fold"].isin(folds),
     )
 
 
@@ -84,6 +88,7 @@ def write(
     joined = pd.concat(scores) if len(scores) else pd.DataFrame({"question_id": []}, dtype="str")
     joined = joined.reindex(columns=SCORES)
     joined = joined.astype({"sample_index": "Int64", "step": "Int64", "score": "float64"})
+    joined = joined.astype({"chosen": "bool"})
     if joined["sample_index"].notna().all():
         joined = joined.astype({"sample_index": "int32"})
     extra = {name: [row[name] for row in beside] for name in (beside[0] if beside else ())}

@@ -16,8 +16,8 @@ __all__ = [
     "confidence_claim",
     "gain_claim",
     "gains_claims",
+    "geometry_claims",
     "lens_claims",
-    "null_claim",
     "paths_claims",
     "probe_claim",
     "rank_claim",
@@ -74,6 +74,15 @@ def votes_cast(votes: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
         )
 
 
+TEXT = {
+    "length": "the length of the trace",
+    "TF-IDF": "its words",
+    "embedding": "its embedding",
+    "position alone": "how far into it the state stands",
+}
+"""What a baseline of a probe knows."""
+
+
 def probe_claim(
     finding: Mapping[Any, Any],
     control: Any,
@@ -99,9 +108,8 @@ def probe_claim(
             f"Within a question, {whose} is not shown to {does}: the interval reaches down to "
             "chance."
         )
-    names = {"length": "the length of the trace"}
-    above = [names.get(name, name) for name, value in baselines.items() if least > value]
-    below = [names.get(name, name) for name, value in baselines.items() if least <= value]
+    above = [TEXT.get(name, name) for name, value in baselines.items() if least > value]
+    below = [TEXT.get(name, name) for name, value in baselines.items() if least <= value]
     claim = f"Within a question, {whose} {does.replace('tell', 'tells', 1)} better than chance"
     if below:
         return f"{claim}, but is not shown to know more than {listed(below)}."
@@ -158,18 +166,40 @@ def _rate_claim(name: str, findings: Mapping[str, Mapping[Any, Any]]) -> str:
     return f"{claim}{but} but not shown to be more than {listed(nothing)}: that part is nothing."
 
 
-def null_claim(name: str, finding: Mapping[Any, Any]) -> str:
-    """Whether a number exceeds what its permutation null gives."""
-    subject = sentence(name.replace("_", " "))
+GEOMETRY = {
+    "right_wrong_cka_loss": "right and wrong traces of a question are less alike than two random "
+    "parts of its traces",
+    "right_wrong_gap": "right and wrong traces of a question go different ways, step by step",
+    "right_wrong_gap_same_length": "they do so among traces with as many steps",
+}
+"""What a finding of geometry would say, if shuffled labels did not explain it."""
+
+
+def geometry_claims(findings: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+    """Whether right and wrong traces lie apart by more than shuffled labels do."""
+    for name, said in GEOMETRY.items():
+        if name in findings:
+            yield _null_claim(said, findings[name])
+
+
+def _null_claim(said: str, finding: Mapping[Any, Any]) -> str:
     value, low, high = (number(finding[key]) for key in ("estimate", "low", "high"))
     null, chance = number(finding["null_mean"]), number(finding["p"])
-    if value is None or null is None or chance is None:
-        return f"{subject}: undefined."
+    if value is None or low is None or null is None or chance is None:
+        return f"Whether {said}: undefined."
     numbers = f"{decimal(value)}, 95% interval {interval(low, high, decimal)}"
     numbers += f", shuffled {decimal(null)}, p {_chance(chance)}"
-    if chance <= 0.05:
-        return f"{subject} is not what shuffled labels give ({numbers})."
-    return f"{subject}: the null explains it, so this is nothing ({numbers})."
+    if chance > 0.05:
+        return (
+            f"It is not shown that {said}: shuffled labels explain the difference, so this is "
+            f"nothing ({numbers})."
+        )
+    if low <= null:
+        return (
+            f"It is not shown that {said}: the interval reaches down to what shuffled labels give "
+            f"({numbers})."
+        )
+    return f"{sentence(said)} ({numbers})."
 
 
 def listed(words: Sequence[str]) -> str:

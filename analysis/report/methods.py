@@ -123,6 +123,21 @@ def glossary() -> list[tuple[str, str]]:
             "feature. A probe is worth what it adds to them.",
         ),
         (
+            "Lens",
+            "What a layer would answer if it were the last: its state, normed and read with the "
+            "model's own output words, over the answers that the question's traces state, told "
+            "apart by their first token. Commitment layer: the lowest from which all later ones "
+            "say what the last one says. A layer that the lens can't read may still know the "
+            "answer, and one that it can need not be what the model acts on.",
+        ),
+        (
+            "Geometry",
+            "CKA and RSA compare which traces are near each other in two sets of states, whatever "
+            "their rotation and scale. The intrinsic dimension says how many directions states "
+            "spread in, seen from near. Whether right and wrong traces lie apart is asked within "
+            "questions, beside what the same labels give when they are shuffled there.",
+        ),
+        (
             "Suspicion",
             "A score from 0 to 1 that sorts questions for people to look at: it is higher where "
             "answers, paths and hidden states part ways. It is not a probability of an error.",

@@ -24,8 +24,8 @@ MAPS = 12
 """Maps that one page carries."""
 LINES = 60
 """Single traces that a trajectory figure draws of right and of wrong each, evenly taken."""
-FEWEST = 3
-"""Traces that a mean needs to be drawn."""
+FEWEST = 5
+"""Traces that a mean needs to be drawn, and questions that a difference needs to be given."""
 KEYS = ["question_id", "sample_index"]
 RANKED = 4
 """Answers and paths of a question that have a colour of their own, the most frequent first."""
@@ -119,8 +119,8 @@ def trajectory_figures(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _side(rows: pd.DataFrame, right: bool) -> dict[str, Any]:
-    traces = [trace for _, trace in rows.groupby(KEYS, sort=False)]
-    some = traces[:: -(-len(traces) // LINES)] if traces else []
+    traces = rows[KEYS].drop_duplicates()
+    some = rows.merge(traces.iloc[:: max(1, -(-len(traces) // LINES))], on=KEYS)
     steps = rows.groupby("step")[["x", "y"]].agg(["mean", "std", "size"])
     steps = steps[steps["x", "size"] >= FEWEST]
     return {
@@ -136,18 +136,19 @@ def _side(rows: pd.DataFrame, right: bool) -> dict[str, Any]:
                 "step": [int(step) for step in trace["step"]],
                 **{axis: [_rounded(v) for v in trace[axis]] for axis in "xy"},
             }
-            for trace in some
+            for _, trace in some.groupby(KEYS, sort=False)
         ],
     }
 
 
 def _differences(rows: pd.DataFrame) -> list[list[str]]:
-    """Per step: right minus wrong, mean over the questions with both, x and y with intervals."""
+    """Per step with `FEWEST` questions that have both: right minus wrong, mean over them, x and y
+    with intervals."""
     found = []
     for step, here in rows.groupby("step"):
         means = here.groupby(["question_id", "right"])[["x", "y"]].mean().unstack("right")
         means = means.dropna()
-        if not len(means) or len(means.columns) < 4:
+        if len(means) < FEWEST or len(means.columns) < 4:
             continue
         cells = ["prompt_end" if step < 0 else str(int(step))]
         for axis in "xy":

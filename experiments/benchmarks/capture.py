@@ -1,12 +1,16 @@
-"""Speed of `cot capture` beside bare forward passes over the same traces.
+"""Speed and memory of `cot capture` beside bare forward passes over the same traces.
 
     python experiments/benchmarks/capture.py RUN [--model M] [--questions 4] [--rounds 3]
 
-The bare pass is the model called on batches that are already there (prompt's cache and padded ids),
-with the logits that it gives by default, keeping nothing; `capture` plans, gathers eight layers at
-three positions, scores every token and writes to disk. Rounds alternate between the two. The last
-line is JSON: tokens per second of both, their ratio and the goal. `backbone` is the same bare pass
-without any logits.
+`bare` is what one writes by hand: a question's prompt once, then all of its traces from the
+prompt's cache, padded on the right, with the logits that the model gives by default, keeping
+nothing; its batches are there beforehand. `capture` plans, gathers eight layers at three positions,
+scores every token and writes to disk. `backbone` is the bare pass without any logits, `generate`
+samples as many tokens again with `output_hidden_states=True`, as those do who have not stored them
+(one question, once). Rounds alternate. Memory is the most that a process of its own holds while it
+captures a quarter of the questions and all of them.
+
+The last line is JSON: tokens per second of each, the ratio of capture to bare, and the goal.
 """
 
 from __future__ import annotations
@@ -14,8 +18,11 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import resource
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -43,7 +50,11 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--questions", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peak", action="store_true", help="capture once; print peak memory in MB")
     asked = parser.parse_args()
+    if asked.peak:
+        print(_peak(asked.run, asked.model, asked.questions))
+        return
 
     resolved = resolve(asked.model)
     model = load_model(resolved)
@@ -61,12 +72,46 @@ def main() -> None:
         for _ in range(asked.rounds):
             for name, way in ways.items():
                 seconds[name].append(_timed(way))
+        generated = batches[0][1].numel()
+        seconds["generate"] = [_timed(lambda: _generate(model, *batches[0])) * n_tokens / generated]
     speed = {name: n_tokens / statistics.median(taken) for name, taken in seconds.items()}
     for name, taken in seconds.items():
         print(f"{name:10} {speed[name]:8.0f} tokens/s   {[round(value, 2) for value in taken]} s")
+    few = max(1, asked.questions // 4)
+    peaks = {n: _peak_of_process(asked.run, asked.model, n) for n in (few, asked.questions)}
+    print("peak memory", ", ".join(f"{n} questions: {peak:.0f} MB" for n, peak in peaks.items()))
     rates = {f"{name}_tokens_per_second": round(value, 1) for name, value in speed.items()}
     ratio = round(speed["capture"] / speed["bare"], 3)
-    print(json.dumps({"benchmark": "capture", **rates, "ratio": ratio, "goal": GOAL}))
+    memory = {"peak_megabytes": list(peaks.values()), "peak_questions": list(peaks)}
+    print(json.dumps({"benchmark": "capture", **rates, **memory, "ratio": ratio, "goal": GOAL}))
+
+
+def _peak(run: Path, model: str, questions: int) -> float:
+    with tempfile.TemporaryDirectory() as scratch:
+        _capture(_copy(run, Path(scratch) / "run"), model, questions)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _peak_of_process(run: Path, model: str, questions: int) -> float:
+    """A process's peak never falls, so that each number of questions needs its own."""
+    command = [sys.executable, __file__, str(run), "--peak", f"--model={model}"]
+    done = subprocess.run(
+        [*command, f"--questions={questions}"], capture_output=True, text=True, check=True
+    )
+    return round(float(done.stdout.split()[-1]), 1)
+
+
+def _generate(model: Any, prompt: torch.Tensor, ids: torch.Tensor) -> None:
+    model.generate(
+        prompt.expand(len(ids), -1),
+        attention_mask=torch.ones_like(prompt).expand(len(ids), -1),
+        do_sample=True,
+        min_new_tokens=ids.shape[1],
+        max_new_tokens=ids.shape[1],
+        output_hidden_states=True,
+        return_dict_in_generate=True,
+        pad_token_id=0,
+    )
 
 
 def _copy(source: Path, target: Path) -> Run:

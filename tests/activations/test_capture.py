@@ -15,10 +15,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_models import PROMPT, TEXTS, reference, save_model, small_run, tokenizer
+from tiny_models import (
+    PROMPT,
+    TEXTS,
+    reference,
+    save_model,
+    small_run,
+    smollm2_run,
+    tokenizer,
+)
 
 import analysis.activations.capturing as capturing
-from analysis.activations import capture
+from analysis.activations import capture, estimate
+from analysis.activations.cells import captured, read_cell
+from analysis.activations.fidelity import faithful, largest_gap
 from analysis.paths.segments import find_steps
 from cot.answers import extract_answers
 from cot.errors import InputError
@@ -110,6 +120,109 @@ def test_step_ends(run: Run, model: tuple[Path, Any]) -> None:
     ):
         spots.setdefault((question_id, sample), []).append((end - 1, end))
     np.testing.assert_allclose(vectors, expected(run, model[1], 2, spots), rtol=2e-3, atol=2e-3)
+
+
+def test_every_so_many_tokens(run: Run, model: tuple[Path, Any]) -> None:
+    index = capture(run, layers=[2], positions=["every 5 tokens"])
+    rows, vectors = run.activations(layer=2, position="every 5 tokens")
+    spots = {
+        (question_id, sample): [(token, token + 1) for token in range(4, len(ids), 5)]
+        for question_id, sample, ids in run.traces(["token_ids"]).itertuples(index=False)
+    }
+    assert rows["token"].tolist() == [start for some in spots.values() for start, _ in some]
+    assert rows["step"].isna().all()
+    assert len(index) == len(rows)
+    np.testing.assert_allclose(vectors, expected(run, model[1], 2, spots), rtol=2e-3, atol=2e-3)
+    cell = read_cell(run, run.traces([]), 2, "every 5 tokens")
+    last = np.cumsum([len(some) for some in spots.values()]) - 1
+    assert cell.row.tolist() == last.tolist()
+    capture(run, layers=[2], positions=["mean"])
+    assert captured(run, None, None) == [(2, "mean"), (2, "every 5 tokens")]
+
+
+def test_a_users_spans(run: Run, model: tuple[Path, Any]) -> None:
+    words, text = tokenizer(), TEXTS[0]
+    start, end = text.index("So"), text.index("So") + len("So it")
+    spans = pd.DataFrame(
+        [("q0", 0, start, end, None), ("q0", 0, 0, 1, "first"), ("q2", 3, 0, 1, "first")],
+        columns=["question_id", "sample_index", "start", "end", "name"],
+    )
+    index = capture(run, layers=[1], positions=[], spans=spans)
+    assert sorted(index["position"]) == ["first", "first", "span"]
+    assert set(run.provenance("fidelity").parameters) >= {"layers", "max_gap"}
+    ids = run.traces(["token_ids"])["token_ids"][0]
+    token = next(n for n in range(len(ids)) if len(words.decode(ids[: n + 1])) >= end)
+    rows, vectors = run.activations(layer=1, position="span")
+    assert rows["token"].tolist() == [token]
+    spots = {("q0", 0): [(token, token + 1)]}
+    np.testing.assert_allclose(vectors, expected(run, model[1], 1, spots), rtol=2e-3, atol=2e-3)
+    moved = spans.assign(start=0, end=2)[:1]
+    capture(run, layers=[1], positions=["mean"], spans=moved)
+    assert run.activations(layer=1, position="span")[0]["token"].tolist() == [1]
+    assert len(run.activations(layer=1, position="first")[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"question_id": "q9"}, "spans, row 0: question_id 'q9', sample_index 0: there is no such"),
+        ({"end": 900}, r"start 1, end 900: give 0 <= start < end <= 39"),
+        ({"start": 3}, r"start 3, end 3: give 0 <= start"),
+        ({"start": "x"}, "start is 'x': give a whole number"),
+        ({"sample_index": 0.5}, "sample_index is 0.5: give a whole number"),
+        ({"name": "mean"}, "name 'mean' can't be that of spans"),
+        ({"name": "every 3 tokens"}, "can't be that of spans"),
+    ],
+)
+def test_wrong_spans(run: Run, change: dict[str, Any], message: str) -> None:
+    row = {"question_id": "q0", "sample_index": 0, "start": 1, "end": 3} | change
+    with pytest.raises(InputError, match=message):
+        capture(run, spans=pd.DataFrame([row]))
+    with pytest.raises(InputError, match="no column start; there are: question_id, sample_index"):
+        capture(run, spans=pd.DataFrame([row]).drop(columns="start"))
+
+
+def test_the_gap_that_is_borne_is_the_users(run: Run) -> None:
+    capture(run, layers=[1])
+    assert len(faithful(run)) == 12
+    gaps = run.table("fidelity")["max_logprob_gap"]
+    bar = float(gaps.sort_values().iloc[5])
+    capture(run, layers=[1], max_gap=bar)
+    fidelity = run.table("fidelity")
+    assert fidelity["flagged"].tolist() == (gaps > bar).tolist()
+    assert len(faithful(run)) == int((gaps <= bar).sum()) < 12
+
+
+def test_gaps_count_what_is_known_on_both_sides() -> None:
+    assert largest_gap([1.0, 2.0], [1.5, 2.0]) == 0.5
+    assert largest_gap([1.0, 2.0], [np.nan, 2.25]) == 0.25
+    assert np.isnan(largest_gap([1.0], [np.nan]))
+    assert np.isnan(largest_gap(None, [1.0]))
+    assert np.isnan(largest_gap([1.0], [1.0, 2.0]))
+
+
+def test_a_dry_run_says_what_is_missing_and_writes_nothing(run: Run) -> None:
+    asked: dict[str, Any] = {"layers": [1, 2], "positions": ["prompt_end", "mean"]}
+    before = contents(run)
+    said = estimate(run, **asked)
+    assert contents(run) == before
+    n_tokens = run.traces(["token_ids"])["token_ids"].map(len).sum()
+    n_prompt = sum(len(tokenizer().encode(PROMPT + " " * i)) for i in range(3))
+    assert (said.n_vectors, said.n_traces, said.n_tokens) == (30, 12, n_tokens + n_prompt)
+    assert said.bytes == 30 * 32 * 2
+    assert said.seconds > 0
+    capture(run, limit=1, **asked)
+    assert estimate(run, **asked).n_vectors == 20
+    assert len(capture(run, **asked)) == said.n_vectors
+    left = estimate(run, **asked)
+    assert (left.n_vectors, left.n_traces, left.seconds) == (0, 0, 0)
+    (run.path / "tables" / "steps.parquet").unlink()
+    with pytest.raises(InputError, match="no table steps yet, and a dry run writes none: `cot pat"):
+        estimate(run)
+
+
+def contents(run: Run) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in run.path.rglob("*")}
 
 
 def test_the_replay_is_faithful_and_another_model_is_not(
@@ -215,6 +328,8 @@ def test_an_import_needs_its_model_named_once(tmp_path: Path, model: tuple[Path,
     ("arguments", "message"),
     [
         ({"layers": [9]}, r"no layer 9: the model has layers 0 \(embeddings\) to 3"),
+        ({"engine": "llama"}, "unknown engine 'llama': choose from transformers, vllm"),
+        ({"engine": "vllm", "device": "cpu"}, "vLLM chooses its device"),
         ({"positions": ["end"]}, "unknown position 'end': choose from prompt_end, step_end"),
     ],
 )
@@ -222,6 +337,14 @@ def test_wrong_use_leaves_nothing(run: Run, arguments: dict[str, Any], message: 
     with pytest.raises(InputError, match=message):
         capture(run, **arguments)
     assert not (run.path / "activations").exists()
+
+
+def test_an_encoder_decoder_is_refused(run: Run, tmp_path: Path) -> None:
+    from transformers import T5Config
+
+    T5Config(vocab_size=280, d_model=32, num_layers=2).save_pretrained(tmp_path / "t5")
+    with pytest.raises(InputError, match=r"cannot capture from .*: t5 is not a decoder-only model"):
+        capture(run, model=str(tmp_path / "t5"))
 
 
 def test_tokens_of_another_model_are_noticed(tmp_path: Path, model: tuple[Path, Any]) -> None:
@@ -240,7 +363,9 @@ KILLED = """
 import sys, time
 
 import cot.vectors
-from analysis.activations import capture
+from analysis.activations import capture, estimate
+from analysis.activations.cells import captured, read_cell
+from analysis.activations.fidelity import faithful, largest_gap
 from cot.run import open_run
 
 cot.vectors.FLUSH_BYTES = 1
@@ -279,40 +404,8 @@ def test_a_killed_capture_goes_on_where_it_was(run: Run, tmp_path: Path) -> None
 
 @pytest.mark.model
 def test_smollm2_replays_what_it_wrote(tmp_path: Path) -> None:
-    import torch
-
-    from cot.models import load_model, load_tokenizer, resolve
-    from cot.run import create_run
-    from cot.types import Completion, Question, Trace
-
-    name = "smollm2-135m-instruct"
-    model, words = load_model(resolve(name), device="cpu"), load_tokenizer(resolve(name))
-    prompt = "Q: Ann has 3 pens and buys 4 more. How many pens?\nA:"
-    texts = [" Ann has 3 + 4 = 7 pens. The answer is 7.", " 3 + 4 = 8. The answer is 8."]
-    run = create_run(tmp_path / "run", {"model": name})
-    with run.lock():
-        run.add_questions([Question(id="q", text="Ann?", gold="7")])
-        run.add_prompts({"p": (prompt, words.encode(prompt))})
-        with run.writer() as writer:
-            for index, text in enumerate(texts):
-                start, ids = words.encode(prompt), words.encode(text)
-                with torch.inference_mode():
-                    logits = model(torch.tensor([start + ids])).logits[0]
-                at = torch.arange(len(ids)) + len(start) - 1
-                logprobs = logits.log_softmax(-1)[at, ids].numpy()
-                done = Completion(
-                    text=text, token_ids=tuple(ids), logprobs=logprobs, finish_reason="stop"
-                )
-                writer.add(
-                    Trace(
-                        question_id="q",
-                        sample_index=index,
-                        seed=0,
-                        prompt_sha="p",
-                        completion=done,
-                    )
-                )
-    capture(with_tables(run), layers="every 10th", device="cpu")
+    run = smollm2_run(tmp_path / "run")
+    capture(run, layers="every 10th", positions=["pre_answer"], device="cpu")
     assert run.table("fidelity")["max_logprob_gap"].max() < 1e-3
     _, vectors = run.activations(layer=30, position="pre_answer")
     assert vectors.shape == (2, 576)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_models import CONFIGS, N_BLOCKS, N_TOKENS, WIDTH, reference, tiny_model
+from tiny_models import CONFIGS, N_BLOCKS, N_TOKENS, SIZE, WIDTH, reference, tiny_model
 
 from analysis.activations.backend import Job, Replay
 from analysis.activations.blocks import Head, find_blocks
-from analysis.activations.hooks import HookReplay
+from analysis.activations.hooks import HookReplay, _Gather
 from cot.errors import InputError
 
 LAYERS = list(range(N_BLOCKS + 1))
@@ -62,6 +63,63 @@ def test_states_and_log_probabilities_are_those_of_a_plain_forward(family: str) 
             np.testing.assert_allclose(done.logprobs, logprobs, rtol=1e-4, atol=1e-4)
         ends = found[job.question_id, None].vectors
         np.testing.assert_allclose(ends[:, 0], states[:, length - 1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_prompts_that_begin_alike_change_nothing(family: str) -> None:
+    model, some = tiny_model(family), jobs(n_questions=4)
+    start = list(range(7, 49))
+    alike = [
+        dataclasses.replace(job, prompt_ids=[*start[: 42 - 5 * number], *job.prompt_ids])
+        for number, job in enumerate(some[:3])
+    ]
+    alike.append(dataclasses.replace(some[3], prompt_ids=start[:33]))
+    found = replay(model, alike, LAYERS)
+    for job in alike:
+        alone = replay(model, [job], LAYERS)
+        for key, done in alone.items():
+            np.testing.assert_allclose(found[key].vectors, done.vectors, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_padding_on_the_left_would_change_nothing(family: str) -> None:
+    model, job = tiny_model(family), jobs()[0]
+    found = replay(model, [job], LAYERS[:-1])
+    texts = [[*job.prompt_ids, *trace.token_ids] for trace in job.traces]
+    width = max(map(len, texts))
+    mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in texts])
+    padded = torch.tensor([[0] * (width - len(ids)) + ids for ids in texts])
+    at = (mask.cumsum(1) - 1).clamp_min(0)
+    with torch.inference_mode():
+        out = model(padded, attention_mask=mask, position_ids=at, output_hidden_states=True)
+    for row, trace in enumerate(job.traces):
+        last = torch.stack(out.hidden_states[:-1])[:, row, -1].numpy()
+        ours = found[job.question_id, trace.sample_index].vectors[:, -2]
+        np.testing.assert_allclose(ours, last, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_half_precision(family: str) -> None:
+    model, job = tiny_model(family), jobs()[0]
+    sure = replay(model, [job], LAYERS)
+    half = replay(model.to(torch.bfloat16), [job], LAYERS)
+    for key, done in half.items():
+        assert done.vectors.dtype == np.float32
+        scale = np.abs(sure[key].vectors).max(axis=(1, 2), keepdims=True)
+        assert np.abs((done.vectors - sure[key].vectors) / scale).max() < 0.05
+
+
+def test_questions_are_taken_one_at_a_time() -> None:
+    taken = 0
+
+    def some() -> Any:
+        nonlocal taken
+        for job in jobs(n_questions=5):
+            taken += 1
+            yield job
+
+    for done in HookReplay(tiny_model("llama")).replay(some(), [1]):
+        assert taken == 1 + int(done.job.question_id[1:])
 
 
 def test_batches_and_their_order_change_nothing() -> None:
@@ -133,3 +191,30 @@ def test_a_model_without_one_list_of_blocks_is_refused() -> None:
     model.config.num_hidden_layers = 7
     with pytest.raises(InputError, match="7 blocks, but a list of 3"):
         find_blocks(model)
+
+
+def test_blocks_of_experts_are_not_taken_for_the_models() -> None:
+    model = tiny_model("llama")
+    model.model.layers[0].experts = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(9))
+    assert len(find_blocks(model)) == N_BLOCKS
+
+
+@pytest.mark.parametrize("config", ["JambaConfig", "BertConfig"])
+def test_a_model_that_cannot_go_on_from_a_prompt_is_refused(config: str) -> None:
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    made = getattr(transformers, config)(**SIZE)
+    model = transformers.AutoModelForCausalLM.from_config(made)
+    with pytest.raises(InputError, match=r"can't go on from its prompt's cache.*decoder-only"):
+        HookReplay(model)
+
+
+def test_states_are_gathered_on_the_device_that_they_are_on() -> None:
+    gather = _Gather()
+    gather.ask([np.array([[0, 1], [0, 2]]), np.array([[1, 2]])])
+    states = torch.arange(24.0).reshape(2, 3, 4)
+    gather.hook(1)(None, (), {}, states.to("meta"))
+    gather.hook(2)(None, (), {}, (states,))
+    assert gather.kept[1].device.type == "meta"
+    assert gather.kept[2].tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [16, 17, 18, 19]]

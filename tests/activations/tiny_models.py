@@ -1,4 +1,4 @@
-"""Tiny random models of four families, a tokenizer for them, and a run of traces to replay."""
+"""Tiny random models, a tokenizer for them, and runs of traces to replay."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
+    Gemma3TextConfig,
     GemmaConfig,
     GPT2Config,
     LlamaConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
 )
 
 from cot.run import Run, create_run
@@ -34,8 +36,10 @@ SIZE = {
 CONFIGS = {
     "llama": lambda: LlamaConfig(**SIZE),
     "qwen2": lambda: Qwen2Config(**SIZE),
+    "qwen3": lambda: Qwen3Config(**SIZE, head_dim=8),
     "gemma": lambda: GemmaConfig(**SIZE, head_dim=8),
     "gemma2": lambda: Gemma2Config(**SIZE, head_dim=8, sliding_window=12),
+    "gemma3": lambda: Gemma3TextConfig(**SIZE, head_dim=8, sliding_window=12),
     "gpt2": lambda: GPT2Config(
         vocab_size=N_TOKENS, n_embd=WIDTH, n_layer=N_BLOCKS, n_head=4, n_positions=128
     ),
@@ -144,3 +148,42 @@ def reference(model: Any, prompt: list[int], ids: list[int]) -> tuple[Any, Any]:
     logprobs = out.logits[0].float().log_softmax(-1)
     at = np.arange(len(ids)) + len(prompt) - 1
     return states, logprobs.numpy()[at, ids].astype(np.float32)
+
+
+def smollm2_run(folder: Path) -> Run:
+    """A question with two traces of the bundled model, with the log-probabilities that it gives
+    and with answers."""
+    from cot.answers import extract_answers
+    from cot.models import DEFAULT_MODEL, load_model, load_tokenizer, resolve
+
+    source = resolve(DEFAULT_MODEL)
+    model, words = load_model(source, device="cpu"), load_tokenizer(source)
+    start = words.encode("Q: Ann has 3 pens and buys 4 more. How many pens?\nA:")
+    texts = [" Ann has 3 + 4 = 7 pens. The answer is 7.", " 3 + 4 = 8. The answer is 8."]
+    run = create_run(folder, {"model": DEFAULT_MODEL})
+    with run.lock():
+        run.add_questions([Question(id="q", text="Ann?", gold="7")])
+        run.add_prompts({"p": (words.decode(start), start)})
+        with run.writer() as writer:
+            for index, text in enumerate(texts):
+                ids = words.encode(text)
+                with torch.inference_mode():
+                    logits = model(torch.tensor([start + ids])).logits[0]
+                at = torch.arange(len(ids)) + len(start) - 1
+                done = Completion(
+                    text=text,
+                    token_ids=tuple(ids),
+                    logprobs=logits.log_softmax(-1)[at, ids].numpy(),
+                    finish_reason="stop",
+                )
+                writer.add(
+                    Trace(
+                        question_id="q",
+                        sample_index=index,
+                        seed=0,
+                        prompt_sha="p",
+                        completion=done,
+                    )
+                )
+    extract_answers(run)
+    return run

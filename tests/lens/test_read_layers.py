@@ -130,6 +130,11 @@ def test_the_tables_are_those_of_a_plain_forward(whole: Run, model: tuple[Path, 
         assert steps["answer"].tolist() == names[at_ends.argmax(-1)].tolist()
         before = ends["token_end"].to_numpy(int) <= at - n_prompt
         assert trace["n_steps"] == before.sum()
+        kept = [*(at_ends[before].argmax(-1) == said[-1]), True]
+        first = next(step for step in range(len(kept)) if all(kept[step:]))
+        assert trace["emergence_step"] == first
+        settled = next(k for k in range(len(said)) if len(set(said[k:])) == 1)
+        assert trace["commitment_layer"] == settled
     assert twelve not in {token for _, _, _, ids in hand.values() for token in ids[-3:]}
 
 

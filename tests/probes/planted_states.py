@@ -18,8 +18,7 @@ from cot.vectors import Place, VectorWriter
 WIDTH = 24
 Vectors = Callable[[str, NDArray[np.bool_], np.random.Generator], NDArray[np.floating]]
 """`(question, which of its traces are right, generator) -> [trace, WIDTH]`."""
-RIDGE, MLP = "analysis.probes.ridge:RidgeProbe", "analysis.probes.mlp:MlpProbe"
-DIFF_MEANS = "analysis.probes.diff_means:DiffMeansProbe"
+RIDGE, MLP, DIFF_MEANS = "ridge", "mlp", "diff_means"
 
 
 def given(n_questions: int = 16, n_traces: int = 8, share: float = 0.5, seed: int = 0) -> Given:

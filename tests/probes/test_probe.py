@@ -28,7 +28,7 @@ def probe(run: Run, **arguments: Any) -> pd.DataFrame:
 
 def test_a_planted_direction_is_found(tmp_path: Path) -> None:
     run = planted(tmp_path, given(), direction)
-    table = probe(run)
+    table = probe(run, positions=["pre_answer"], folds=4)
     found = cell(table, "pre_answer")
     assert found["auroc"] > 0.95
     assert found["within_question_auroc"] > 0.95
@@ -39,7 +39,7 @@ def test_a_planted_direction_is_found(tmp_path: Path) -> None:
     findings = run.table("findings_probe").set_index("name")["estimate"]
     assert findings["probe within-question AUROC"] > 0.95
     scores = run.table("probe_scores")
-    assert len(scores) == 2 * found["n_traces"]
+    assert len(scores) == found["n_traces"]
     assert scores["score"].between(0, 1).all()
 
 

@@ -10,8 +10,10 @@ import pytest
 from planted import HOSTILE
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from analysis.report.text import visible
+from cot.run import open_run
 
 pytestmark = pytest.mark.browser
 
@@ -49,12 +51,18 @@ def detail(page: Any) -> str:
     return str(page.find_element(By.ID, "question").text)
 
 
+def choose(page: Any, question: str) -> None:
+    """Open a question; its address changes first, then the page."""
+    page.find_element(By.LINK_TEXT, question).click()
+    WebDriverWait(page, 10).until(lambda _: f"Question {question}" in detail(page))
+
+
 def press(page: Any, *keys: str) -> None:
     page.switch_to.active_element.send_keys(*keys)
 
 
 def test_asks_the_network_for_nothing(page: Any, report: Path) -> None:
-    page.find_element(By.LINK_TEXT, "q03").click()
+    choose(page, "q03")
     messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     asked = [
         message["params"]["request"]["url"]
@@ -87,21 +95,29 @@ def test_policy_stops_scripts_and_requests_that_are_not_the_pages_own(
 
 def test_draws_the_curve_and_a_panel_for_every_position_and_measure(page: Any) -> None:
     assert len(page.find_elements(By.CSS_SELECTOR, "#curve-plot svg.main-svg")) > 0
+    for summary in page.find_elements(By.CSS_SELECTOR, "details.lines > summary"):
+        summary.click()
+    page.execute_async_script("setTimeout(arguments[0], 100)")
     panels = page.find_elements(By.CSS_SELECTOR, "[data-panel]")
-    assert len(panels) == 6
+    assert len(panels) == 12  # two targets
     assert all(panel.find_elements(By.CSS_SELECTOR, "svg .scatterlayer path") for panel in panels)
 
 
-def test_draws_a_risk_panel_a_signal_and_the_reliability_of_probabilities(page: Any) -> None:
+def test_draws_a_risk_panel_a_signal_and_the_reliability_of_probabilities(
+    page: Any, report: Path
+) -> None:
     panels = page.find_elements(By.CSS_SELECTOR, "[data-calibration]")
     labels = [panel.get_attribute("aria-label") for panel in panels]
-    assert sum(label.startswith("Risk-coverage curve") for label in labels) == 12
-    assert sum(label.startswith("Reliability diagram") for label in labels) == 2
+    scored = open_run(report.parent).table("calibration").dropna(subset="auroc")
+    kinds = open_run(report.parent).table("calibration_curves")[["signal", "kind"]]
+    assert sum(label.startswith("Risk-coverage curve") for label in labels) == len(scored)
+    reliable = (kinds.drop_duplicates()["kind"] == "reliability").sum()
+    assert sum(label.startswith("Reliability diagram") for label in labels) == reliable
     assert all(panel.find_elements(By.CSS_SELECTOR, "svg .scatterlayer path") for panel in panels)
 
 
 def test_a_hostile_trace_is_shown_as_text(page: Any) -> None:
-    page.find_element(By.LINK_TEXT, "q03").click()
+    choose(page, "q03")
     text = page.find_element(By.CSS_SELECTOR, '[data-index="1"] .text')
     assert text.get_attribute("textContent") == visible(HOSTILE)
     assert text.find_elements(By.CSS_SELECTOR, "script, img") == []
@@ -109,7 +125,7 @@ def test_a_hostile_trace_is_shown_as_text(page: Any) -> None:
 
 
 def test_steps_are_blocks_and_the_stated_answer_is_marked(page: Any) -> None:
-    page.find_element(By.LINK_TEXT, "q00").click()
+    choose(page, "q00")
     steps = page.find_elements(By.CSS_SELECTOR, '[data-index="0"] .step')
     assert [step.text for step in steps] == [
         "Ada starts with 3 pens.",
@@ -168,7 +184,7 @@ def test_a_deep_link_opens_its_question(chromium: Any, page: Any, report: Path) 
 
 
 def test_a_cell_of_answers_by_path_chooses_traces(page: Any) -> None:
-    page.find_element(By.LINK_TEXT, "q05").click()
+    choose(page, "q05")
     assert len(page.find_elements(By.CSS_SELECTOR, "#question details.trace")) == 8
     page.find_elements(By.CSS_SELECTOR, ".crossing td button")[0].click()
     shown = page.find_elements(By.CSS_SELECTOR, "#question details.trace")
@@ -176,7 +192,7 @@ def test_a_cell_of_answers_by_path_chooses_traces(page: Any) -> None:
 
 
 def test_the_map_has_a_colour_an_answer_and_a_shape_a_path(page: Any) -> None:
-    page.find_element(By.LINK_TEXT, "q02").click()
+    choose(page, "q02")
     assert page.find_elements(By.CSS_SELECTOR, "#map-plot svg .scatterlayer path.point")
     drawn = page.execute_script(
         "const t = document.getElementById('map-plot').data[0];"
@@ -195,7 +211,7 @@ def test_the_map_has_a_colour_an_answer_and_a_shape_a_path(page: Any) -> None:
 
 
 def test_a_label_of_the_map_is_text(page: Any) -> None:
-    page.find_element(By.LINK_TEXT, "q03").click()
+    choose(page, "q03")
     hover = """
         const node = document.getElementById("map-plot");
         const at = node.data[0].customdata.findIndex((index) => index === 1);
@@ -212,7 +228,7 @@ def test_a_label_of_the_map_is_text(page: Any) -> None:
 
 
 def test_a_point_and_a_medoid_open_their_trace(page: Any) -> None:
-    page.find_element(By.LINK_TEXT, "q03").click()
+    choose(page, "q03")
     collapse = "[...document.querySelectorAll('.traces button')].at(-1).click()"
     page.execute_script(collapse)
     page.find_element(By.CSS_SELECTOR, '[aria-label="Open trace 1"]').send_keys(Keys.ENTER)
@@ -229,7 +245,7 @@ def test_a_point_and_a_medoid_open_their_trace(page: Any) -> None:
 
 
 def test_medoids_stand_side_by_side_and_wrong_equations_are_marked(page: Any) -> None:
-    page.find_element(By.LINK_TEXT, "q02").click()
+    choose(page, "q02")
     cards = page.find_elements(By.CSS_SELECTOR, "#question .medoid")
     assert [card.get_attribute("data-path") for card in cards] == ["0", "1"]
     assert "starts, pens, more" in cards[0].text
@@ -241,7 +257,7 @@ def test_medoids_stand_side_by_side_and_wrong_equations_are_marked(page: Any) ->
 
 
 def test_traces_fold_and_unfold(page: Any) -> None:
-    page.find_element(By.LINK_TEXT, "q05").click()
+    choose(page, "q05")
     buttons = {b.text: b for b in page.find_elements(By.CSS_SELECTOR, ".traces button")}
     buttons["collapse"].click()
     assert page.find_elements(By.CSS_SELECTOR, "#question details.trace[open]") == []

@@ -3,19 +3,21 @@
 function drawSimilarity(figure) {
   const node = find("similarity-maps");
   if (!node || !figure.kinds.length) return;
-  const panels = element("div", { class: "panels" });
+  const panels = element("div", { class: "maps similar" });
+  const readout = element("p", { class: "readout", "aria-live": "polite" });
   const show = (kind) => panels.replaceChildren(...kind.maps.map((map) => {
     const grid = element("div", {});
     heatMap(grid, {
+      readout: readout,
       label: kind.name + " between layers at " + map.position, corner: "layer",
-      columns: map.layers.map(String), rows: map.layers.map(String), hint: "Point at a cell for its interval.",
+      columns: map.layers.map(String), rows: map.layers.map(String), hint: "Point at a cell, or move with the arrow keys, for its interval.",
       cell: (i, j) => {
         const value = map.value[i][j];
-        return { text: value === null ? "–" : fixed(value, 2), heat: value, words: map.words[i][j], mark: false };
+        return { text: value === null ? "–" : fixed(value, 2), heat: value, words: map.position + ": " + map.words[i][j], mark: false };
       },
     });
     return element("div", { class: "panel" }, element("p", {}, map.position), grid);
-  }));
+  }), readout);
   const names = figure.kinds.map((kind, i) => [i, kind.name]);
   const chooser = names.length > 1 ? element("div", { class: "tools" }, choice("Measure", names, (i) => show(figure.kinds[Number(i)]))) : null;
   node.replaceChildren(...[chooser, panels].filter(Boolean));
@@ -107,16 +109,17 @@ function drawStates(states) {
   const column = { right: 2, answer: 3, path: 4 }[stateChoice.colouring];
   const among = (row) => stateChoice.question === "" || row[0] === stateChoice.question;
   const points = map.row.map((at, i) => ({ row: states.traces[at], x: map.x[i], y: map.y[i] }));
-  const traces = groupsOf(stateChoice.colouring, states.ranked).flatMap(([value, name, shade, symbol]) => {
+  const traces = groupsOf(stateChoice.colouring, states.ranked).flatMap(([value, name, shade, symbol], rank) => {
     const mine = points.filter((point) => point.row[column] === value && among(point.row));
     if (!mine.length) return [];
     return [{
-      x: mine.map((point) => point.x), y: mine.map((point) => point.y), name: name + " (" + mine.length + ")",
+      x: mine.map((point) => point.x), y: mine.map((point) => point.y), name: name + " (" + mine.length + ")", legendrank: rank,
       mode: "markers", type: "scatter", hoverinfo: "text",
       hovertext: mine.map(({ row }) => literal(row[0]) + (row[1] === null ? "" : " #" + row[1]) + (row[2] === null ? "" : row[2] ? " ✓" : " ✗")),
       marker: { color: colour(shade), size: points.length > 600 ? 5 : 8, symbol: symbol, opacity: 0.75, line: { width: symbol.endsWith("open") ? 1.5 : 0, color: colour(shade) } },
     }];
   });
+  traces.sort((a, b) => b.x.length - a.x.length); // the few on top of the many
   const bare = { showgrid: false, showticklabels: false, ticks: "", showline: false };
   const span = (values) => {
     const [low, high] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];

@@ -64,7 +64,7 @@ function tokenMap(node, map, shade) {
       const stated = map.p_stated[i][j];
       return {
         text: token(map.texts[top]), heat: map[shade][i][j] === null ? null : Math.sqrt(map[shade][i][j]), mark: false,
-        words: "Layer " + map.layers[i] + " after token " + (map.first + j) + " “" + token(map.tokens[j]) + "”: most probable “" + token(map.texts[top]) + "” " + fixed(map.p_top[i][j], 3)
+        words: "Layer " + map.layers[i] + " after " + (map.first + j < 0 ? "the prompt’s last token" : "token " + (map.first + j)) + " “" + token(map.tokens[j]) + "”: most probable “" + token(map.texts[top]) + "” " + fixed(map.p_top[i][j], 3)
           + (stated === null ? "" : ", stated answer’s first token " + fixed(stated, 4)) + ", entropy " + fixed(map.entropy[i][j], 2) + " nats",
       };
     },
@@ -84,7 +84,7 @@ function drawTokens(maps) {
       element("a", { href: "#q=" + encodeURIComponent(map.id) }, map.id), " #" + map.index,
       map.answer === null ? " · states no answer" : " · states ", map.answer === null ? null : element("b", {}, map.answer), " ",
       map.answer === null ? null : verdict(map.right),
-      map.first ? " · its last " + map.tokens.length + " of " + map.n_tokens + " tokens" : null,
+      map.tokens.length < map.n_tokens ? " · its last " + map.tokens.length + " of " + map.n_tokens + " tokens" : null,
     ].filter(Boolean));
     tokenMap(grid, map, chosen.shade);
   };
