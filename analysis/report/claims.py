@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis.report.text import decimal, interval, number, percent, points
+from analysis.report.text import chance, decimal, interval, number, percent, points
 
 __all__ = [
     "agreement_claim",
+    "agrees",
     "confidence_claim",
     "gain_claim",
     "gains_claims",
@@ -184,12 +185,12 @@ def geometry_claims(findings: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
 
 def _null_claim(said: str, finding: Mapping[Any, Any]) -> str:
     value, low, high = (number(finding[key]) for key in ("estimate", "low", "high"))
-    null, chance = number(finding["null_mean"]), number(finding["p"])
-    if value is None or low is None or null is None or chance is None:
+    null, p = number(finding["null_mean"]), number(finding["p"])
+    if value is None or low is None or null is None or p is None:
         return f"Whether {said}: undefined."
     numbers = f"{decimal(value)}, 95% interval {interval(low, high, decimal)}"
-    numbers += f", shuffled {decimal(null)}, p {_chance(chance)}"
-    if chance > 0.05:
+    numbers += f", shuffled {decimal(null)}, p {chance(p)}"
+    if p > 0.05:
         return (
             f"It is not shown that {said}: shuffled labels explain the difference, so this is "
             f"nothing ({numbers})."
@@ -208,15 +209,24 @@ def listed(words: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def agrees(finding: Mapping[Any, Any]) -> bool | None:
+    """Whether partitions agree by more than permuted labels; None where it is undefined."""
+    names = ("estimate", "low", "null_mean", "p")
+    value, low, null, p = (number(finding[name]) for name in names)
+    if value is None or low is None or null is None or p is None:
+        return None
+    return p <= 0.05 and low > null
+
+
 def agreement_claim(name: str, finding: Mapping[Any, Any]) -> str:
     """Whether two partitions agree more than the permutation null."""
     subject = sentence(name.replace(" × ", " and "))
-    value, low, null = (number(finding[key]) for key in ("estimate", "low", "null_mean"))
-    chance = number(finding["p"])
-    if value is None or low is None or null is None or chance is None:
+    more = agrees(finding)
+    if more is None:
         return f"{subject}: undefined, as no question has at least two classes of both."
-    numbers = f"mean AMI {decimal(value)}, shuffled {decimal(null)}, p {_chance(chance)}"
-    if chance <= 0.05 and low > null:
+    value, null, p = (number(finding[key]) for key in ("estimate", "null_mean", "p"))
+    numbers = f"mean AMI {decimal(value)}, shuffled {decimal(null)}, p {chance(p)}"
+    if more:
         return f"{subject} agree more than chance ({numbers})."
     return f"{subject}: the null explains their agreement, so this is nothing ({numbers})."
 
@@ -275,7 +285,3 @@ def paths_claims(findings: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
 def sentence(words: str) -> str:
     """With a capital."""
     return words[:1].upper() + words[1:]
-
-
-def _chance(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

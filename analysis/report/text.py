@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 __all__ = [
+    "chance",
     "count",
     "decimal",
     "flag",
@@ -82,6 +83,11 @@ def points(value: float | None) -> str:
 def decimal(value: float | None) -> str:
     """Two decimals."""
     return "–" if value is None else _signed(value, 2)
+
+
+def chance(p: float | None) -> str:
+    """A p-value with its sign."""
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def interval(low: float | None, high: float | None, show: Callable[[float | None], str]) -> str:
