@@ -18,7 +18,7 @@ from cot.console import plain
 from cot.errors import InputError
 from cot.run import Run
 
-__all__ = ["FORMATS", "export"]
+__all__ = ["FORMATS", "as_csv", "export"]
 
 RAW = ("questions", "traces")
 
@@ -52,12 +52,21 @@ def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
     _flat(frame, dicts_only=True).to_parquet(path, index=False)
 
 
+def as_csv(frame: pd.DataFrame) -> str:
+    """The table as text, formulas defused."""
+    return str(_defused(frame).to_csv(index=False))
+
+
 def _to_csv(frame: pd.DataFrame, path: Path) -> None:
+    _defused(frame).to_csv(path, index=False)
+
+
+def _defused(frame: pd.DataFrame) -> pd.DataFrame:
     flat = _flat(frame, dicts_only=False)
     for name in flat.columns:
         if not pd.api.types.is_numeric_dtype(flat[name]):
             flat[name] = flat[name].map(_defuse, na_action="ignore")
-    flat.to_csv(path, index=False)
+    return flat
 
 
 def _to_jsonl(frame: pd.DataFrame, path: Path) -> None:

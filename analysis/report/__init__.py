@@ -26,12 +26,16 @@ from markupsafe import Markup
 from analysis.report.confidence import calibration_figure, stop_rows
 from analysis.report.curve import curve_figure
 from analysis.report.data import gather, overview
+from analysis.report.downloads import pack
 from analysis.report.geometry import dimension_figure, similarity_figure
 from analysis.report.headlines import headlines
+from analysis.report.kinds import kind_panels
 from analysis.report.lens import lens_figure
 from analysis.report.methods import fidelity, glossary, provenance
+from analysis.report.opening import opening
 from analysis.report.probes import probe_figures, regression_rows
 from analysis.report.questions import question_details, question_rows
+from analysis.report.raters import raters
 from analysis.report.states import LINES, state_maps, trajectory_figures
 from analysis.report.text import decimal, percent, visible
 from analysis.report.tokens import left_out, token_maps
@@ -40,7 +44,7 @@ from cot.run import Run
 __all__ = ["as_json", "write_report"]
 
 SCRIPTS = ["dom.js", "heat.js", "charts.js", "confidence.js", "probes.js", "lens.js", "geometry.js"]
-SCRIPTS += ["list.js", "map.js", "paths.js", "traces.js", "detail.js", "main.js"]
+SCRIPTS += ["list.js", "kinds.js", "downloads.js", "map.js", "paths.js", "traces.js", "detail.js", "main.js"]
 """Joined in this order into the page's own script."""
 
 
@@ -81,15 +85,22 @@ def _render(run: Run) -> str:
     drawn = any(figures.values()) or len(evidence.get("path_map"))
     figures |= {"tokens": token_maps(evidence), "similarity": similarity_figure(evidence)}
     rows = question_rows(evidence)
+    downloads = pack(evidence)
     scripts = [_plotly()] if drawn else []
     scripts.append(_own_script())
     page: str = _template().render(
         csp=_policy(scripts),
-        css=Markup(_read("report.css")),
+        css=Markup(_read("report.css") + _read("opening.css")),
         scripts=[Markup(script) for script in scripts],
         overview=overview(evidence),
         headlines=headlines(evidence),
+        opening=opening(evidence),
+        panels=kind_panels(evidence),
+        raters=raters(evidence),
+        downloads=downloads,
+        packed=as_json(downloads.packed),
         notices={
+            "opening": evidence.notices("agreement", "findings_agree"),
             "curve": evidence.notices("curve"),
             "stops": evidence.notices("findings_stop"),
             "calibration": evidence.notices("calibration"),

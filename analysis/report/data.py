@@ -49,6 +49,11 @@ MAKERS = {
     "trajectories": "geometry",
     "findings_geometry": "geometry",
     "agreement": "agree",
+    "agreement_coefficients": "agree",
+    "agreement_places": "agree",
+    "agreement_raters": "agree",
+    "agreement_rater_pairs": "agree",
+    "agreement_comparison": "agree",
     "findings_agree": "agree",
 }
 """Each table that the page reads, and the command that makes it."""

@@ -26,6 +26,8 @@ function QuestionList(rows, open) {
   let limit = PAGE;
   let shown = [];
   let current = null;
+  let chosen = null; // the kind that the table shows; null for all
+  let told = () => {};
 
   function haystack(row) {
     return [row.id, row.text, row.gold, row.majority, row.kinds.join(" ")].join(" ").toLowerCase();
@@ -69,7 +71,8 @@ function QuestionList(rows, open) {
 
   function update() {
     const words = find("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const matches = (row) => words.every((word) => haystacks.get(row).includes(word));
+    const matches = (row) => (chosen === null || row.kinds.includes(chosen))
+      && words.every((word) => haystacks.get(row).includes(word));
     shown = rows.filter(matches).sort(compare);
     heads();
     body.replaceChildren(...shown.slice(0, limit).map((row) =>
@@ -111,22 +114,26 @@ function QuestionList(rows, open) {
     return next && shown.indexOf(next) < limit ? next.id : null;
   }
 
-  function kinds() {
+  // Chips and panels show one state: the kind that is chosen.
+  function chips() {
     const counts = new Map();
     for (const row of rows) for (const kind of row.kinds) counts.set(kind, (counts.get(kind) || 0) + 1);
-    const chips = [...counts].sort((a, b) => b[1] - a[1]).map(([kind, n]) =>
-      element("button", { type: "button", class: "chip", onclick: () => search(kind) }, kind + " ", element("b", {}, n)));
-    find("kinds").replaceChildren(...chips);
+    find("kinds").replaceChildren(...[...counts].sort((a, b) => b[1] - a[1]).map(([kind, n]) =>
+      element("button", { type: "button", class: "chip", "aria-pressed": String(kind === chosen), "data-chip": kind, onclick: () => filter(kind) },
+        kind + " ", element("b", {}, n))));
   }
 
-  function search(text) {
-    find("search").value = find("search").value === text ? "" : text;
+  // A second click takes the filter off.
+  function filter(kind) {
+    chosen = kind === chosen ? null : kind;
+    for (const chip of find("kinds").children) chip.setAttribute("aria-pressed", String(chip.dataset.chip === chosen));
+    told(chosen);
     update();
   }
 
   find("search").addEventListener("input", update);
   find("more").addEventListener("click", () => { limit = Infinity; update(); });
-  kinds();
+  chips();
   update();
-  return { mark, reveal, neighbour, current: () => current };
+  return { mark, reveal, neighbour, filter, current: () => current, kind: () => chosen, onfilter: (tell) => { told = tell; } };
 }

@@ -5,6 +5,7 @@ let details = null; // read when the first question is opened
 let opened = null;
 
 const list = QuestionList(page.questions, (id) => { location.hash = "q=" + encodeURIComponent(id); });
+KindPanels(page.questions, list);
 
 function openFromAddress() {
   if (!location.hash.startsWith("#q=")) return;

@@ -1,0 +1,138 @@
+"""Questions by kind: a panel each, with its rule in plain words, its count and what chance gives.
+
+What people come for, questions that are right for the wrong reason, comes first, even where there
+are none; it names its questions with what speaks against each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.agreement.kinds import KINDS
+from analysis.report.data import Evidence
+from analysis.report.text import count, shorten, text
+
+__all__ = ["FIRST", "RULES", "Case", "Panel", "kind_panels"]
+
+FIRST = "right for the wrong reason"
+RULES = {
+    "no valid answer": "No trace states an answer that can be read.",
+    FIRST: "The majority's answer is correct, but at least half of the traces behind it that can be "
+    "checked state a false equation.",
+    "probe against majority": "Weighted by a probe of the hidden states, the votes choose another "
+    "answer than the majority.",
+    "lens against statement": "More than half of the traces state another answer than the last "
+    "layer holds most probable right before it is written.",
+    "decided before reasoning": "More than half of the traces state the answer that the last layer "
+    "already holds most probable at the end of the prompt.",
+    "same answer, different reasoning": "Of two traces with the winning answer, more often than not "
+    "each takes its own path.",
+    "same reasoning, different answer": "Of two traces on one path, more often than not each ends "
+    "in its own answer.",
+    "split answers": "The winning answer holds at most half of the valid answers.",
+    "unanimous": "All valid answers are the same, and so is the path to them.",
+}
+"""Kind to its rule in `analysis.agreement.kinds`, where an equation is the only reasoning that can
+be checked."""
+MOST_CASES = 12
+"""Questions that a panel names; the others are in the table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One question that is right for the wrong reason."""
+
+    id: str
+    """Its id."""
+    text: str
+    """What it asks, shortened."""
+    answer: str
+    """The majority's answer, which is right."""
+    n_wrong: int | None
+    """Of the majority's traces, those that state a false equation."""
+    n_checked: int | None
+    """Of the majority's traces, those that state an equation that can be checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One kind of question."""
+
+    kind: str
+    """As in `KINDS`."""
+    rule: str
+    """When a question is of this kind, in plain words."""
+    n: int
+    """Questions of this kind."""
+    of: int
+    """Questions compared."""
+    applies: str
+    """To how many questions the rule can apply at all, in words; empty where to all."""
+    control: tuple[int, int] | None
+    """How many questions would be of this kind by chance, and of how many; None where unknown."""
+    cases: tuple[Case, ...]
+    """Its first questions, most suspicious first, for the kind that names them."""
+
+    @property
+    def slug(self) -> str:
+        """Name for the page's anchors."""
+        return self.kind.replace(",", "").replace(" ", "-")
+
+
+def kind_panels(evidence: Evidence) -> list[Panel]:
+    """Right for the wrong reason, then every kind that has questions, in the order of KINDS; none
+    without the table `agreement`."""
+    table = evidence.get("agreement")
+    if not len(table):
+        return []
+    has = {kind: table["kinds"].map(lambda kinds, kind=kind: kind in list(kinds)) for kind in KINDS}
+    order = [FIRST, *(kind for kind in KINDS if kind != FIRST and has[kind].any())]
+    return [
+        Panel(
+            kind=kind,
+            rule=RULES[kind],
+            n=int(has[kind].sum()),
+            of=len(table),
+            applies=_applies(table) if kind == FIRST else "",
+            control=_control(table) if kind == "decided before reasoning" else None,
+            cases=_cases(evidence, table[has[kind]]) if kind == FIRST else (),
+        )
+        for kind in order
+    ]
+
+
+def _applies(table: pd.DataFrame) -> str:
+    right = table["correct"].fillna(False).astype(bool)
+    if table["correct"].isna().all():
+        return "No question has gold, so that none can be told to be right."
+    n = int((right & (table["n_checked"] > 0)).sum()) if "n_checked" in table else 0
+    return (
+        f"It can be told of {n} of {len(table)} questions: those whose majority is right and has a "
+        "trace with an equation that can be checked."
+    )
+
+
+def _control(table: pd.DataFrame) -> tuple[int, int] | None:
+    if "decided_control" not in table:
+        return None
+    known = table["decided_control"].dropna().astype(bool)
+    return (int(known.sum()), len(known)) if len(known) else None
+
+
+def _cases(evidence: Evidence, rows: pd.DataFrame) -> tuple[Case, ...]:
+    asked = dict(zip(evidence.questions["question_id"], evidence.questions["text"], strict=True))
+    first = rows.sort_values("suspicion", ascending=False, kind="stable").head(MOST_CASES)
+    return tuple(_case(row, asked) for row in first.to_dict("records"))
+
+
+def _case(row: dict[Any, Any], asked: dict[Any, Any]) -> Case:
+    return Case(
+        id=str(row["question_id"]),
+        text=shorten(str(asked.get(row["question_id"], "")), 90),
+        answer=text(row.get("answer")) or "–",
+        n_wrong=count(row.get("n_wrong")),
+        n_checked=count(row.get("n_checked")),
+    )
