@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from analysis.activations.cells import captured
 from analysis.paths.embed import DEFAULT_EMBEDDER
+from analysis.probes.along import COLUMNS, POSITION, score_steps
 from analysis.probes.baselines import places, text_features
 from analysis.probes.controls import shuffled, shuffled_within
 from analysis.probes.crossfit import cross_fit
@@ -80,7 +81,9 @@ def probe(
     each row's P(True), number, or P of the choice it states, by a probe that never saw its
     question; chosen: whether the place was chosen for the row's fold, without its questions),
     `findings_probe` (with target, control and baselines beside each finding), and each target's
-    best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py).
+    best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py). Where `correct` is
+    probed and `step_end` captured, `probe_steps` holds each step's score in the layer that most
+    folds chose there (see along.py); else it is empty.
 
     Args:
         target: see `TARGETS` in targets.py; one or several.
@@ -114,6 +117,7 @@ def probe(
     tables, scores = [], []
     findings: list[Finding] = []
     beside: list[dict[str, Any]] = []
+    along = pd.DataFrame(columns=list(COLUMNS))
     for labels in found:
         mine = [cell for cell in cells if labels.positions is None or cell[1] in labels.positions]
         if not mine:
@@ -135,6 +139,10 @@ def probe(
         beside += made[1]
         if best is not None:
             save_best(run, labels, best, spec=spec, seed=seed)
+        ends = [result for result in tested if result.position == POSITION]
+        if labels.target == "correct" and ends:
+            layer = most_chosen(ends).layer
+            along = score_steps(run, labels, layer=layer, spec=spec, n_folds=n_folds, seed=seed)
     parameters = {
         "target": target if isinstance(target, str) else targets,
         "kind": kind,
@@ -145,6 +153,13 @@ def probe(
         "embedder": embedder,
         "fitted": None,
     }
+    run.write_table(
+        "probe_steps",
+        along,
+        command="probe",
+        parameters=parameters,
+        inputs=["answers", "fidelity", "activations"],
+    )
     return write(run, tables, scores, findings, beside, targets, parameters)
 
 
