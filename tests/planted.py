@@ -1,7 +1,9 @@
 """A small run folder with every table, planted rather than computed: deterministic, no model.
 
 Twelve questions of the form a + b with eight traces each. Question i has i % 4 * 2 wrong traces, a
-few traces state no answer or are cut off, and the last question has no gold. Numbers of analyses
+few traces state no answer or are cut off, and the last question has no gold. Question q04 is right
+for the wrong reason: five of its eight traces state a false equation, and all the right answer. The
+answers agree with the hidden states, and the paths with neither. Numbers of analyses
 that would need a model (probes, agreement) are made up but consistent in their keys and ranges.
 
     run = planted_run(tmp_path / "run")
@@ -17,12 +19,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from planted_agreement import agreement
 from planted_inside import LAYERS, POSITIONS, inside
 
 from cot.run import Run, create_run
 from cot.types import Completion, Question, Trace
 
 N_QUESTIONS, N_TRACES = 12, 8
+WRONG_REASON = 4
+"""The question that is right for the wrong reason."""
 IDENTITY: dict[str, Any] = {
     "model": "planted-135m",
     "revision": None,
@@ -66,6 +71,10 @@ INPUTS = {
     "findings_probe": ["probes"],
     "hidden_clusters": ["answers"],
     "agreement": ["answers", "paths", "hidden_clusters"],
+    "agreement_coefficients": ["answers", "paths", "hidden_clusters"],
+    "agreement_places": ["answers", "paths", "hidden_clusters"],
+    "agreement_raters": ["answers", "paths"],
+    "agreement_rater_pairs": ["answers", "paths"],
     "findings_agree": ["agreement"],
     "lens": ["answers", "steps"],
     "lens_traces": ["answers", "steps"],
@@ -86,6 +95,8 @@ COMMANDS |= {"probes": "probe", "probe_scores": "probe", "findings_probe": "prob
 COMMANDS |= {"agreement": "agree", "lens_traces": "lens", "lens_tokens": "lens"}
 COMMANDS |= {"findings_lens": "lens", "findings_geometry": "geometry"}
 COMMANDS |= dict.fromkeys(("hidden_clusters", "similarity", "dimension"), "geometry")
+COMMANDS |= dict.fromkeys(("agreement_coefficients", "agreement_places"), "agree")
+COMMANDS |= dict.fromkeys(("agreement_raters", "agreement_rater_pairs"), "agree")
 COMMANDS |= dict.fromkeys(("eigen_scores", "state_map", "trajectories"), "geometry")
 
 
@@ -140,7 +151,8 @@ def _traces(texts: Mapping[tuple[str, int], str]) -> list[dict[str, Any]]:
                 "truncated" if (i, k) == (2, 7) else "missing" if k == 7 and i % 5 == 1 else "ok"
             )
             first = f"Ada starts with {i + 3} pens."
-            second = f"She gets {i + 5} more, so {i + 3} + {i + 5} = {stated}."
+            says = right + 1 if i == WRONG_REASON and k < 5 else stated
+            second = f"She gets {i + 5} more, so {i + 3} + {i + 5} = {says}."
             last = f"The answer is {stated}." if status == "ok" else "And then"
             steps = [first, second, last] if k % 2 == 0 else [second, last]
             key = (f"q{i:02d}", k)
@@ -225,21 +237,7 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
         **inside(truth),
         "findings_lens": _findings_lens(),
         "findings_geometry": _findings_geometry(),
-        "agreement": _agreement(answers, votes),
-        "findings_agree": pd.DataFrame(
-            [
-                _finding("answers × paths", 0.01, -0.03, 0.06)
-                | {"null_mean": 0.0, "null_high": 0.05, "p": 0.31},
-                _finding("answers × hidden states", 0.62, 0.48, 0.74)
-                | {"null_mean": 0.0, "null_high": 0.06, "p": 0.001},
-                _finding("paths × hidden states", 0.02, -0.02, 0.07)
-                | {"null_mean": 0.0, "null_high": 0.05, "p": 0.2},
-                _finding("suspicion → wrong majority", 0.9, 0.75, 1.0)
-                | {"null_mean": 0.5, "null_high": float("nan"), "p": float("nan")},
-                _finding("1 − share → wrong majority", 0.6, 0.4, 0.8)
-                | {"null_mean": 0.5, "null_high": float("nan"), "p": float("nan")},
-            ]
-        ),
+        **agreement(votes, answers, checks),
     }
 
 
@@ -470,32 +468,6 @@ def _findings_geometry() -> pd.DataFrame:
             _finding("right_wrong_gap_same_length", 0.1, -0.02, 0.2) | {**nothing, "p": 0.04},
         ]
     )
-
-
-def _agreement(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
-    n_answers = answers.groupby("question_id")["answer"].nunique()
-    rows = []
-    for i, vote in enumerate(votes.to_dict("records")):
-        several = int(n_answers[vote["question_id"]]) > 1
-        rows.append(
-            {
-                "question_id": vote["question_id"],
-                "kinds": ["same answer, different reasoning"] + ["split answers"] * several,
-                "suspicion": round(1 - vote["share"] + 0.01 * i, 3),
-                "why": f"share of the winner {vote['share']:.2f}, two paths lead to it",
-                "n_answers": int(n_answers[vote["question_id"]]),
-                "n_paths": 2,
-                "n_hidden": 1 + several,
-                "ami_answers_paths": 0.01 if several else float("nan"),
-                "ami_answers_hidden": 0.62 if several else float("nan"),
-                "ami_paths_hidden": 0.02 if several else float("nan"),
-                "share": vote["share"],
-                "correct": vote["correct"],
-                "layer": 20,
-                "position": "pre_answer",
-            }
-        )
-    return pd.DataFrame(rows).astype({"correct": "boolean"})
 
 
 def _finding(name: str, estimate: float, low: float, high: float) -> dict[str, Any]:

@@ -20,16 +20,16 @@ __all__ = ["FIRST", "RULES", "Case", "Panel", "kind_panels"]
 FIRST = "right for the wrong reason"
 RULES = {
     "no valid answer": "No trace states an answer that can be read.",
-    FIRST: "The majority's answer is correct, but at least half of the traces behind it that can be "
-    "checked state a false equation.",
+    FIRST: "The majority's answer is correct, but of the traces behind it that can be checked, at "
+    "least half state a false equation.",
     "probe against majority": "Weighted by a probe of the hidden states, the votes choose another "
     "answer than the majority.",
     "lens against statement": "More than half of the traces state another answer than the last "
     "layer holds most probable right before it is written.",
     "decided before reasoning": "More than half of the traces state the answer that the last layer "
     "already holds most probable at the end of the prompt.",
-    "same answer, different reasoning": "Of two traces with the winning answer, more often than not "
-    "each takes its own path.",
+    "same answer, different reasoning": "Of two traces with the winning answer, more often than "
+    "not each takes its own path.",
     "same reasoning, different answer": "Of two traces on one path, more often than not each ends "
     "in its own answer.",
     "split answers": "The winning answer holds at most half of the valid answers.",

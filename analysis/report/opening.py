@@ -23,10 +23,10 @@ __all__ = ["Edge", "Opening", "opening"]
 
 WITNESSES = {"answers": "answers", "paths": "reasoning", "hidden states": "hidden states"}
 """Partition in the tables to the word for it on the page."""
-CORNERS = {"answers": (190, 44), "paths": (62, 236), "hidden states": (318, 236)}
+CORNERS = {"answers": (190, 24), "paths": (66, 216), "hidden states": (314, 216)}
 """Where the triangle's corners are, in its own units."""
-LABELS = {"answers × paths": (84, 132), "answers × hidden states": (296, 132)}
-LABELS |= {"paths × hidden states": (190, 226)}
+LABELS = {"answers × paths": (66, 98), "answers × hidden states": (314, 98)}
+LABELS |= {"paths × hidden states": (190, 247)}
 """Where an edge's number stands."""
 ALIKE = {
     "answers × paths": "Traces that reason alike tend to state the same answer.",
@@ -139,7 +139,7 @@ def _verdict(edges: Sequence[Edge]) -> str:
     agreeing = [edge for edge in known if edge.state == "agree"]
     if not known:
         measured = any(edge.state == "undefined" for edge in edges)
-        return f"The witnesses {'could' if measured else 'have'} not be{'' if measured else 'en'} compared."
+        return f"The witnesses {'could not be' if measured else 'have not been'} compared."
     if len(known) < 3:
         said = [f"{_both(edge)} {_does(edge)}" for edge in known]
         return f"{sentence('; '.join(said))}. No more can be said."
@@ -147,7 +147,9 @@ def _verdict(edges: Sequence[Edge]) -> str:
         return f"All three witnesses agree more than chance{_furthest(edges)}."
     if len(agreeing) == 2:
         shared = next(iter(set(agreeing[0].ends) & set(agreeing[1].ends)))
-        others = [f"the {WITNESSES[end]}" for edge in agreeing for end in edge.ends if end != shared]
+        others = [
+            f"the {WITNESSES[end]}" for edge in agreeing for end in edge.ends if end != shared
+        ]
         verb = "agrees" if shared == "paths" else "agree"
         return (
             f"The {WITNESSES[shared]} {verb} with {others[0]} and with {others[1]}, which are not "

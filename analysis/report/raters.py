@@ -29,11 +29,11 @@ class Raters:
     claim: str
     """Whether a rater is shown to beat the majority, and that some of several look good."""
     rows: list[list[str]]
-    """Rater, whom it hears, accuracy, interval, minus majority in points, interval, rescued, lost."""
+    """Rater, what it hears, accuracy, interval, minus majority, interval, rescued, lost."""
     names: list[str]
     """The raters, in the order of `kappas`."""
     kappas: list[list[dict[str, str]]]
-    """Row by column: `kappa` and its `interval`; a dash on the diagonal and where it is undefined."""
+    """Row by column: `kappa` and its `interval`; a dash where there is none."""
     n_questions: int
     """Questions with gold, on which accuracy rests."""
     n_wrong: int
@@ -92,9 +92,9 @@ def _claim(worth: list[dict[Any, Any]]) -> str:
         return "No question has gold, so that nothing can be said of what a rater is worth."
     better = [str(row["rater"]) for row in others if (number(row["difference_low"]) or 0) > 0]
     worse = [str(row["rater"]) for row in others if (number(row["difference_high"]) or 0) < 0]
-    said = [f"{listed(better)} beat{'s' * (len(better) == 1)} the majority"] if better else []
-    said += [f"{listed(worse)} {'is' if len(worse) == 1 else 'are'} worse"] if worse else []
-    claim = "; ".join(said) or "no rater is shown to beat the majority or to be worse"
+    beats = f"beat{'s' if len(better) == 1 else ''} the majority"
+    claim = f"{listed(better)} {beats}" if better else "no rater is shown to beat the majority"
+    claim += f"; {listed(worse)} {'is' if len(worse) == 1 else 'are'} worse" if worse else ""
     tried = f"{len(others)} raters were" if len(others) > 1 else "One rater was"
     return (
         f"{claim[0].upper()}{claim[1:]} (95% intervals of the paired differences). {tried} tried: "

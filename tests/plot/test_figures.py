@@ -311,7 +311,13 @@ def test_kinds(run):
     table = run.table("agreement")
     figure = plot.kinds(run)
     found = dots(figure, "x")
-    assert list(found) == ["same answer, different reasoning", "split answers"]
+    assert list(found) == [
+        "right for the wrong reason",
+        "probe against majority",
+        "decided before reasoning",
+        "same answer, different reasoning",
+        "split answers",
+    ]
     split = table["kinds"].map(lambda kinds: "split answers" in kinds).mean()
     value, low, high = found["split answers"]
     assert value == split

@@ -87,14 +87,14 @@ def test_policy_names_every_script_that_runs_and_no_other(planted: Run) -> None:
 
 def test_hostile_text_stays_inside_its_json(planted: Run) -> None:
     page = page_of(planted)
-    assert len(page.scripts) == 4  # two of data, plotly, the page's own
+    assert len(page.scripts) == 5  # three of data, plotly, the page's own
     traces = page.json("detail-data")["q03"]["traces"]
     assert "".join(text for _, text, *_ in traces[1]["pieces"]) == HOSTILE
     assert "img" not in page.tags
     source = (planted.path / "report.html").read_text(encoding="utf-8")
     assert "onerror=window" in source  # in the JSON,
-    assert "<img" not in source.replace(page.scripts[2][1], "")  # where nothing is a tag
-    assert "\x1b" not in source.replace(page.scripts[2][1], "")
+    assert "<img" not in source.replace(page.scripts[3][1], "")  # where nothing is a tag
+    assert "\x1b" not in source.replace(page.scripts[3][1], "")
 
 
 def test_hostile_settings_and_commands_are_escaped(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_without_tables_a_run_still_shows_its_traces(tmp_path: Path) -> None:
     assert (row["id"], row["n_traces"], row["majority"], row["suspicion"]) == ("q00", 8, None, None)
     trace = page.json("detail-data")["q00"]["traces"][0]
     assert trace["pieces"][0][1].startswith("Ada starts with 3 pens.")
-    assert len(page.scripts) == 3  # no figure, no plotly
+    assert len(page.scripts) == 4  # no figure, no plotly
     assert "cut off" in page.words
 
 
