@@ -28,10 +28,11 @@ from analysis.report.curve import curve_figure
 from analysis.report.data import gather, overview
 from analysis.report.downloads import pack
 from analysis.report.geometry import dimension_figure, similarity_figure
+from analysis.report.glossary import glossary
 from analysis.report.headlines import headlines
 from analysis.report.kinds import kind_panels
 from analysis.report.lens import lens_figure
-from analysis.report.methods import fidelity, glossary, provenance
+from analysis.report.methods import fidelity, provenance
 from analysis.report.opening import opening
 from analysis.report.probes import probe_figures, regression_rows
 from analysis.report.questions import question_details, question_rows
@@ -121,7 +122,7 @@ def _render(run: Run) -> str:
         most_lines=LINES,
         fidelity=fidelity(evidence),
         provenance=provenance(evidence),
-        glossary=glossary(),
+        glossary=glossary(evidence),
         page=as_json({"questions": rows, **figures}),
         details=as_json(question_details(evidence, [row["id"] for row in rows])),
     )

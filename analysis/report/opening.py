@@ -49,6 +49,8 @@ class Edge:
     """`agree`, `nothing` (not shown to be more than chance), `undefined` or `missing`."""
     row: Row | None
     """The coefficient with interval and null; None where it is missing."""
+    p: str
+    """Its p-value against permuted labels, with its sign."""
     claim: str
     """A sentence that says no more than the interval."""
 
@@ -118,20 +120,20 @@ def _edge(ends: tuple[str, ...], findings: Mapping[str, Mapping[Any, Any]]) -> E
     name = " × ".join(ends)
     title = " × ".join(WITNESSES[end] for end in ends)
     if name not in findings:
-        return Edge(ends=ends, title=title, state="missing", row=None, claim="Not measured.")
+        return Edge(ends=ends, title=title, state="missing", row=None, p="–", claim="Not measured.")
     finding = dict(findings[name])
     more = agrees(finding)
-    p = number(finding["p"])
     if more is None:
         state, claim = "undefined", "Undefined: no question has two classes or more of each."
     elif more:
         state = "agree"
-        claim = f"{ALIKE.get(name, 'They agree.')} More than chance (p {chance(p)})."
+        claim = ALIKE.get(name, "All three have something in common.")
     else:
         state = "nothing"
-        claim = f"Not shown to agree more than chance (p {chance(p)}): this is nothing."
+        claim = "Not shown to agree more than chance: this is nothing."
     row = make_row(finding, title, decimal, [("shuffled", finding["null_mean"])])
-    return Edge(ends=ends, title=title, state=state, row=row, claim=claim)
+    p = chance(number(finding["p"]))
+    return Edge(ends=ends, title=title, state=state, row=row, p=p, claim=claim)
 
 
 def _verdict(edges: Sequence[Edge]) -> str:
