@@ -21,7 +21,7 @@ import json
 import logging
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,10 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 def run_experiment(
-    path: str | Path, out: str | Path | None = None, on: str | Path | None = None
+    path: str | Path,
+    out: str | Path | None = None,
+    on: str | Path | None = None,
+    dataset: str | None = None,
 ) -> Run:
     """Do what an experiment file says.
 
@@ -121,12 +124,19 @@ def run_experiment(
         path: the file.
         out: the run's folder, instead of the file's.
         on: a run that there is: nothing is sampled or imported, and its stages are done on it.
+        dataset: what is sampled instead of the file's dataset; `out` must be given too.
 
     Raises:
         InputError: as `load_experiment`, `cot.sample` and the commands themselves.
         ConsilienceError: some questions could not be asked.
     """
     experiment = load_experiment(path)
+    if dataset is not None:
+        if out is None or on is not None or experiment.dataset is None:
+            raise InputError(
+                "--dataset needs --out, the folder of its own run, and a file that samples"
+            )
+        experiment = replace(experiment, dataset=dataset)
     folder = Path(out) if out is not None else experiment.out
     failed: list[str] = []
     if on is not None:

@@ -86,3 +86,15 @@ def test_stages_are_done_on_a_run_that_there_is(tmp_path, capsys):
     rules = run.table("votes")["rule"].unique().tolist()
     assert rules[:4] == ["centroid", "checked", "cisc", "majority"]
     assert "deepconf" not in rules
+
+
+def test_another_dataset_goes_into_a_folder_of_its_own(tmp_path, capsys):
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY)
+    own = tmp_path / "own.jsonl"
+    own.write_text('{"id": "mine", "question": "1 + 1?", "answer": "2"}\n')
+    assert main(["run", str(study), "--dataset", str(own)]) == 2
+    assert "--dataset needs --out" in capsys.readouterr().err
+    out = tmp_path / "run"
+    assert main(["run", str(study), "--dataset", str(own), "--out", str(out), "--json"]) == 0
+    assert cot.open_run(out).questions()["question_id"].tolist() == ["mine"]

@@ -71,7 +71,11 @@ def agree(
     emit(output, {}, rows=[{name: row[name] for name in columns} for row in findings])
     emit(output, {}, rows=[_without(row, "seed") for row in result["raters"]])
     emit(output, {}, rows=[_without(row, "seed") for row in result["rater_pairs"]])
-    emit(output, {}, rows=[{"kind": name, "questions": n} for name, n in kinds.items()])
+    chance = {"decided before reasoning": result["decided_by_chance"]}
+    rows = [
+        {"kind": name, "questions": n, "by chance": chance.get(name)} for name, n in kinds.items()
+    ]
+    emit(output, {}, rows=rows)
     emit(output, {}, rows=[{**row, "kinds": list(row["kinds"])} for row in suspicious])
 
 

@@ -22,6 +22,7 @@ def run(
     *,
     out: Path | None = None,
     on: Path | None = None,
+    dataset: str | None = None,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Run an experiment file; what is there already and current is not done again.
@@ -34,9 +35,11 @@ def run(
         The run's folder, instead of the file's.
     on
         A run that there is: nothing is sampled, and the file's other stages are done on it.
+    dataset
+        Sampled instead of the file's dataset, into a folder of its own: give --out too.
     """
     listen()
-    done = analysis.run_experiment(experiment, out, on)
+    done = analysis.run_experiment(experiment, out, on, dataset)
     stages = load_experiment(experiment).stages
     found = [row for row in _headlines(done) if str(row["table"])[len("findings_") :] in stages]
     result = {"run": done.path, "tables": done.tables(), "findings": found}
