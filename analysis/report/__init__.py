@@ -3,7 +3,8 @@
 Jinja2 (autoescaped) writes what can be read without scripts: findings, methods, notices. The rest
 travels as JSON in `<script type="application/json">` and is put on the page with textContent only,
 so that nothing a model wrote is ever markup. A Content-Security-Policy forbids all network and
-runs only the scripts whose hashes it names.
+runs only the scripts whose hashes it names. Above `MAX_BYTES`, what is shown of each question moves
+to script files beside the page (see shards.py).
 
     >>> write_report(open_run("runs/demo"))                                      # doctest: +SKIP
     PosixPath('runs/demo/report.html')
@@ -37,6 +38,8 @@ from analysis.report.opening import opening
 from analysis.report.probes import probe_figures, regression_rows
 from analysis.report.questions import question_details, question_rows
 from analysis.report.raters import raters
+from analysis.report.shades import shades_of
+from analysis.report.shards import FOLDER, clear, shard, write_shards
 from analysis.report.states import LINES, state_maps, trajectory_figures
 from analysis.report.text import decimal, percent, visible
 from analysis.report.tokens import left_out, token_maps
@@ -45,22 +48,48 @@ from cot.run import Run
 __all__ = ["as_json", "write_report"]
 
 SCRIPTS = ["dom.js", "heat.js", "charts.js", "confidence.js", "probes.js", "lens.js", "geometry.js"]
-SCRIPTS += ["list.js", "kinds.js", "downloads.js", "map.js", "paths.js", "traces.js", "detail.js", "main.js"]
+SCRIPTS += [
+    "list.js",
+    "kinds.js",
+    "downloads.js",
+    "address.js",
+    "store.js",
+    "map.js",
+    "paths.js",
+    "shade.js",
+    "flow.js",
+    "latent.js",
+    "traces.js",
+    "detail.js",
+    "main.js",
+]
 """Joined in this order into the page's own script."""
 
 
-def write_report(run: Run) -> Path:
+MAX_BYTES = 25_000_000
+"""Of a page in one file."""
+
+
+def write_report(run: Run, *, max_bytes: int = MAX_BYTES) -> Path:
     """Write `run/report.html` from whatever tables exist; return its path.
 
     A section whose table is missing names the command that makes it; a stale table is said.
+
+    Args:
+        max_bytes: a page that would be larger has its questions' details in `report-data` beside
+            it, loaded as questions are opened; both belong together.
     """
+    page, files = _render(run, max_bytes)
+    if files:
+        write_shards(run.path / FOLDER, files)
     path = run.path / "report.html"
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
-        handle.write(_render(run))
+        handle.write(page)
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(temporary, path)
+    clear(run.path / FOLDER, len(files))
     return path
 
 
@@ -72,7 +101,8 @@ def as_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def _render(run: Run) -> str:
+def _render(run: Run, max_bytes: int) -> tuple[str, list[str]]:
+    """The page, and the texts of the files beside it; none where it is small enough."""
     evidence = gather(run)
     figures: dict[str, Any] = {
         "curve": curve_figure(evidence),
@@ -89,9 +119,12 @@ def _render(run: Run) -> str:
     downloads = pack(evidence)
     scripts = [_plotly()] if drawn else []
     scripts.append(_own_script())
-    page: str = _template().render(
-        csp=_policy(scripts),
-        css=Markup(_read("report.css") + _read("opening.css")),
+    shades, unshaded = shades_of(run)
+    shown = question_details(evidence, [row["id"] for row in rows], shades=shades)
+    details = [(as_json(key), as_json(detail)) for key, detail in shown.items()]
+    del shown
+    settings = dict(
+        css=Markup(_read("report.css") + _read("opening.css") + _read("depth.css")),
         scripts=[Markup(script) for script in scripts],
         overview=overview(evidence),
         headlines=headlines(evidence),
@@ -123,10 +156,17 @@ def _render(run: Run) -> str:
         fidelity=fidelity(evidence),
         provenance=provenance(evidence),
         glossary=glossary(evidence),
-        page=as_json({"questions": rows, **figures}),
-        details=as_json(question_details(evidence, [row["id"] for row in rows])),
     )
-    return page
+    data = {"questions": rows, "shading": unshaded, **figures}
+    inside = Markup("{" + ",".join(f"{key}:{detail}" for key, detail in details) + "}")
+    page = as_json({**data, "shards": None})
+    whole: str = _template().render(csp=_policy(scripts), page=page, details=inside, **settings)
+    if len(whole.encode("utf-8", "surrogatepass")) <= max_bytes:
+        return whole, []
+    shards, files = shard(details)
+    page = as_json({**data, "shards": shards})
+    csp = _policy(scripts, beside=True)
+    return _template().render(csp=csp, page=page, details="{}", **settings), files
 
 
 @cache
@@ -143,10 +183,12 @@ def _template() -> Any:
     return environment.get_template("report.html.jinja")
 
 
-def _policy(scripts: list[str]) -> str:
-    """No network; only these scripts; styles may be set, as plotly does."""
+def _policy(scripts: list[str], beside: bool = False) -> str:
+    """No network; only these scripts, and those beside the page; styles may be set, as plotly
+    does."""
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts]
     sources = " ".join(f"'sha256-{digest.decode()}'" for digest in digests)
+    sources += " 'self'" if beside else ""
     return (
         f"default-src 'none'; script-src {sources}; style-src 'unsafe-inline'; "
         "base-uri 'none'; form-action 'none'"

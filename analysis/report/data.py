@@ -36,6 +36,7 @@ MAKERS = {
     "fidelity": "capture",
     "probes": "probe",
     "probe_scores": "probe",
+    "probe_steps": "probe",
     "findings_probe": "probe",
     "lens": "lens",
     "lens_traces": "lens",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from math import inf
 from typing import Any
 
 import pandas as pd
 
+from analysis.report.ballots import read_ballots
 from analysis.report.data import Evidence
+from analysis.report.latent import read_latent
 from analysis.report.places import methods
 from analysis.report.text import count, flag, number, shorten, text
 from analysis.report.traces import for_page, read_traces
@@ -18,8 +20,9 @@ from cot.errors import InputError
 
 __all__ = ["TEXT_BUDGET", "question_detail", "question_details", "question_rows"]
 
-TEXT_BUDGET = 12_000_000
-"""Characters of trace text that one page carries; the most suspicious questions come first."""
+TEXT_BUDGET = 200_000_000
+"""Characters of trace text that one page carries, in script files beside it where they are many
+(see shards.py); the most suspicious questions come first."""
 
 
 def question_rows(evidence: Evidence) -> list[dict[str, Any]]:
@@ -54,16 +57,21 @@ def question_rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def question_details(
-    evidence: Evidence, ids: Sequence[str], budget: float = TEXT_BUDGET
+    evidence: Evidence,
+    ids: Sequence[str],
+    budget: float = TEXT_BUDGET,
+    shades: Mapping[tuple[str, int], str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What the page shows of each question, by id, in the order of `ids`.
 
-    Once `budget` characters of trace text are used up, a question's `traces` is None.
+    Once `budget` characters of trace text are used up, a question's `traces` is None. `shades` are
+    the log-probabilities of traces' tokens, by (question_id, sample_index); see shades.py.
     """
     questions = evidence.questions.set_index("question_id")
     agreement = _by_question(evidence.get("agreement"))
     votes = _one_rule(evidence.get("votes"))
     traces, names, maps = read_traces(evidence), _names(evidence), methods(evidence)
+    ballots, (latent, _) = read_ballots(evidence), read_latent(evidence)
     details, used = {}, 0
     for key in ids:
         question, rows = questions.loc[key], traces.get(key, [])
@@ -73,12 +81,16 @@ def question_details(
             "gold": text(question["gold"]),
             "choices": question["choices"],
             "vote": _vote(votes.get(key)),
+            "ballots": ballots.get(key, []),
             "agreement": _agreement(agreement.get(key)),
             "answers": (classes := _answers(rows)),
             "excluded": Counter(row["status"] for row in rows if row["status"] not in (None, "ok")),
             "paths": _paths(rows, [str(entry["answer"]) for entry in classes], names.get(key, {})),
             "map": maps.get(key),
-            "traces": [for_page(row) for row in rows] if used <= budget else None,
+            "latent": latent.get(key),
+            "traces": [for_page(row, (shades or {}).get((key, row["index"]))) for row in rows]
+            if used <= budget
+            else None,
         }
     return details
 

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.report.data import Evidence
+from analysis.report.latent import read_latent
 from analysis.report.places import read_places
 from analysis.report.text import count, flag, number, text
 
@@ -46,7 +47,8 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
     if len(hidden):
         frame = frame.merge(hidden[[*keys, "cluster"]], on=keys, how="left")
     spans, checks = _spans(evidence.get("steps")), _checks(evidence.get("step_checks"))
-    places = read_places(evidence)
+    places, along = read_places(evidence), _along(evidence.get("probe_steps"))
+    _, latent = read_latent(evidence)
     found: dict[str, list[dict[str, Any]]] = {}
     for row in frame.to_dict("records"):
         start, end = count(row.get("start")), count(row.get("end"))
@@ -65,7 +67,10 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
                 "hidden": count(row.get("cluster")),
                 "score": number(row.get("score")) if pd.notna(row.get("score")) else None,
                 "checks": [check for _, check in checks.get(key, [])],
-                "steps": spans.get(key, []),
+                "along": along.get(key),
+                "latent": latent.get(key),
+                "kinds": [kind for _, kind in spans.get(key, [])],
+                "steps": [span for span, _ in spans.get(key, [])],
                 "equations": [span for span, _ in checks.get(key, [])],
                 "span": None if start is None or end is None else (start, end),
             }
@@ -73,10 +78,11 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def for_page(row: dict[str, Any]) -> dict[str, Any]:
-    """A trace as the page needs it: its text in pieces."""
+def for_page(row: dict[str, Any], shade: str | None = None) -> dict[str, Any]:
+    """A trace as the page needs it: its text in pieces, and its tokens' shade (see shades.py)."""
     kept = {name: row[name] for name in row if name not in ("text", "steps", "span", "equations")}
-    return {**kept, "pieces": cut(row["text"], row["steps"], row["span"], row["equations"])}
+    pieces = cut(row["text"], row["steps"], row["span"], row["equations"])
+    return {**kept, "pieces": pieces, "shade": shade}
 
 
 def cut(
@@ -139,13 +145,27 @@ def _checks(table: pd.DataFrame) -> dict[tuple[str, int], list[tuple[Span, dict[
     return found
 
 
-def _spans(steps: pd.DataFrame) -> dict[tuple[str, int], list[Span]]:
-    found: dict[tuple[str, int], list[Span]] = {}
+def _spans(steps: pd.DataFrame) -> dict[tuple[str, int], list[tuple[Span, str]]]:
+    """Per trace, its steps: span and kind."""
+    found: dict[tuple[str, int], list[tuple[Span, str]]] = {}
     if len(steps):
         ordered = steps.sort_values("step", kind="stable")
-        names = ["question_id", "sample_index", "start", "end"]
-        for key, index, start, end in ordered[names].itertuples(index=False):
-            found.setdefault((key, int(index)), []).append((int(start), int(end)))
+        names = ["question_id", "sample_index", "start", "end", "kind"]
+        for key, index, start, end, kind in ordered[names].itertuples(index=False):
+            found.setdefault((key, int(index)), []).append(((int(start), int(end)), str(kind)))
+    return found
+
+
+def _along(scores: pd.DataFrame) -> dict[tuple[str, int], list[list[float | int | None]]]:
+    """Per trace, [step, the probe's score there], in the order of steps."""
+    found: dict[tuple[str, int], list[list[float | int | None]]] = {}
+    if len(scores):
+        ordered = scores.sort_values("step", kind="stable")
+        names = ["question_id", "sample_index", "step", "score"]
+        for key, index, step, score in ordered[names].itertuples(index=False):
+            shown = number(score)
+            pair = [int(step), None if shown is None else round(shown, 3)]
+            found.setdefault((key, int(index)), []).append(pair)
     return found
 
 

@@ -1,15 +1,17 @@
-// One question in depth: its votes, answers against paths, a map, medoids, and every trace.
+// One question in depth: its votes, who names which answer, answers against paths, a map, medoids, and every trace.
 
 function showQuestion(node, id, question, step) {
   const chosen = { answer: undefined, path: undefined };
   const traces = element("div", { class: "traces" });
-  const refresh = () => traces.replaceChildren(...traceSection(question, chosen, refresh));
+  const refresh = () => traces.replaceChildren(...traceSection(id, question, chosen, refresh));
   const open = (index) => {
     if (chosen.answer !== undefined || chosen.path !== undefined) {
       chosen.answer = chosen.path = undefined;
       refresh();
     }
     const trace = traces.querySelector('[data-index="' + index + '"]');
+    if (!trace) return;
+    history.replaceState(null, "", addressOf(id, index));
     trace.open = true;
     trace.scrollIntoView({ block: "center" });
     trace.firstChild.focus({ preventScroll: true });
@@ -17,11 +19,12 @@ function showQuestion(node, id, question, step) {
   eraseMap();
   node.replaceChildren(...[
     heading(id, question, step),
-    element("div", { class: "columns" }, votes(question), crossing(question, chosen, refresh)),
+    element("div", { class: "columns" }, votes(question), ballots(question), crossing(question, chosen, refresh), flowSection(question)),
     mapSection(question), medoidSection(question, open), traces,
   ].filter(Boolean));
   refresh();
   drawMap(question, open);
+  return open;
 }
 
 function heading(id, question, step) {
@@ -63,6 +66,19 @@ function votes(question) {
   return element("section", {}, element("h4", {}, "Votes"),
     bars.length ? element("ul", { class: "bars" }, bars) : element("p", { class: "aside" }, "No answers have been read yet."),
     element("p", { class: "caption" }, "Traces by the answer class that they state. Traces without a valid answer don't vote."));
+}
+
+function ballots(question) {
+  if (!question.ballots.length) return null;
+  const rows = question.ballots.map((each) => element("tr", {},
+    element("th", { scope: "row" }, each.name, each.rater ? element("span", { class: "note" }, " rater") : null),
+    element("td", {}, each.answer === null ? "abstains" : each.answer, " ", each.answer === null ? null : verdict(each.right), each.tied ? " tie" : null),
+    element("td", { class: "num" }, each.share === null ? "–" : percent(each.share))));
+  const head = ["Rule", "Answer", "Share"].map((name, i) => element("th", { scope: "col", class: i === 2 ? "num" : null }, name));
+  return element("section", {}, element("h4", {}, "Who names which answer"),
+    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Who names which answer" },
+      element("table", { class: "ballots" }, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows))),
+    element("p", { class: "caption" }, "Every vote rule that was asked for, and every rater of the agreement: one vote on one question. What each is worth over the run, with intervals, stands above."));
 }
 
 function crossing(question, chosen, refresh) {

@@ -81,7 +81,7 @@ function drawTokens(maps) {
   const show = () => {
     const map = chosen.map;
     about.replaceChildren(...[
-      element("a", { href: "#q=" + encodeURIComponent(map.id) }, map.id), " #" + map.index,
+      element("a", { href: addressOf(map.id, map.index) }, map.id + " #" + map.index),
       map.answer === null ? " · states no answer" : " · states ", map.answer === null ? null : element("b", {}, map.answer), " ",
       map.answer === null ? null : verdict(map.right),
       map.tokens.length < map.n_tokens ? " · its last " + map.tokens.length + " of " + map.n_tokens + " tokens" : null,

@@ -61,7 +61,7 @@ function QuestionList(rows, open) {
 
   function cell(column, row) {
     if (column.key === "id") {
-      const link = element("a", { href: "#q=" + encodeURIComponent(row.id) }, row.id);
+      const link = element("a", { href: addressOf(row.id) }, row.id);
       return element("th", { scope: "row" }, link);
     }
     const value = column.show ? column.show(row) : row[column.key];

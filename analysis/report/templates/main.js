@@ -1,25 +1,46 @@
 // Puts the parts together: the list opens a question, the address names it, keys move between them.
 
+const CHOOSE = find("question").textContent;
 const page = read("page-data");
-let details = null; // read when the first question is opened
-let opened = null;
+const store = QuestionStore(page.questions, page.shards);
+let wanted = null; // the question that the address names
+let opened = null; // [id, what is shown of it, a function that opens a trace]
 
-const list = QuestionList(page.questions, (id) => { location.hash = "q=" + encodeURIComponent(id); });
+const list = QuestionList(page.questions, (id) => { location.hash = addressOf(id); });
 KindPanels(page.questions, list);
 
 function openFromAddress() {
-  if (!location.hash.startsWith("#q=")) return;
-  let id = location.hash.slice(3);
-  try { id = decodeURIComponent(id); } catch (error) { /* not encoded: taken as it stands */ }
-  details = details || new Map(Object.entries(read("detail-data")));
+  const asked = readAddress();
+  if (asked === null) { if (!location.hash) close(); return; }
+  const again = opened !== null && opened[0] === asked.id;
+  wanted = asked.id;
+  list.mark(wanted);
+  list.reveal(wanted);
+  if (again) { goTo(asked.trace); return; }
+  opened = null;
+  store.get(asked.id, (detail) => {
+    if (wanted !== asked.id) return;
+    opened = [asked.id, detail, showQuestion(find("question"), asked.id, detail, step)];
+    goTo(asked.trace);
+  }, (reason) => {
+    if (wanted !== asked.id) return;
+    eraseMap();
+    find("question").replaceChildren(element("p", { class: "notice" }, reason));
+    goTo(null);
+  });
+}
+
+function goTo(trace) {
   const node = find("question");
-  list.mark(id);
-  list.reveal(id);
-  opened = details.has(id) ? id : null;
-  if (opened === null) node.replaceChildren(element("p", { class: "notice" }, "There is no question " + id + "."));
-  else showQuestion(node, id, details.get(id), step);
   node.focus({ preventScroll: true });
   node.scrollIntoView({ block: "start" });
+  if (trace !== null) opened[2](trace);
+}
+
+function close() {
+  wanted = opened = null;
+  eraseMap();
+  find("question").replaceChildren(element("p", { class: "aside" }, CHOOSE));
 }
 
 function step(by) {
@@ -27,19 +48,26 @@ function step(by) {
   if (id === null) return;
   list.mark(id);
   list.reveal(id);
-  if (opened !== null) location.hash = "q=" + encodeURIComponent(id);
+  if (wanted !== null) location.hash = addressOf(id);
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const typing = event.target.closest("input, textarea, select");
+  const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
   if (event.key === "Escape" && typing) typing.blur();
   if (typing) return;
+  if (event.key === "Escape" && wanted !== null) {
+    history.pushState(null, "", location.pathname + location.search);
+    close();
+    find("questions").scrollIntoView({ block: "start" });
+    find("question-table").closest(".scroll").focus({ preventScroll: true });
+    return;
+  }
   if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
   else if (event.key === "/") { event.preventDefault(); find("search").focus(); }
   else if (event.key === "Enter" && list.current() !== null && !event.target.closest("a, button, summary")) {
-    location.hash = "q=" + encodeURIComponent(list.current());
+    location.hash = addressOf(list.current());
   }
 });
 
@@ -50,7 +78,7 @@ if (window.Plotly) {
   drawAll(page);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     drawAll(page);
-    if (opened !== null) drawMap(details.get(opened));
+    if (opened !== null) drawMap(opened[1], opened[2]);
   });
 }
 openFromAddress();

@@ -1,23 +1,24 @@
 // Every trace of a question: its answer, what it computes, and its text in steps.
 
+const KINDS_OF_STEPS = ["setup", "calculation", "check", "conclusion"];
 const LONG = 12000; // characters of traces above which they start folded
 
-function traceSection(question, chosen, refresh) {
+function traceSection(id, question, chosen, refresh) {
   if (question.traces === null) {
     return [element("p", { class: "notice" }, "This page is full: it carries the traces of more suspicious questions. Read these with cot show RUN QUESTION.")];
   }
   const fits = (trace) => (chosen.answer === undefined || trace.answer === chosen.answer) && (chosen.path === undefined || trace.path === chosen.path);
   const traces = question.traces.filter(fits);
   const size = traces.reduce((sum, trace) => sum + trace.pieces.reduce((inner, piece) => inner + piece[1].length, 0), 0);
-  const nodes = traces.map((trace) => traceNode(trace, size <= LONG));
+  const nodes = traces.map((trace) => traceNode(id, question, trace, size <= LONG));
   const fold = (open) => () => nodes.forEach((node) => { node.open = open; });
   const all = traces.length === question.traces.length;
   return [
     element("div", { class: "steer" }, element("h4", {}, all ? plural(traces.length, "trace") : traces.length + " of " + plural(question.traces.length, "trace")),
       all ? null : element("button", { type: "button", onclick: () => { chosen.answer = chosen.path = undefined; refresh(); } }, "show all"),
-      element("button", { type: "button", onclick: fold(true) }, "expand"), element("button", { type: "button", onclick: fold(false) }, "collapse")),
+      element("button", { type: "button", onclick: fold(true) }, "expand"), element("button", { type: "button", onclick: fold(false) }, "collapse"), shadeSwitch(question, refresh)),
     ...groups(question, traces, nodes),
-    element("p", { class: "caption" }, "Each trace as the model wrote it: a bar to the left marks a step, the box marks the stated answer. P(right) is the probe's cross-fitted score; it says how the trace ranks, not how likely it is to be right."),
+    element("p", { class: "caption" }, "Each trace as the model wrote it, step by step; the box marks the stated answer. The bar of a step is blue where its equations hold, double and orange where one does not, grey where none can be checked; its kind (setup, calculation, check, conclusion) is found by rules on its words. P(right) is the probe’s cross-fitted score: it says how the trace ranks, not how likely it is to be right. After earlier steps it comes from a probe of last steps, which was fitted on no such states." + shadeCaption(question, page.shading)),
   ];
 }
 
@@ -32,7 +33,7 @@ function groups(question, traces, nodes) {
   });
 }
 
-function traceNode(trace, open) {
+function traceNode(id, question, trace, open) {
   const facts = [];
   if (trace.path !== null) facts.push(pathName(trace.path));
   if (trace.computed && trace.computed.signature) facts.push(trace.computed.signature);
@@ -45,10 +46,15 @@ function traceNode(trace, open) {
     element("summary", {}, element("span", { class: "index" }, "#" + trace.index), " ", element("b", {}, answer), " ",
       trace.status === "ok" ? verdict(trace.right) : null, element("span", { class: "meta" }, facts.join(" · ")), wrongCount(trace.computed)));
   node.addEventListener("toggle", () => {
-    if (node.open && node.children.length === 1) node.append(...[steps(trace), computation(trace.computed)].filter(Boolean));
+    if (node.open && node.children.length === 1) node.append(...inTrace(id, question, trace));
   });
   node.open = open;
   return node;
+}
+
+function inTrace(id, question, trace) {
+  const link = element("a", { class: "tracelink", href: addressOf(id, trace.index), "aria-label": "Link to trace " + trace.index }, "link to #" + trace.index);
+  return [steps(trace), computation(trace.computed), alongTrace(trace), latentSection(question, trace), link].filter(Boolean);
 }
 
 function wrongCount(computed) {
@@ -68,24 +74,36 @@ function computation(computed) {
 // Pieces of one step become one block; white space between steps is the gap between blocks.
 function steps(trace) {
   const text = element("div", { class: "text", dir: "auto" });
+  const cut = shading.on && trace.shade ? tokenCutter(trace.shade) : null;
   let block = null;
   let last;
   trace.pieces.forEach(([step, piece, stated, equation], i) => {
+    const parts = cut ? cut(piece).map(shaded) : [document.createTextNode(visible(piece))];
     if (step === null && !piece.trim()) { last = undefined; return; }
     if (block === null || step !== last) {
-      block = element("div", { class: step === null ? "gap" : "step" });
+      block = stepBlock(trace, step);
       text.append(block);
     }
     last = step;
-    const shown = stated ? element("mark", {}, piece) : document.createTextNode(visible(piece));
-    if (equation === null) { block.append(shown); return; }
+    const shown = stated ? [element("mark", {}, parts)] : parts;
+    if (equation === null) { block.append(...shown); return; }
     const check = trace.checks[equation];
+    block.classList.add(check.wrong ? "false" : "true");
     block.append(element("span", { class: check.wrong ? "equation false" : "equation" }, shown));
     const next = trace.pieces[i + 1];
     if (check.wrong && (!next || next[3] !== equation)) block.append(correction(check));
   });
   if (block === null) text.append(element("div", { class: "gap" }, "(empty)"));
   return text;
+}
+
+// A step's block says its kind and the probe's score in a label, which is no part of the text.
+function stepBlock(trace, step) {
+  if (step === null) return element("div", { class: "gap" });
+  const kind = KINDS_OF_STEPS.includes(trace.kinds[step]) ? trace.kinds[step] : null;
+  const score = (trace.along || []).find((pair) => pair[0] === step);
+  const label = [kind, score && score[1] !== null ? "P(right) " + fixed(score[1], 2) : null].filter(Boolean).join(" · ");
+  return element("div", { class: kind ? "step " + kind : "step", "data-label": label || null });
 }
 
 // What a wrong equation comes to; the page's word beside the model's, so not part of its text.
