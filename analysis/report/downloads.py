@@ -20,7 +20,7 @@ __all__ = ["BUDGET", "Downloads", "pack"]
 
 BUDGET = 3_000_000
 """Characters of packed tables that one page carries."""
-CELLS = 3_000_000
+CELLS = 1_000_000
 """A table with more cells than this is left to `cot export`, unpacked and unmeasured."""
 
 

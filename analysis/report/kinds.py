@@ -77,6 +77,11 @@ class Panel:
     """Its first questions, most suspicious first, for the kind that names them."""
 
     @property
+    def explained(self) -> bool:
+        """Chance gives as many."""
+        return self.control is not None and self.n / self.of <= self.control[0] / self.control[1]
+
+    @property
     def slug(self) -> str:
         """Name for the page's anchors."""
         return self.kind.replace(",", "").replace(" ", "-")
@@ -131,7 +136,7 @@ def _cases(evidence: Evidence, rows: pd.DataFrame) -> tuple[Case, ...]:
 def _case(row: dict[Any, Any], asked: dict[Any, Any]) -> Case:
     return Case(
         id=str(row["question_id"]),
-        text=shorten(str(asked.get(row["question_id"], "")), 90),
+        text=shorten(str(asked.get(row["question_id"], "")), 220),
         answer=text(row.get("answer")) or "–",
         n_wrong=count(row.get("n_wrong")),
         n_checked=count(row.get("n_checked")),

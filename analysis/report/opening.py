@@ -137,6 +137,12 @@ def _edge(ends: tuple[str, ...], findings: Mapping[str, Mapping[Any, Any]]) -> E
 
 
 def _verdict(edges: Sequence[Edge]) -> str:
+    spans = [edge.row.strip for edge in edges if edge.row and edge.row.strip]
+    little = any(edge.state == "agree" for edge in edges) and all(span[2] < 0.5 for span in spans)
+    return _who(edges) + (" No pair comes half way to one grouping." if little else "")
+
+
+def _who(edges: Sequence[Edge]) -> str:
     known = [edge for edge in edges if edge.state in ("agree", "nothing")]
     agreeing = [edge for edge in known if edge.state == "agree"]
     if not known:
@@ -144,7 +150,7 @@ def _verdict(edges: Sequence[Edge]) -> str:
         return f"The witnesses {'could not be' if measured else 'have not been'} compared."
     if len(known) < 3:
         said = [f"{_both(edge)} {_does(edge)}" for edge in known]
-        return f"{sentence('; '.join(said))}. No more can be said."
+        return f"{sentence('; '.join(said))}."
     if len(agreeing) == 3:
         return f"All three witnesses agree more than chance{_furthest(edges)}."
     if len(agreeing) == 2:
