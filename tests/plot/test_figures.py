@@ -311,13 +311,7 @@ def test_kinds(run):
     table = run.table("agreement")
     figure = plot.kinds(run)
     found = dots(figure, "x")
-    assert list(found) == [
-        "right for the wrong reason",
-        "probe against majority",
-        "decided before reasoning",
-        "same answer, different reasoning",
-        "split answers",
-    ]
+    assert set(found) == {kind for kinds in table["kinds"] for kind in kinds}
     split = table["kinds"].map(lambda kinds: "split answers" in kinds).mean()
     value, low, high = found["split answers"]
     assert value == split
