@@ -18,7 +18,7 @@ import pandas as pd
 
 from analysis.report.data import Evidence
 from analysis.report.shades import ALPHABET
-from analysis.report.text import count, shorten
+from analysis.report.text import shorten
 
 __all__ = ["read_latent"]
 
@@ -40,35 +40,40 @@ def read_latent(evidence: Evidence) -> tuple[dict[str, Question], dict[tuple[str
     if lens.empty:
         return {}, {}
     lens = lens[lens["position"].isin(list(RANKS))]
-    lens = lens.assign(rank=lens["position"].map(RANKS), p=lens["p"].astype(float).fillna(0.0))
-    order = ["question_id", "sample_index", "rank", "step", "layer"]
-    lens = lens.sort_values(order, ascending=[True] * 4 + [False], kind="stable")
+    lens = lens.assign(rank=lens["position"].map(RANKS), deep=-lens["layer"])
+    lens = lens.sort_values(["question_id", "sample_index", "rank", "step", "deep"], kind="stable")
     stated = _stated(evidence)
-    questions, traces = {}, {}
+    questions: dict[str, Question] = {}
+    traces: dict[tuple[str, int], Trace] = {}
     for name, rows in lens.groupby("question_id", sort=False):
         codes, answers = pd.factorize(rows["answer"].astype(str))
         places = {str(answer): code for code, answer in enumerate(answers) if code < OTHER}
-        rows = rows.assign(cell=_cells(codes, rows["p"].to_numpy()))
-        prompt = rows.loc[rows["rank"] == 0, "cell"]
+        cells = _cells(codes, rows["p"].to_numpy(float))
+        rank, step = rows["rank"].to_numpy(), rows["step"].to_numpy(float, na_value=-1)
+        prompt = np.flatnonzero(rank == 0)
         questions[str(name)] = {
             "layers": sorted(map(int, rows["layer"].unique()), reverse=True),
             "answers": [shorten(str(answer), LENGTH) for answer in answers[:OTHER]],
-            "prompt": "".join(prompt) if len(prompt) else None,
+            "prompt": "".join(cells[place] for place in prompt) if len(prompt) else None,
         }
-        for index, own in rows[rows["rank"] > 0].groupby("sample_index", sort=False):
-            key = (str(name), int(index))
-            ends = own.loc[own["rank"] == 1, "step"].drop_duplicates()
+        index = rows["sample_index"].to_numpy(float, na_value=-1)
+        index[prompt] = -1
+        borders = np.flatnonzero(np.diff(index)) + 1
+        for own in np.split(np.arange(len(rows)), borders):
+            if not len(own) or index[own[0]] < 0:
+                continue
+            key = (str(name), int(index[own[0]]))
             traces[key] = {
-                "steps": [count(step) for step in ends],
-                "before": bool((own["rank"] == 2).any()),
-                "cells": "".join(own["cell"]),
+                "steps": [int(each) for each in np.unique(step[own[rank[own] == 1]])],
+                "before": bool((rank[own] == 2).any()),
+                "cells": "".join(cells[place] for place in own),
                 "stated": places.get(stated.get(key, "")),
             }
     return questions, traces
 
 
 def _cells(codes: Any, p: Any) -> list[str]:
-    levels = np.rint(np.clip(p, 0.0, 1.0) * 63).astype(int)
+    levels = np.rint(np.clip(np.nan_to_num(p), 0.0, 1.0) * 63).astype(int)
     return [
         ALPHABET[code] + ALPHABET[level]
         for code, level in zip(np.minimum(codes, OTHER).tolist(), levels.tolist(), strict=True)

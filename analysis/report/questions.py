@@ -71,7 +71,7 @@ def question_details(
     agreement = _by_question(evidence.get("agreement"))
     votes = _one_rule(evidence.get("votes"))
     traces, names, maps = read_traces(evidence), _names(evidence), methods(evidence)
-    ballots, (latent, _) = read_ballots(evidence), read_latent(evidence)
+    ballots, (latent, cells) = read_ballots(evidence), read_latent(evidence)
     details, used = {}, 0
     for key in ids:
         question, rows = questions.loc[key], traces.get(key, [])
@@ -88,10 +88,14 @@ def question_details(
             "paths": _paths(rows, [str(entry["answer"]) for entry in classes], names.get(key, {})),
             "map": maps.get(key),
             "latent": latent.get(key),
-            "traces": [for_page(row, (shades or {}).get((key, row["index"]))) for row in rows]
-            if used <= budget
-            else None,
+            "traces": None,
         }
+        if used <= budget:
+            places = [(key, row["index"]) for row in rows]
+            details[key]["traces"] = [
+                for_page(row, shade=(shades or {}).get(place), latent=cells.get(place))
+                for row, place in zip(rows, places, strict=True)
+            ]
     return details
 
 

@@ -90,16 +90,14 @@ def encode(text: str, spans: NDArray[np.int64], logprobs: NDArray[np.float64]) -
 
 
 def local_tokenizer(name: str) -> Any | None:
-    """The tokenizer of a model that is already on this machine, else None; asks no network."""
+    """The tokenizer of a model that is already on this machine, else None; asks no network and runs
+    no code of the model's."""
     folder = _folder(name)
-    if folder is None or not folder.is_dir():
+    if folder is None or not (folder / "tokenizer.json").is_file():
         return None
-    from cot.models import ResolvedModel, load_tokenizer
+    from transformers import PreTrainedTokenizerFast  # loads in a quarter of AutoTokenizer's time
 
-    try:
-        return load_tokenizer(ResolvedModel(name, str(folder), "", "folder"))
-    except (OSError, ValueError):  # a folder without a tokenizer that needs no code of its own
-        return None
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
 
 def _folder(name: str) -> Path | None:
@@ -113,7 +111,7 @@ def _folder(name: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     try:
-        cached = try_to_load_from_cache(bundle.hub if bundle else name, "tokenizer_config.json")
+        cached = try_to_load_from_cache(bundle.hub if bundle else name, "tokenizer.json")
     except ValueError:  # no name of a repository
         return None
     return Path(cached).parent if isinstance(cached, str) else None

@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 from analysis.report.data import Evidence
-from analysis.report.latent import read_latent
 from analysis.report.places import read_places
 from analysis.report.text import count, flag, number, text
 
@@ -48,7 +47,6 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
         frame = frame.merge(hidden[[*keys, "cluster"]], on=keys, how="left")
     spans, checks = _spans(evidence.get("steps")), _checks(evidence.get("step_checks"))
     places, along = read_places(evidence), _along(evidence.get("probe_steps"))
-    _, latent = read_latent(evidence)
     found: dict[str, list[dict[str, Any]]] = {}
     for row in frame.to_dict("records"):
         start, end = count(row.get("start")), count(row.get("end"))
@@ -68,7 +66,6 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
                 "score": number(row.get("score")) if pd.notna(row.get("score")) else None,
                 "checks": [check for _, check in checks.get(key, [])],
                 "along": along.get(key),
-                "latent": latent.get(key),
                 "kinds": [kind for _, kind in spans.get(key, [])],
                 "steps": [span for span, _ in spans.get(key, [])],
                 "equations": [span for span, _ in checks.get(key, [])],
@@ -78,11 +75,11 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def for_page(row: dict[str, Any], shade: str | None = None) -> dict[str, Any]:
-    """A trace as the page needs it: its text in pieces, and its tokens' shade (see shades.py)."""
+def for_page(row: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A trace as the page needs it: its text in pieces, and what else is said of it."""
     kept = {name: row[name] for name in row if name not in ("text", "steps", "span", "equations")}
     pieces = cut(row["text"], row["steps"], row["span"], row["equations"])
-    return {**kept, "pieces": pieces, "shade": shade}
+    return {**kept, "pieces": pieces, **more}
 
 
 def cut(

@@ -36,8 +36,9 @@ function tokenCutter(shade) {
 function shaded([text, level]) {
   if (level === GAP) return document.createTextNode(visible(text));
   const logprob = -((level / STEPS) ** 2);
-  const said = level === LOWEST ? "p ≤ " + Math.exp(logprob).toExponential(0) : "p = " + Math.exp(logprob).toPrecision(2);
-  const node = element("span", { class: "token", title: said + ", " + fixed(logprob, 2) + " nats" }, text);
+  const p = Math.exp(logprob);
+  const said = level === LOWEST ? "p < 0.000001" : "p ≈ " + (p < 0.1 ? p.toPrecision(1) : fixed(p, 2)) + ", " + fixed(logprob, 1) + " nats";
+  const node = element("span", { class: "token", title: said }, text);
   node.style.setProperty("--heat", (level / LOWEST).toFixed(2));
   return node;
 }
