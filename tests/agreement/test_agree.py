@@ -131,7 +131,10 @@ def test_one_cluster_is_left_out_and_counted_and_singletons_are_defined(tmp_path
     one = np.zeros((N_QUESTIONS, N_TRACES), int)
     single = np.tile(np.arange(N_TRACES), (N_QUESTIONS, 1))
     found = coefficients(planted(tmp_path / "one", labels(9), one, labels(9)))
-    assert found.loc[("answers × paths", "ami"), ["n_questions", "n_excluded"]].to_list() == [0, N_QUESTIONS]
+    assert found.loc[("answers × paths", "ami"), ["n_questions", "n_excluded"]].to_list() == [
+        0,
+        N_QUESTIONS,
+    ]
     assert np.isnan(found.loc[("answers × paths", "ami"), "estimate"])
     assert np.isnan(found.loc[THREE, "estimate"])
     found = coefficients(planted(tmp_path / "many", labels(9), single, single))
