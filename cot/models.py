@@ -144,22 +144,32 @@ def load_model(
         model: what `resolve` returned.
         dtype: `float32`, `bfloat16` or `float16`; `auto` is float32 on a CPU, and the
             checkpoint's elsewhere.
-        device: a torch device; by default CUDA where there is one.
+        device: a torch device, by default CUDA where there is one; `auto` spreads a large model
+            over all that there are (accelerate decides how).
         trust_remote_code: run code that the model's folder brings.
+
+    Raises:
+        InputError: `auto` without accelerate.
     """
     import torch
 
     folder = fetch(model)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if dtype == "auto" and device == "cpu":
+    if device == "auto" and find_spec("accelerate") is None:
+        raise InputError("device auto needs accelerate: pip install 'consilience[accelerate]'")
+    on_cuda = torch.cuda.is_available()
+    device = device or ("cuda" if on_cuda else "cpu")
+    if dtype == "auto" and (device == "cpu" or (device == "auto" and not on_cuda)):
         dtype = "float32"
     with _quiet():
         from transformers import AutoModelForCausalLM
 
         loaded = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, trust_remote_code=trust_remote_code
+            folder,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            device_map="auto" if device == "auto" else None,
         )
-    return loaded.to(device).eval()
+    return (loaded if device == "auto" else loaded.to(device)).eval()
 
 
 def load_config(model: ResolvedModel, *, trust_remote_code: bool = False) -> Any:

@@ -73,7 +73,8 @@ def capture(
             are not among the parameters that `fidelity` stores.
         model: by default the one that sampled the run.
         engine: `transformers`, or `vllm` (see `analysis.activations.extraction`).
-        device: a torch device; by default CUDA where there is one. vLLM chooses for itself.
+        device: a torch device, by default CUDA where there is one; `auto` spreads the model over
+            all of them. vLLM chooses for itself.
         tokens_per_batch: most tokens in one batch, prompts and padding included.
         limit: capture the first so many questions only.
         max_gap: difference of log-probability, in nats, beyond which a trace is flagged.
@@ -157,7 +158,7 @@ def _dtype(run: Run, device: str | None) -> str:
     """The run's own precision on an accelerator, float32 on a CPU."""
     import torch
 
-    on_cpu = device == "cpu" or (device is None and not torch.cuda.is_available())
+    on_cpu = device == "cpu" or (device in (None, "auto") and not torch.cuda.is_available())
     sampled = run.identity.get("dtype")
     return "auto" if on_cpu or sampled not in ("float32", "bfloat16", "float16") else str(sampled)
 

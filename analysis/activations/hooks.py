@@ -110,7 +110,8 @@ class HookReplay:
         if shared < LEAST_SHARED or any(type(layer) is not DynamicLayer for layer in cache.layers):
             return DynamicCache(config=self.model.config), 0  # a sliding window has let go of them
         begun = copy.deepcopy(cache)
-        begun.crop(shared)
+        if shared < len(before):
+            begun.crop(shared - len(before))
         return begun, shared
 
     def _continue(

@@ -49,7 +49,7 @@ def capture(
     engine
         What runs the model.
     device
-        A torch device; CUDA where there is one by default.
+        A torch device, CUDA where there is one by default; auto spreads the model over all.
     limit
         Only the first questions.
     max_gap

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,18 @@ def test_the_replay_is_faithful_and_another_model_is_not(
         capture(fresh, layers=[1])
     assert fresh.table("fidelity")["max_logprob_gap"].min() > 0.5
     assert "another model, precision or prompt?" in caplog.text
+
+
+def test_a_model_that_accelerate_places(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture(run, layers=[2], positions=["pre_answer"])
+    before = run.activations(layer=2, position="pre_answer")[1]
+    shutil.rmtree(run.path / "activations")
+    capture(run, layers=[2], positions=["pre_answer"], device="auto")
+    np.testing.assert_array_equal(run.activations(layer=2, position="pre_answer")[1], before)
+    shutil.rmtree(run.path / "activations")
+    monkeypatch.setattr("cot.models.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'consilience\[accelerate\]'"):
+        capture(run, layers=[2], positions=["pre_answer"], device="auto")
 
 
 def test_what_is_there_is_not_captured_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,10 @@ def test_prompts_that_begin_alike_change_nothing(family: str) -> None:
         dataclasses.replace(job, prompt_ids=[*start[: 42 - 5 * number], *job.prompt_ids])
         for number, job in enumerate(some[:3])
     ]
-    alike.append(dataclasses.replace(some[3], prompt_ids=start[:33]))
+    alike += [
+        dataclasses.replace(some[3], question_id=f"{end}", prompt_ids=start[:end])
+        for end in (33, 40)
+    ]
     found = replay(model, alike, LAYERS)
     for job in alike:
         alone = replay(model, [job], LAYERS)
