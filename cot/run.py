@@ -135,9 +135,12 @@ class Run:
                 return f"{source} is gone"
             if now != then:
                 return f"{source} changed after it was made"
-            if source in self.tables() and self.stale(source):
+            if self._is_table(source) and self.stale(source):
                 return f"{source} is stale"
         return None
+
+    def _is_table(self, source: str) -> bool:
+        return "/" not in source and (self.path / "tables" / f"{source}.parquet").exists()
 
     def write_table(
         self,

@@ -12,6 +12,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,12 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
 
 def read_provenance(path: Path) -> Provenance:
     """What made the table at `path`."""
+    state = path.stat()
+    return _read_provenance(path, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _read_provenance(path: Path, *_: int) -> Provenance:
     import pyarrow.parquet as pq
 
     metadata = pq.read_schema(path).metadata or {}
@@ -99,6 +106,11 @@ def contents(table: Any) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that figures depend on, where installed."""
+    return dict(_versions())
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in REPORTED:
         try:

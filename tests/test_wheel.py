@@ -32,6 +32,7 @@ def wheel(tmp_path_factory):
     return next(out.glob("*.whl"))
 
 
+@pytest.mark.slow
 def test_roots_and_data(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     roots = {name.split("/")[0] for name in names if ".dist-info/" not in name}
@@ -51,6 +52,7 @@ def test_roots_and_data(wheel):
                 assert path.relative_to(ROOT).as_posix() in names
 
 
+@pytest.mark.slow
 def test_works_outside_the_checkout(wheel, tmp_path):
     """Installed without its dependencies, which this environment lends."""
     venv.create(tmp_path / "env", with_pip=True)

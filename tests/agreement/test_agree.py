@@ -15,7 +15,7 @@ from cot.errors import InputError
 from cot.vectors import Place, VectorWriter
 from tests.small import run_with_answers
 
-N_QUESTIONS, N_TRACES = 8, 12
+N_QUESTIONS, N_TRACES = 6, 12
 KEYS = ["question_id", "sample_index"]
 
 
