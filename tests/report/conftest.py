@@ -27,6 +27,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A driver of the installed Chromium."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.support.ui import WebDriverWait
 
     options = webdriver.ChromeOptions()
     options.binary_location = str(shutil.which("chromium"))
@@ -40,7 +41,16 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+
+    class Patient(webdriver.Chrome):
+        """Waits until a page has drawn its figures, one by one after it has loaded."""
+
+        def get(self, url: str) -> None:
+            super().get(url)
+            drawn = "return document.documentElement.dataset.drawing === undefined"
+            WebDriverWait(self, 30).until(lambda _: self.execute_script(drawn))
+
+    browser = Patient(options=options, service=Service(shutil.which("chromedriver")))
     try:
         yield browser
     finally:

@@ -74,12 +74,19 @@ function drawCurve(figure) {
   draw(find("curve-plot"), traces, look);
 }
 
-function drawAll(page) {
-  if (page.curve) drawCurve(page.curve);
-  if (page.calibration) drawCalibration(page.calibration);
-  if (page.probes.length) drawProbes(page.probes);
-  if (page.lens) drawLens(page.lens);
-  if (page.dimension) drawDimension(page.dimension);
-  drawTrajectories(page.trajectories);
-  if (page.states) drawStates(page.states);
+// What draws each figure that the page has.
+function drawings(page) {
+  const all = [
+    [page.curve, drawCurve], [page.calibration, drawCalibration], [page.probes.length && page.probes, drawProbes], [page.lens, drawLens],
+    [page.dimension, drawDimension], [page.trajectories, drawTrajectories], [page.states, drawStates],
+  ];
+  return all.filter(([figure]) => figure).map(([figure, drawFigure]) => () => drawFigure(figure));
+}
+
+// One after the other, so that the page can be read and used in between.
+function drawInTurn(tasks) {
+  const root = document.documentElement;
+  root.dataset.drawing = tasks.length;
+  if (!tasks.length) { delete root.dataset.drawing; return; }
+  setTimeout(() => { tasks[0](); drawInTurn(tasks.slice(1)); });
 }

@@ -72,13 +72,22 @@ document.addEventListener("keydown", (event) => {
 });
 
 window.addEventListener("hashchange", openFromAddress);
+openFromAddress();
 drawTokens(page.tokens);
 if (page.similarity) drawSimilarity(page.similarity);
-if (window.Plotly) {
-  drawAll(page);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    drawAll(page);
-    if (opened !== null) drawMap(opened[1], opened[2]);
-  });
+
+// What can be read is on the screen before Plotly is compiled, which takes longer than all else.
+function drawFigures() {
+  const script = document.createElement("script");
+  script.textContent = find("plotly").textContent;
+  document.head.append(script);
+  const map = () => { if (opened !== null) drawMap(opened[1], opened[2]); };
+  drawInTurn([map, ...drawings(page)]);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => [map, ...drawings(page)].forEach((drawFigure) => drawFigure()));
 }
-openFromAddress();
+
+if (find("plotly")) {
+  document.documentElement.dataset.drawing = "waiting";
+  if (document.hidden) setTimeout(drawFigures);
+  else requestAnimationFrame(() => setTimeout(drawFigures));
+}

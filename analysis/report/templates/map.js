@@ -126,7 +126,7 @@ function numberTable(name, heads, rows) {
 
 function drawMap(question, open) {
   const node = find("map-plot");
-  if (!node) return;
+  if (!node || !window.Plotly) return;
   const [points, colours] = [markers(question), answerColours(question)];
   const bare = { showgrid: false, showticklabels: false, ticks: "", showline: false };
   const look = layout("", "", { margin: { l: 8, r: 8, t: 8, b: 8 }, hovermode: "closest" });
@@ -149,5 +149,5 @@ function drawMap(question, open) {
 
 // Before the map leaves the page, so that plotly no longer listens for it.
 function eraseMap() {
-  if (find("map-plot")) Plotly.purge(find("map-plot"));
+  if (find("map-plot") && window.Plotly) Plotly.purge(find("map-plot"));
 }
