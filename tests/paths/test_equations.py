@@ -225,14 +225,14 @@ def test_time_is_linear(unit: str) -> None:
     text = unit * (20_000 // len(unit))
     begin = time.process_time()
     found = find_equations(text)
-    assert time.process_time() - begin < 15  # quadratic time would be minutes
+    assert time.process_time() - begin < 1.5
     assert all(check(each) != "wrong" for each in found[:100])
 
 
 def test_a_megabyte_on_one_line_is_quick() -> None:
     begin = time.process_time()
     assert len(find_equations("1+1=2 " * 166_667)) == MAX_EQUATIONS
-    assert time.process_time() - begin < 30
+    assert time.process_time() - begin < 3
 
 
 def test_evaluate_is_capped() -> None:

@@ -12,6 +12,7 @@ import pytest
 from planted import planted_run
 
 from analysis import plot
+from analysis.agreement.kinds import KINDS
 from analysis.calibration import calibrate
 from analysis.plot.look import COLOURS, NEUTRAL, shown
 from cot.errors import InputError
@@ -312,6 +313,8 @@ def test_kinds(run):
     figure = plot.kinds(run)
     found = dots(figure, "x")
     assert set(found) == {kind for kinds in table["kinds"] for kind in kinds}
+    there = [kind for kind in KINDS if kind in found]
+    assert list(figure.layout.yaxis.categoryarray) == there
     split = table["kinds"].map(lambda kinds: "split answers" in kinds).mean()
     value, low, high = found["split answers"]
     assert value == split

@@ -29,7 +29,7 @@ SPECS = [
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(5))
 def test_every_rule_keeps_the_contract(spec, seed):
     check_vote_rule(spec, seed=seed)
 
