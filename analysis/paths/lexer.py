@@ -9,10 +9,11 @@ One linear pass of one regular expression; nothing is evaluated.
 from __future__ import annotations
 
 import re
+import unicodedata
 from fractions import Fraction
 from typing import NamedTuple
 
-from cot.answers.number import NUMBER, ONES, TENS, read_number, read_words
+from cot.answers.number import ONES, TENS, read_words
 
 __all__ = ["Token", "lex"]
 
@@ -53,6 +54,15 @@ AMOUNT = (
 )
 UNIT_RESULT = re.compile(r"=\s?\d[\d.,]*([ghlm])\b(?=\s*(?:[a-z.,;!?)]|\Z))", re.I)
 """A result whose letter is a unit, as in `7g - 3g = 4g`; else it would be an unknown, as in 3x."""
+SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+PARTS = re.compile(
+    r"[$€£¥₹]?\s?([\d.]?(?:[\d.,{}\\\s]*[\d.])??)(?:\s(\d+/\d+))?(?:e([-+]?\d+))?([¼-¾⅐-⅞])?"
+    r"(?:\s(hundred|thousand|million|billion))?(\s?(?:\\?%|per\s?cent))?"
+)
+"""The parts of a number as TOKEN reads it, in lower case."""
+MAX_CHARACTERS = 120
+"""A longer number has no value."""
+MAX_POWER = 60
 TOKEN = re.compile(
     r"(?P<skip>[ \t]+)|"
     r"(?P<time>\d{1,2}:\d\d|\d+(?:st|nd|rd|th)\b)|"
@@ -134,4 +144,18 @@ def _token(group: str, match: re.Match[str]) -> Token:
 
 def _value(text: str) -> Fraction | None:
     """The value of a number with a sign of currency, thousands, a part, a scale or a percent."""
-    return read_number(NUMBER.fullmatch(text.replace("₹", "$")))
+    parts = PARTS.fullmatch(text.lower()) if len(text) <= MAX_CHARACTERS else None
+    if parts is None:
+        return None
+    amount, part, power, vulgar, scale, percent = parts.groups()
+    value = Fraction(re.sub(r"[^\d.]", "", amount) or 0)
+    try:
+        value += Fraction(part or 0)
+        if vulgar:
+            value += Fraction(unicodedata.normalize("NFKC", vulgar).replace("⁄", "/"))
+    except ZeroDivisionError:
+        return None
+    if power:
+        value *= Fraction(10) ** max(-MAX_POWER, min(int(power), MAX_POWER))
+    value *= SCALES[scale] if scale else 1
+    return value / 100 if percent else value
