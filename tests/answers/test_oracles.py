@@ -23,7 +23,7 @@ import pandas as pd
 import pytest
 
 from cot.answers import extract_answers
-from cot.answers.table import choose_format
+from cot.answers.table import read_questions
 from cot.errors import InputError
 from cot.run import Run, create_run, open_run
 from cot.types import FinishReason, Question
@@ -96,7 +96,7 @@ def test_a_reply_is_read_as_the_table_says(case: Case) -> None:
     if case.text is None and case.answer is None:
         assert case.chosen is not None, "a case without a text must say what auto chooses"
         return
-    row = readings(format, isinstance(case.gold, tuple))[case.id]
+    row = readings(format)[case.id]
     read = f"{case.text or case.answer!r} against {case.gold!r} is read as {row} ({case.why})"
     assert row["correct"] is case.correct, read
     if case.status is not None:
@@ -107,38 +107,25 @@ def test_a_reply_is_read_as_the_table_says(case: Case) -> None:
 
 @cache
 def chosen_formats() -> dict[str, str]:
-    """id to format, of the cases whose format is `auto`."""
-    cases = [case for case in CASES if case.format == "auto"]
-    golds = {
-        f"{case.id}/{index}": (case, gold)
-        for case in cases
-        for index, gold in enumerate((case.gold, *case.others))
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        run = write(
-            Path(folder),
-            [
-                Question(id=name, text=case.question, gold=gold, choices=case.choices)
-                for name, (case, gold) in golds.items()
-            ],
-        )
-        questions = run.questions()
-    of_case = questions["question_id"].str.rpartition("/")[0]
-    return {
-        case.id: choose_format(questions[of_case == case.id].reset_index(drop=True))
-        for case in cases
-    }
+    """id to format, of the cases whose format is `auto`: the run that chooses has the gold of the
+    case, and those of `others`."""
+    chosen = {}
+    for case in CASES:
+        if case.format == "auto":
+            others = [Question(id=gold, text=f"{gold}?", gold=gold) for gold in case.others]
+            with tempfile.TemporaryDirectory() as folder:
+                run = write(Path(folder), [question_of(case), *others])
+                chosen[case.id] = read_questions(run, "auto")[case.id].format
+    return chosen
 
 
 @cache
-def readings(format: str, several: bool) -> dict[str, dict[str, Any]]:
-    """id to how the trace was read, of the cases of one format. Those with several gold answers
-    have a run of their own."""
+def readings(format: str) -> dict[str, dict[str, Any]]:
+    """id to how the trace was read, of the cases of one format."""
     cases = {
         case.id: case
         for case in CASES
         if (case.text is not None or case.answer is not None)
-        and isinstance(case.gold, tuple) == several
         and format == (chosen_formats()[case.id] if case.format == "auto" else case.format)
     }
     found: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -165,7 +152,14 @@ def readings(format: str, several: bool) -> dict[str, dict[str, Any]]:
 
 
 def question_of(case: Case) -> Question:
-    return Question(id=case.id, text=case.question, gold=case.gold, choices=case.choices)
+    gold, *more = case.gold if isinstance(case.gold, tuple) else (case.gold,)
+    return Question(
+        id=case.id,
+        text=case.question,
+        gold=gold,
+        choices=case.choices,
+        meta={"targets": more} if more else {},
+    )
 
 
 def write(folder: Path, questions: list[Question], cases: dict[str, Case] | None = None) -> Run:
