@@ -47,12 +47,15 @@ def gold(value: Any, place: str = "", column: str = "answer") -> str | None:
 def worked(answer: str) -> tuple[str, str] | None:
     """(worked solution, final answer) of GSM8K's form `... #### 18`, or None.
 
-    GSM8K: Cobbe et al. 2021, arXiv 2110.14168.
+    The final answer is the line that the last `####` marks, or the next line with text; what
+    follows it (MetaMath restates it as `The answer is: 18`) is neither.
+
+    GSM8K: Cobbe et al. 2021, arXiv 2110.14168; MetaMath: Yu et al. 2023, arXiv 2309.12284.
     """
-    solution, mark, final = answer.rpartition("####")
+    solution, mark, rest = answer.rpartition("####")
     if not mark:
         return None
-    final = final.strip()
+    final = rest.lstrip().partition("\n")[0].strip()
     thousands = re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", final)
     return solution.strip(), final.replace(",", "") if thousands else final
 

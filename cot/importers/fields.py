@@ -8,33 +8,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cot.importers.record import BadRecordError, Record
-from cot.types import FinishReason, Message, Prompt, Question, Trace
+from cot.types import Message, Prompt, Question, Trace
 
 __all__ = [
     "choices",
-    "finish_reason",
     "gold",
+    "hashed",
     "identifier",
     "is_int",
+    "joined",
     "listed",
     "logprobs",
     "make_record",
     "prompt_sha",
+    "reasoning",
     "sample_index",
     "string",
+    "targets",
     "token_ids",
 ]
 
 INT32 = 2**31
+UNKNOWN = -9999.0
+"""How vLLM and SGLang write a log-probability that is not finite, which JSON cannot hold."""
+NOT_FINITE = "log-probabilities with a value that is null or not finite (all of the trace's)"
 DEPTH = 32
 """Deepest nesting that is stored; Python reads deeper JSON than it can write again."""
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def string(fields: Mapping[str, Any], name: str) -> str:
@@ -50,6 +58,11 @@ def identifier(fields: Mapping[str, Any], name: str) -> str:
     return str(fields[name]) if is_int(fields[name]) else string(fields, name)
 
 
+def hashed(question: str) -> str:
+    """The id of a question that has none: a hash of its text, as in `cot.datasets`."""
+    return hashlib.sha256(question.strip().encode(errors="surrogatepass")).hexdigest()[:16]
+
+
 def sample_index(index: Any) -> int:
     """A sample's index from 0, in 32 bits."""
     if not is_int(index) or not 0 <= index < INT32:
@@ -61,11 +74,48 @@ def gold(value: Any) -> str | None:
     """A reference answer: a string, or a number as one, without a needless `.0`."""
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadRecordError("gold is NaN or infinite: null where there is none")
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else str(value)
     if is_int(value):
         return str(value)
     raise BadRecordError(f"gold is {type(value).__name__}, not a string or a number")
+
+
+def targets(value: Any) -> tuple[str | None, dict[str, Any]]:
+    """(gold, meta of the question) of one reference answer or a list of acceptable ones.
+
+    The first is the gold answer; where there are several, all of them stand under `targets`.
+    """
+    if not isinstance(value, list):
+        return gold(value), {}
+    listed = [gold(each) for each in value]
+    if None in listed:
+        raise BadRecordError(f"gold[{listed.index(None)}] is null: leave it out of the list")
+    return (listed[0] if listed else None), ({"targets": listed} if len(listed) > 1 else {})
+
+
+def reasoning(fields: Mapping[str, Any]) -> str:
+    """The reasoning that stands apart from the text, or an empty string.
+
+    Servers name it `reasoning` or `reasoning_content`; some write both alike.
+    """
+    given = {name: fields[name] for name in ("reasoning", "reasoning_content") if name in fields}
+    if not given:
+        return ""
+    for name, value in given.items():
+        if not (value is None or isinstance(value, str)):
+            raise BadRecordError(f"{name} is {type(value).__name__}, not a string")
+    thought = list(dict.fromkeys(filter(None, given.values())))
+    if len(thought) > 1:
+        raise BadRecordError("reasoning and reasoning_content differ: keep the one that is meant")
+    return thought[0] if thought else ""
+
+
+def joined(thought: str, text: str) -> str:
+    """The text with its reasoning, if any, in `<think>` before it."""
+    return f"<think>{thought}</think>\n\n{text}" if thought else text
 
 
 def choices(value: Any) -> tuple[str, ...] | None:
@@ -86,15 +136,23 @@ def token_ids(ids: Any) -> tuple[int, ...] | None:
     raise BadRecordError("token_ids is not a list of whole numbers from 0")
 
 
-def logprobs(values: Any) -> NDArray[np.float32] | None:
-    """Natural-log probabilities of the generated tokens, shape [token]."""
+def logprobs(values: Any, notes: list[str]) -> NDArray[np.float32] | None:
+    """Natural-log probabilities of the generated tokens, shape [token].
+
+    A value that is null, NaN, minus infinity or -9999 is missing, and a trace without one of its
+    values has no mean or minimum: all of them are left out, and `notes` says so.
+    """
     if values is None:
         return None
-    if not (isinstance(values, list) and all(_is_number(value) for value in values)):
+    if not (isinstance(values, list) and all(each is None or _is_number(each) for each in values)):
         raise BadRecordError("logprobs is not a list of numbers")
-    if any(value > 1e-3 or value != value for value in values):
+    known = [each for each in values if each is not None and each == each]
+    if any(each > 1e-3 for each in known):
         raise BadRecordError("logprobs holds a value above 0, which is no log-probability")
-    if any(value < -1e30 for value in values):
+    if len(known) < len(values) or UNKNOWN in known or -math.inf in known:
+        notes.append(NOT_FINITE)
+        return None
+    if any(each < -1e30 for each in known):
         raise BadRecordError("logprobs holds a value below -1e30, which float32 cannot")
     return np.asarray(values, dtype=np.float32)
 
@@ -108,8 +166,28 @@ def make_record(
     prompt: str | tuple[Message, ...] | None,
     completion: Any,
     meta: Mapping[str, Any],
+    prompt_ids: tuple[int, ...] | None = None,
+    ended: Any = None,
+    notes: Sequence[str] = (),
 ) -> Record:
-    """A record that can be stored: characters only, finite numbers, no deep nesting."""
+    """A record that can be stored: characters only, finite numbers, no deep nesting.
+
+    A reason for its end (`ended`) that `stop` and `length` don't tell is kept in its meta.
+    """
+    if ended not in (None, "stop", "length"):
+        meta = {**meta, "finish_reason": ended}
+    _check_verdict(meta)
+    if meta or question.meta:
+        _check_depth([meta, question.meta])
+    texts = (question.id, question.text, question.gold or "", *(question.choices or ()))
+    try:
+        "".join((*texts, completion.text)).encode()
+        if meta or question.meta or prompt is not None:
+            ENCODER.encode([question.meta, prompt, meta]).encode()
+    except UnicodeEncodeError:
+        raise BadRecordError("holds half of a surrogate pair, which is no character") from None
+    except ValueError:
+        raise BadRecordError("holds NaN or an infinite number, which JSON cannot") from None
     trace = Trace(
         question_id=question.id,
         sample_index=index,
@@ -118,33 +196,20 @@ def make_record(
         completion=completion,
         meta=meta,
     )
-    if not _is_shallow([meta, question.meta], DEPTH):
-        raise BadRecordError(f"nested too deeply: at most {DEPTH} levels are kept")
-    kept = [question.id, question.text, question.gold, question.choices, question.meta]
-    try:
-        content = json.dumps(
-            [kept, prompt, completion.text, meta], ensure_ascii=False, allow_nan=False
-        )
-        content.encode()
-    except UnicodeEncodeError:
-        raise BadRecordError("holds half of a surrogate pair, which is no character") from None
-    except ValueError:
-        raise BadRecordError("holds NaN or an infinite number, which JSON cannot") from None
-    return Record(place=place, question=question, trace=trace, prompt=prompt)
+    return Record(
+        place=place,
+        question=question,
+        trace=trace,
+        prompt=prompt,
+        prompt_ids=prompt_ids,
+        ended=ended,
+        notes=tuple(notes),
+    )
 
 
 def prompt_sha(prompt: Prompt) -> str:
     """sha256 of a prompt, its key in the run."""
     return hashlib.sha256(json.dumps(prompt, ensure_ascii=True).encode()).hexdigest()
-
-
-def finish_reason(reason: Any) -> FinishReason:
-    """`stop` or `length`."""
-    if reason in (None, "stop"):
-        return "stop"
-    if reason == "length":
-        return "length"
-    raise BadRecordError(f"finish_reason is {reason!r}: stop or length")
 
 
 def listed(names: Collection[str]) -> str:
@@ -159,8 +224,26 @@ def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _check_verdict(meta: Mapping[str, Any]) -> None:
+    """What the file says of the trace's answer: `correct` and `score`."""
+    correct, score = meta.get("correct"), meta.get("score")
+    if not (correct is None or isinstance(correct, bool)):
+        raise BadRecordError(f"correct is {_brief(correct)}: true, false or null")
+    if not (score is None or (_is_number(score) and -1e300 < score < 1e300)):
+        raise BadRecordError(f"score is {_brief(score)}: a finite number or null")
+
+
+def _brief(value: Any) -> str:
+    return repr(value)[:80] if isinstance(value, str | int | float) else type(value).__name__
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_depth(value: Any) -> None:
+    if not _is_shallow(value, DEPTH):
+        raise BadRecordError(f"nested too deeply: at most {DEPTH} levels are kept")
 
 
 def _is_shallow(value: Any, left: int) -> bool:

@@ -6,9 +6,12 @@
         "scores": {"match": {"value": "C", "answer": "12"}}, "metadata": {}}
 
 Epochs are samples: epoch 1 is `sample_index` 0. The prompt is what stands before the model's last
-message; the text is `output`'s first choice, which Inspect scores. A target that is a list gives
-its first as gold. A sample that failed is rejected; one that hit a limit of its own is `length`.
-Follows inspect_ai 0.3.285 (`EvalSample` in log/_log.py, log version 2), and is read without it.
+message; the text is `output`'s first choice, which Inspect scores. Of several targets, any of which
+counts as right, the first is gold and all are `targets` in the question's meta; with choices all of
+them must be chosen (scorer/_choice.py), which no single letter says, so that there is no gold. What
+each scorer says stands under `scores` in the trace's meta, without its explanation, which repeats
+the text. A sample that failed is rejected; one that hit a limit of its own is `length`. Follows
+inspect_ai 0.3.285 (`EvalSample` in log/_log.py, log version 2), and is read without it.
 """
 
 from __future__ import annotations
@@ -92,36 +95,45 @@ def _record(place: str, sample: Mapping[str, Any]) -> Record:
     if not check.is_int(epoch) or epoch < 1:
         raise BadRecordError(f"epoch is {epoch!r}: a whole number from 1")
     choice = choices[0]
+    notes = ["choices after the first, which is the one that Inspect scores"] * (len(choices) > 1)
+    question = _question(sample, notes)
+    completion = chat.completion(
+        chat.reply(choice.get("message")),
+        choice.get("stop_reason"),
+        choice.get("logprobs"),
+        notes,
+        cut=bool(sample.get("limit")),
+    )
     return check.make_record(
         place=place,
-        question=_question(sample),
+        question=question,
         index=check.sample_index(epoch - 1),
         prompt=_prompt(sample.get("messages")),
-        completion=chat.completion(
-            chat.full_text(choice.get("message")),
-            choice.get("stop_reason"),
-            choice.get("logprobs"),
-            cut=bool(sample.get("limit")),
-        ),
+        completion=completion,
         meta=_meta(sample, choice),
+        ended=choice.get("stop_reason"),
+        notes=notes,
     )
 
 
-def _question(sample: Mapping[str, Any]) -> Question:
+def _question(sample: Mapping[str, Any], notes: list[str]) -> Question:
     asked = sample["input"]
     if not isinstance(asked, str):
         if not isinstance(asked, list):
             raise BadRecordError("input is neither a string nor a list of messages")
         asked = chat.last_user(asked)
-    target = sample.get("target")
-    targets = target if isinstance(target, list) else [target]
+    target, choices = sample.get("target"), check.choices(sample.get("choices"))
+    gold, several = check.targets(target)
+    if several and choices:
+        notes.append("gold answers of several choices, all of which must be chosen")
+        gold, several = None, {"chosen": several["targets"]}
     return Question(
         id=check.identifier(sample, "id"),
         text=asked,
-        gold=check.gold(targets[0] if targets else None) or None,
-        choices=check.choices(sample.get("choices")),
+        gold=gold or None,
+        choices=choices,
         dataset="imported",
-        meta={"targets": targets} if len(targets) > 1 else {},
+        meta=several,
     )
 
 

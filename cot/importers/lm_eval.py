@@ -5,11 +5,16 @@
      "arguments": {"gen_args_0": {"arg_0": "Q: 5 + 7?\\nA:", "arg_1": {"until": ["Q:"]}}},
      "resps": [["The answer is 12.", "13"]], "doc_hash": "99da...", "exact_match": 1.0}
 
-Repeats are samples. A doc stands once for each filter, with the same `resps`: its traces are read
-once, and the filters' names are kept in their meta. Written by `EvaluationTracker` since 0.4.3
-(lm_eval/loggers/evaluation_tracker.py); until 0.4.2 the file was one JSON list, with `arguments` as
-lists; `filter` came with 0.4.7, and targets are written as Python's `str` since 0.4.4. The file
-does not say why a trace ended: all are `stop`.
+Repeats are samples; one that is null is rejected alone. A doc stands once for each filter, with the
+same `resps`: its traces are read once, and their meta keeps the filters' names and what each filter
+scored (`scores`: {"strict-match": {"exact_match": 1.0}}), which is the doc's score and not the
+trace's. Written by `EvaluationTracker` since 0.4.3 (lm_eval/loggers/evaluation_tracker.py, read up
+to 0.4.13); until 0.4.2 the file was one JSON list, with `arguments` as lists; `filter` came with
+0.4.7, and targets are written as Python's `str` since 0.4.4.
+
+Where several targets count as right, the first is gold and all are `targets` in the question's
+meta: TriviaQA's "['United States', 'USA']", DROP's "[('3',), ('three',)]". An answer of several
+spans is one target, its spans joined by a comma. The file does not say why a trace ended.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import ast
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -35,16 +41,21 @@ from cot.types import Completion, Message, Question
 
 __all__ = ["read_lm_eval"]
 
-Seen = dict[bytes, list[str]]
-"""A doc with its responses to the filters under which it was seen."""
+OF_SAMPLE = frozenset(
+    ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics")
+    + ("doc_hash", "prompt_hash", "target_hash")
+)
+"""Fields of a line that are no metric."""
+Scores = dict[str, dict[str, Any]]
+"""Filter (or its number, where the file does not name it) to metric to value."""
 
 
 def read_lm_eval(path: Path) -> Iterator[Record | Rejected]:
     """Each repeat of each doc, checked. The file is read twice: filters first."""
-    filters: Seen = {}
-    for _ in _objects(path, lambda _, fields: _note(filters, fields)):
+    scores: dict[bytes, Scores] = {}
+    for _ in read_lines(path, lambda _, fields: _note(scores, fields), nan=None):
         pass
-    seen: Seen = {}
+    seen: dict[bytes, list[str | None]] = {}
     names: dict[str, list[bytes]] = {}
 
     def read(place: str, fields: Mapping[str, Any]) -> Iterator[Record | Rejected]:
@@ -53,38 +64,19 @@ def read_lm_eval(path: Path) -> Iterator[Record | Rejected]:
             there = check.listed(fields.keys())
             raise BadRecordError(f"no field {', '.join(missing)}; the line has: {there}")
         digest, name = _digest(fields, "resps"), fields.get("filter")
-        again = digest in seen and name not in (seen[digest] if name is not None else ())
-        _note(seen, fields)
+        again = digest in seen and (name is None or name not in seen[digest])
+        seen.setdefault(digest, []).append(name)
         if not again:
-            yield from _repeats(place, fields, _name(names, fields), filters.get(digest, []))
+            yield from _repeats(place, fields, _name(names, fields), scores.get(digest, {}))
 
-    return _objects(path, read)
-
-
-def _objects(path: Path, read: Any) -> Iterator[Record | Rejected]:
-    """The lines, or the entries of the JSON list that 0.4.2 wrote."""
-    with open(path, "rb") as handle:
-        if handle.read(1024).lstrip()[:1] != b"[":
-            yield from read_lines(path, read, nan=None)
-            return
-    try:
-        entries = json.loads(path.read_bytes(), parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON that can be read: {error}") from None
-    for number, fields in enumerate(entries, start=1):
-        try:
-            if not isinstance(fields, dict):
-                raise BadRecordError("not a JSON object")
-            yield from read(f"entry {number}", fields)
-        except BadRecordError as error:
-            yield Rejected(place=f"entry {number}", reason=str(error))
+    return read_lines(path, read, nan=None)
 
 
-def _note(seen: Seen, fields: Mapping[str, Any]) -> Iterator[Record]:
-    """Add a line's filter to those of its doc."""
-    there = seen.setdefault(_digest(fields, "resps"), [])
-    if isinstance(fields.get("filter"), str) and fields["filter"] not in there:
-        there.append(fields["filter"])
+def _note(scores: dict[bytes, Scores], fields: Mapping[str, Any]) -> Iterator[Record]:
+    """Add what a line's filter scored to that of its doc."""
+    there = scores.setdefault(_digest(fields, "resps"), {})
+    name = fields["filter"] if isinstance(fields.get("filter"), str) else str(len(there) + 1)
+    there[name] = {metric: fields[metric] for metric in fields if metric not in OF_SAMPLE}
     return iter(())
 
 
@@ -109,21 +101,34 @@ def _digest(fields: Mapping[str, Any], *more: str) -> bytes:
 
 
 def _repeats(
-    place: str, fields: Mapping[str, Any], name: str, filters: list[str]
-) -> Iterator[Record]:
+    place: str, fields: Mapping[str, Any], name: str, scores: Scores
+) -> Iterator[Record | Rejected]:
     prompt, settings = _request(fields)
     question = _question(name, prompt, fields)
-    texts = fields["resps"][0]
-    meta = {"filters": filters, "gen_kwargs": settings} if filters else {"gen_kwargs": settings}
-    for index, text in enumerate(texts):
-        yield check.make_record(
-            place=place,
-            question=question,
-            index=index,
-            prompt=prompt,
-            completion=Completion(text=text, token_ids=None, logprobs=None, finish_reason="stop"),
-            meta=meta,
-        )
+    meta: dict[str, Any] = {"gen_kwargs": settings}
+    if isinstance(fields.get("filter"), str):
+        meta["filters"] = list(scores)
+    if any(scores.values()):
+        meta["scores"] = scores
+    for index, text in enumerate(fields["resps"][0]):
+        if text is None:
+            yield Rejected(
+                place=place, reason=f"resps[0][{index}] is null: the model returned nothing"
+            )
+            continue
+        try:
+            yield check.make_record(
+                place=place,
+                question=question,
+                index=index,
+                prompt=prompt,
+                completion=Completion(
+                    text=text, token_ids=None, logprobs=None, finish_reason="stop"
+                ),
+                meta=meta,
+            )
+        except BadRecordError as error:
+            yield Rejected(place=place, reason=f"resps[0][{index}]: {error}")
 
 
 def _request(fields: Mapping[str, Any]) -> tuple[str | tuple[Message, ...], Any]:
@@ -141,7 +146,9 @@ def _request(fields: Mapping[str, Any]) -> tuple[str | tuple[Message, ...], Any]
         raise BadRecordError("resps is not a list of lists")
     if not isinstance(first, list) or len(first) < 2 or not _are_texts(resps):
         raise BadRecordError(
-            "resps are log-likelihoods, which hold no text: import a task that generates"
+            "resps are log-likelihoods, which hold no text: import a task that generates "
+            "(output_type generate_until; of multiple choice, a variant of the task that asks for "
+            "the answer in words)"
         )
     if len(resps) != 1:
         raise BadRecordError(f"resps answer {len(resps)} prompts: only docs of one are read")
@@ -151,7 +158,7 @@ def _request(fields: Mapping[str, Any]) -> tuple[str | tuple[Message, ...], Any]
 
 
 def _are_texts(resps: list[list[Any]]) -> bool:
-    return all(isinstance(text, str) for repeats in resps for text in repeats)
+    return all(text is None or isinstance(text, str) for repeats in resps for text in repeats)
 
 
 def _prompt(prompt: Any) -> str | tuple[Message, ...]:
@@ -178,15 +185,16 @@ def _question(name: str, prompt: str | tuple[Message, ...], fields: Mapping[str,
     choices = _choices(columns)
     letter = _letter(targets[0], choices, columns) if targets and choices else None
     stated = cells.worked(targets[0]) if targets and isinstance(targets[0], str) else None
+    golds = [gold for gold in map(_gold, targets) if gold is not None]
     return Question(
         id=name,
         text=text.strip(),
-        gold=letter or (_gold(targets[0]) if targets else None),
+        gold=letter or (golds[0] if golds else None),
         choices=choices if letter else None,
         dataset="imported",
         meta={
             **columns,
-            **({"targets": targets} if len(targets) > 1 else {}),
+            **({"targets": golds} if len(golds) > 1 else {}),
             **(solution(stated[0]) if stated else {}),
         },
     )
@@ -197,12 +205,32 @@ def _gold(target: str | int | float) -> str | None:
 
 
 def _targets(target: Any) -> list[str | int | float]:
-    """The target or targets; a list of strings may be written as Python's."""
-    if isinstance(target, str) and target[:2] in ("['", '["') and len(target) < 100_000:
-        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-            target = ast.literal_eval(target)
-    targets = target if isinstance(target, list) else [target]
-    return [each for each in targets if isinstance(each, str | int | float)]
+    """The target or targets; a list of texts may be written as Python's."""
+    if isinstance(target, str) and target[:1] in ("[", "(") and len(target) < 100_000:
+        with (
+            suppress(ValueError, SyntaxError, MemoryError, RecursionError),
+            warnings.catch_warnings(action="ignore"),  # of escapes that Python doesn't know
+        ):
+            return _spans(ast.literal_eval(target)) or [target]
+    if isinstance(target, list | tuple):
+        whole = _spans(target)
+        return whole or [each for each in target if isinstance(each, str | int | float)]
+    return [target] if isinstance(target, str | int | float) else []
+
+
+def _spans(value: Any) -> list[str | int | float]:
+    """Texts of a list of texts or of lists of spans, or none where it holds anything else."""
+    if not isinstance(value, list | tuple) or not value:
+        return []
+    if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        return [", ".join(value)]
+    targets: list[str | int | float] = []
+    for each in value:
+        spans = [each] if isinstance(each, str) else each
+        if not (isinstance(spans, list | tuple) and all(isinstance(span, str) for span in spans)):
+            return []
+        targets.append(", ".join(spans))
+    return targets
 
 
 def _choices(columns: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -1,34 +1,37 @@
-"""Output of OpenAI-style batches (`/v1/chat/completions`, `/v1/completions`; vLLM's `run-batch`).
+"""Output of OpenAI-style batches (`/v1/chat/completions`, `/v1/completions`, `/v1/responses`), of
+vLLM's `run-batch` too.
 
     {"id": "batch_req_1", "custom_id": "q1", "error": null, "response": {"status_code": 200, "body":
         {"choices": [{"index": 0, "message": {"role": "assistant", "content": "It is 12."},
                       "finish_reason": "stop"}]}}}
 
-The output holds no questions: they come from the batch's input file (`questions`):
+What a body holds is said in `cot.importers.openai_body`. The output holds no questions: they come
+from the batch's input file (`questions`):
 
     {"custom_id": "q1", "method": "POST", "url": "/v1/chat/completions", "gold": "12",
      "body": {"model": "...", "messages": [{"role": "user", "content": "5 + 7?"}], "n": 2}}
 
-The question is the last message of the user; `gold` (here or in `body.metadata`) and `choices` are
-optional. The n choices of a request are the samples of the question `custom_id`. Where every id of
-the input ends in a number after one of `- _ # / :`, and those that share what stands before it
-(`q1-0`, `q1-1`) also share their prompt, they are one question's samples by that number.
+The question is the last message of the user; `gold` (here or in `body.metadata`), an answer or a
+list of those that count as right, and `choices` are optional. The n choices of a request are the
+samples of the question `custom_id`. Where every id of the input ends in a number after one of
+`- _ # / :`, and those that share what stands before it (`q1-0`, `q1-1`) also share their prompt,
+they are one question's samples by that number.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cot.errors import InputError
-from cot.importers import chat
 from cot.importers import fields as check
+from cot.importers import openai_body
 from cot.importers.lines import read_lines
 from cot.importers.record import BadRecordError, Record, Rejected
-from cot.types import Completion, Message, Question
+from cot.types import Message, Question
 
 __all__ = ["read_openai_batch"]
 
@@ -48,7 +51,7 @@ class _Asked:
 
 
 def read_openai_batch(path: Path, *, questions: Path | None) -> Iterator[Record | Rejected]:
-    """Each choice of each line, checked.
+    """Each sample of each line, checked.
 
     Raises:
         InputError: no `questions`, or a bad line in them.
@@ -64,13 +67,15 @@ def read_openai_batch(path: Path, *, questions: Path | None) -> Iterator[Record 
         if name not in asked:
             raise BadRecordError(f"custom_id {name!r} is not in {questions}")
         body = _body(fields)
-        if asked[name].index is not None and len(body["choices"]) > 1:
+        if asked[name].index is not None and len(body.get("choices") or ()) > 1:
             raise BadRecordError(f"custom_id {name!r} names one sample of several")
-        for position, choice in enumerate(body["choices"]):
-            try:
-                yield _sample(place, asked[name], position, choice, body)
-            except BadRecordError as error:
-                yield Rejected(place=place, reason=f"choices[{position}]: {error}")
+        yield from openai_body.read_records(
+            place,
+            body,
+            question=asked[name].question,
+            prompt=asked[name].prompt,
+            index=asked[name].index,
+        )
 
     return read_lines(path, read)
 
@@ -99,22 +104,17 @@ def _asked(path: Path) -> dict[str, _Asked]:
 
 def _request(name: str, fields: Mapping[str, Any]) -> _Asked:
     body = fields["body"]
-    prompt: str | tuple[Message, ...] | None
-    if isinstance(body.get("messages"), list):
-        text = chat.last_user(body["messages"])
-        prompt = chat.plain_prompt(body["messages"])
-    elif isinstance(body.get("prompt"), str):
-        text = prompt = body["prompt"]
-    else:
-        raise BadRecordError("body has neither messages nor a prompt that is a string")
+    text, prompt = openai_body.asked(body)
     metadata = body.get("metadata")
     beside = metadata.get("gold") if isinstance(metadata, dict) else None
+    gold, several = check.targets(fields.get("gold", beside))
     question = Question(
         id=name,
         text=text,
-        gold=check.gold(fields.get("gold", beside)),
+        gold=gold,
         choices=check.choices(fields.get("choices")),
         dataset="imported",
+        meta=several,
     )
     return _Asked(question=question, prompt=prompt)
 
@@ -127,22 +127,12 @@ def _numbered(asked: dict[str, _Asked]) -> dict[str, _Asked]:
         match = NUMBERED.fullmatch(name)
         if not match:
             return asked
-        same = first.setdefault(match[1], each)
-        if _content(same) != _content(each):
+        one = replace(each, question=replace(each.question, id=match[1]), index=int(match[2]))
+        same = first.setdefault(match[1], one)
+        if (same.question, same.prompt) != (one.question, one.prompt):
             return asked
-        question = Question(
-            id=match[1],
-            text=each.question.text,
-            gold=each.question.gold,
-            choices=each.question.choices,
-            dataset=each.question.dataset,
-        )
-        samples[name] = _Asked(question=question, prompt=each.prompt, index=int(match[2]))
+        samples[name] = one
     return samples
-
-
-def _content(asked: _Asked) -> tuple[Any, ...]:
-    return (asked.question.text, asked.question.gold, asked.question.choices, asked.prompt)
 
 
 def _body(fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -154,36 +144,6 @@ def _body(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if failure or status != 200:
         message = failure.get("message") if isinstance(failure, dict) else failure
         raise BadRecordError(f"the request failed (status {status!r}): {message!r}")
-    choices = body.get("choices") if isinstance(body, dict) else None
-    if not isinstance(choices, list) or not choices:
-        raise BadRecordError("response.body has no choices: only (chat) completions are read")
-    assert isinstance(body, dict)
+    if not isinstance(body, dict):
+        raise BadRecordError("response.body is not an object")
     return body
-
-
-def _sample(place: str, asked: _Asked, position: int, choice: Any, body: Any) -> Record:
-    if not isinstance(choice, dict):
-        raise BadRecordError("not an object")
-    index = asked.index if asked.index is not None else choice.get("index", position)
-    meta = {"model": body["model"]} if isinstance(body.get("model"), str) else {}
-    reason = choice.get("finish_reason")
-    return check.make_record(
-        place=place,
-        question=asked.question,
-        index=check.sample_index(index),
-        prompt=asked.prompt,
-        completion=_completion(choice),
-        meta=meta if reason in (None, "stop", "length") else {**meta, "finish_reason": reason},
-    )
-
-
-def _completion(choice: Mapping[str, Any]) -> Completion:
-    logprobs = choice.get("logprobs")
-    if "message" not in choice and "text" in choice:
-        values = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
-        if isinstance(values, list):
-            logprobs = {"content": [{"logprob": value} for value in values]}
-        text = check.string(choice, "text")
-    else:
-        text = chat.full_text(choice.get("message"))
-    return chat.completion(text, choice.get("finish_reason"), logprobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cot.types import Message, Question, Trace
 
@@ -13,7 +14,7 @@ class BadRecordError(ValueError):
     """Why a line or a sample of it is rejected."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One good sample."""
 
@@ -25,9 +26,15 @@ class Record:
     """The trace."""
     prompt: str | tuple[Message, ...] | None
     """The prompt, where the file gives it."""
+    prompt_ids: tuple[int, ...] | None = None
+    """The prompt's token ids, where the file gives them."""
+    ended: Any = None
+    """Why it ended, as the file writes it; None where the file doesn't say."""
+    notes: tuple[str, ...] = ()
+    """What was left out of the sample and is counted by its wording."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
     """One bad line, or one bad sample of a line that holds several."""
 

@@ -130,10 +130,10 @@ FAILED = {"status_code": 429, "body": {"error": {"message": "too many"}}}
         ({"response": {}, "custom_id": 5}, "custom_id is int"),
         (answer(response=FAILED), "the request failed (status 429): 'too many'"),
         (answer(response=None, error={"message": "expired"}), "(status None): 'expired'"),
-        (answer(), "response.body has no choices"),
+        (answer(), "the body has no choices"),
         (answer(5), "choices[0]: not an object"),
         (answer(choice(5)), "content is neither a string nor a list"),
-        (answer(choice("12", finish_reason="tired")), "it stopped for 'tired'"),
+        (answer(choice("12", finish_reason="tired")), "finish_reason is 'tired'"),
         (answer(choice("12", index=-1)), "sample_index is -1"),
         (answer(choice("12", logprobs={"content": [{}]})), "logprobs is not a list of numbers"),
         (answer(choice("12", logprobs={"content": 5})), "logprobs.content is not a list"),
@@ -155,7 +155,7 @@ def test_a_bad_line_is_named(tmp_path, line, reason):
         ([ASKED, ASKED], "in.jsonl:2: custom_id 'q1' stands here a second time"),
         ([{"custom_id": "q1", "body": {}}], "body has neither messages nor a prompt"),
         ([{"custom_id": "q1", "body": {"messages": []}}], "no message of the user holds text"),
-        ([{**ASKED, "gold": [1]}], "gold is list"),
+        ([{**ASKED, "gold": [[1]]}], "gold is list"),
     ],
 )
 def test_bad_questions_are_named(tmp_path, questions, reason):
