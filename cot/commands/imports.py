@@ -46,7 +46,7 @@ def import_file(
         NAME=COLUMN, given again for each: where one of jsonl's fields stands in the file, such as
         text=response, gold=doc.answer, text=outputs.*.text (a list: each entry is a sample).
     model
-        The model that wrote the traces, which later commands then use.
+        The model that wrote the traces, a folder or a hub id, which later commands then use.
     skip_bad
         Store the good samples although there are bad ones.
     """

@@ -43,7 +43,7 @@ READERS: dict[str, Reader] = {
     **{name: partial(read_mapped, layout=each, mapping={}) for name, each in LAYOUTS.items()},
 }
 FORMATS = tuple(READERS)
-SHOWN = 400
+SHOWN = 600
 """Characters of a reason that are shown: files quote themselves in it."""
 SHARD_ROWS = 20_000
 """Most traces that wait to be written."""
@@ -118,7 +118,7 @@ def import_traces(
         questions: the input file of the batch whose output `file` is (`openai-batch` only).
         map: our field to the file's column, such as `{"text": "output.text"}`, for a file whose
             columns have other names (see `cot.importers.mapped`).
-        model: the model that wrote the traces, which later commands then use.
+        model: the model that wrote the traces, a folder or a hub id, which later commands use.
         skip_bad: store the good samples although there are bad ones.
 
     Raises:
@@ -227,6 +227,7 @@ def _check(path: Path, reader: Reader) -> _Checked:
         checked.has["token ids"] += completion.token_ids is not None
         checked.has["log-probabilities"] += completion.logprobs is not None
         checked.has["prompts"] += sha is not None
+        checked.has["verdicts"] += record.trace.meta.get("correct") is not None
         checked.notes.update(record.notes)
     return replace(checked, n_traces=len(places))
 
@@ -236,8 +237,9 @@ def _lacks(checked: _Checked) -> list[str]:
     n = checked.n_traces
     counted = [(name, checked.has[name], n, "traces", why) for name, why in LACKS.items()]
     golds = sum(question.gold is not None for question in checked.questions.values())
-    scored = "a question without one is not scored"
-    counted.append(("gold answers", golds, len(checked.questions), "questions", scored))
+    if checked.has["verdicts"] < n:
+        scored = "a question without one is not scored"
+        counted.append(("gold answers", golds, len(checked.questions), "questions", scored))
     return [
         f"{name}{f' for {total - has:,} of {total:,} {of}' if has else ''} ({why})"
         for name, has, total, of, why in counted

@@ -190,3 +190,51 @@ def test_hostile_archives(tmp_path):
         with pytest.raises(InputError, match=r"g\.eval:samples/a\.json: ") as caught:
             import_traces(tmp_path / "g.eval", tmp_path / "other")
         assert reason in str(caught.value)
+
+
+def test_any_of_several_targets_counts(tmp_path):
+    question = imported(tmp_path, sample(target=["USA", "United States"])).run.questions().iloc[0]
+    assert (question["gold"], question["meta"]) == ("USA", {"targets": ["USA", "United States"]})
+
+
+def test_choices_that_are_right_together_are_no_gold(tmp_path):
+    done = imported(tmp_path, sample(target=["A", "B"], choices=["12", "twelve", "13"]))
+    question = done.run.questions().iloc[0]
+    assert question["gold"] is None or question["gold"] != question["gold"]
+    assert question["meta"] == {"chosen": ["A", "B"]}
+    assert list(done.left_out) == ["gold answers of several choices, all of which must be chosen"]
+
+
+def test_several_scorers_and_what_a_reply_holds_beside_text(tmp_path):
+    scores = {
+        "match": {"value": "C", "answer": "12", "explanation": "The answer is 12."},
+        "judge": {"value": {"grade": 0.5}, "answer": None},
+    }
+    one = sample(scores=scores)
+    one["output"]["choices"].append(one["output"]["choices"][0])
+    one["output"]["choices"][0]["message"] = {
+        "role": "assistant",
+        "content": [
+            {
+                "type": "reasoning",
+                "reasoning": "hidden",
+                "summary": "Seven and five",
+                "redacted": True,
+            },
+            {"type": "tool_use", "name": "search", "arguments": "{}", "result": "12"},
+            {"type": "text", "text": "The answer is 12."},
+        ],
+        "tool_calls": [{"id": "c", "function": "calculator", "arguments": {}}],
+    }
+    done = imported(tmp_path, one)
+    trace = done.run.traces().iloc[0]
+    assert trace["text"] == "<think>Seven and five</think>\n\nThe answer is 12."
+    assert trace["meta"]["scores"] == {
+        "match": {"value": "C", "answer": "12"},
+        "judge": {"value": {"grade": 0.5}, "answer": None},
+    }
+    assert done.left_out == {
+        "choices after the first, which is the one that Inspect scores": 1,
+        "parts of type 'tool_use'": 1,
+        "tool calls": 1,
+    }

@@ -117,3 +117,106 @@ def test_not_utf8(tmp_path):
 def test_an_empty_file(tmp_path):
     with pytest.raises(InputError, match="no traces"):
         import_traces(write(tmp_path / "f.jsonl", "", " "), tmp_path / "run")
+
+
+def test_verdicts_from_elsewhere_stay_in_meta(tmp_path):
+    lines = [
+        {**GOOD, "sample_index": n, "correct": correct, "score": score}
+        for n, (correct, score) in enumerate([(True, 1), (False, -0.5), (None, None)])
+    ]
+    done = import_traces(write(tmp_path / "f.jsonl", *lines), tmp_path / "run")
+    assert done.run.traces()["meta"].to_list() == [
+        {"correct": True, "score": 1},
+        {"correct": False, "score": -0.5},
+        {"correct": None, "score": None},
+    ]
+    assert "gold answers" in done.lacks[-1]
+    judged = write(tmp_path / "g.jsonl", {**GOOD, "correct": True})
+    assert not any("gold" in each for each in import_traces(judged, tmp_path / "other").lacks)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("correct", 1, "correct is 1: true, false or null"),
+        ("correct", "true", "correct is 'true': true, false or null"),
+        ("correct", [True], "correct is list: true, false or null"),
+        ("score", True, "score is True: a finite number or null"),
+        ("score", "1", "score is '1': a finite number or null"),
+        ("score", float("inf"), "score is nan: a finite number or null"),
+        ("score", 10**400, "a finite number or null"),
+        ("reasoning", ["a"], "reasoning is list, not a string"),
+        ("reasoning_content", 5, "reasoning_content is int, not a string"),
+        ("gold", [], None),
+        ("gold", [None], "gold[0] is null: leave it out of the list"),
+        ("gold", [["12"]], "gold is list, not a string or a number"),
+        ("gold", True, "gold is bool"),
+        ("gold", float("nan"), "gold is NaN or infinite"),
+        ("token_ids", [2**31], "token_ids is not a list of whole numbers from 0"),
+    ],
+)
+def test_a_wrong_type_rejects_the_line(tmp_path, field, value, reason):
+    file = write(tmp_path / "f.jsonl", {**GOOD, field: value})
+    if reason is None:
+        assert import_traces(file, tmp_path / "run").n_traces == 1
+        return
+    with pytest.raises(InputError, match=r"f\.jsonl:1: ") as caught:
+        import_traces(file, tmp_path / "run")
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"reasoning": "Hm."}, "<think>Hm.</think>\n\nThe answer is 12."),
+        ({"reasoning_content": "Hm."}, "<think>Hm.</think>\n\nThe answer is 12."),
+        (
+            {"reasoning": "Hm.", "reasoning_content": "Hm."},
+            "<think>Hm.</think>\n\nThe answer is 12.",
+        ),
+        ({"reasoning": "", "token_ids": [1]}, "The answer is 12."),
+        ({"reasoning": None, "reasoning_content": None}, "The answer is 12."),
+    ],
+)
+def test_reasoning_stands_before_the_text(tmp_path, more, text):
+    done = import_traces(write(tmp_path / "f.jsonl", {**GOOD, **more}), tmp_path / "run")
+    assert done.run.traces()["text"].to_list() == [text]
+    assert done.run.traces()["meta"].to_list() == [{}]
+
+
+def test_reasoning_with_token_ids_or_another_reasoning_is_named(tmp_path):
+    for more, reason in [
+        ({"reasoning": "Hm.", "token_ids": [1, 2]}, "reasoning stands beside token_ids"),
+        (
+            {"reasoning": "Hm.", "reasoning_content": "Oh."},
+            "reasoning and reasoning_content differ",
+        ),
+    ]:
+        with pytest.raises(InputError, match=reason):
+            import_traces(write(tmp_path / "f.jsonl", {**GOOD, **more}), tmp_path / "run")
+
+
+def test_several_answers_may_count_as_right(tmp_path):
+    lines = [
+        {**GOOD, "gold": ["USA", "United States", 1.0]},
+        {**GOOD, "sample_index": 1, "gold": ["USA", "United States", 1]},
+        {**GOOD, "question_id": "r", "gold": ["USA"]},
+    ]
+    questions = import_traces(write(tmp_path / "f.jsonl", *lines), tmp_path / "run").run.questions()
+    assert questions["gold"].to_list() == ["USA", "USA"]
+    assert questions["meta"].to_list() == [{"targets": ["USA", "United States", "1"]}, {}]
+
+
+@pytest.mark.parametrize("missing", [None, -9999.0, -9999, float("nan"), float("-inf")])
+def test_a_log_probability_that_is_missing_is_no_number(tmp_path, missing):
+    lines = [{**GOOD, "logprobs": [-0.5, -1.0]}, {**GOOD, "sample_index": 1}]
+    lines[1]["logprobs"] = [-0.5, missing]
+    lines[1]["token_ids"] = [1, 2]
+    done = import_traces(write(tmp_path / "f.jsonl", *lines), tmp_path / "run")
+    traces = done.run.traces()
+    assert list(traces["logprobs"][0]) == [-0.5, -1.0]
+    assert traces["logprobs"][1] is None
+    assert list(done.left_out.values()) == [1]
+    short = {**lines[1], "token_ids": [1]}
+    with pytest.raises(InputError, match="2 logprobs for 1 token_ids"):
+        import_traces(write(tmp_path / "g.jsonl", short), tmp_path / "other")

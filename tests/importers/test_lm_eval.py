@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cot.answers import extract_answers
+from cot.datasets import cells
 from cot.errors import InputError
 from cot.importers import import_traces
 
@@ -162,3 +163,109 @@ def test_a_bad_line_is_named(tmp_path, changes, reason):
     with pytest.raises(InputError, match=r"f\.jsonl:2: ") as caught:
         imported(tmp_path, LINE, {**LINE, "doc_id": 1, **changes})
     assert reason in str(caught.value)
+
+
+def test_one_null_among_the_repeats_is_rejected_alone(tmp_path):
+    line = {**LINE, "resps": [["The answer is 12.", None, "The answer is 13."]]}
+    with pytest.raises(
+        InputError, match=r"f\.jsonl:1: resps\[0\]\[1\] is null: the model returned"
+    ):
+        imported(tmp_path, line)
+    done = imported(tmp_path, line, skip_bad=True)
+    assert done.run.traces()["sample_index"].to_list() == [0, 2]
+    assert (done.n_traces, done.n_rejected) == (2, 1)
+
+
+def test_a_bad_repeat_is_rejected_alone(tmp_path):
+    done = imported(tmp_path, {**LINE, "resps": [["12", "\ud800"]]}, skip_bad=True)
+    assert (done.n_traces, done.n_rejected) == (1, 1)
+
+
+@pytest.mark.parametrize("resps", [[[["-0.1", "False"]]], [[-1.5]], [[None, -1.5]]])
+def test_numbers_are_log_likelihoods_and_the_remedy_is_named(tmp_path, resps):
+    with pytest.raises(InputError, match=r"log-likelihoods.*output_type generate_until"):
+        imported(tmp_path, {**LINE, "resps": resps})
+
+
+@pytest.mark.parametrize(
+    ("target", "targets"),
+    [
+        ("['United States', 'USA']", ["United States", "USA"]),
+        (["United States", "USA"], ["United States", "USA"]),
+        ('["O\'Brien", "Brien"]', ["O'Brien", "Brien"]),
+        ("[('3',), ('three',)]", ["3", "three"]),
+        ("('3',),('three',)", ["3", "three"]),
+        ("['3'],['three']", ["3", "three"]),
+        ("[('Ann', 'Bob'), ('Bob',)]", ["Ann, Bob", "Bob"]),
+        ("['So\\n#### 1,200', '1200']", ["1200", "1200"]),
+        ([12, 12.5], ["12", "12.5"]),
+    ],
+)
+def test_several_targets_count_all(tmp_path, target, targets):
+    question = imported(tmp_path, {**LINE, "target": target}).run.questions().iloc[0]
+    assert question["gold"] == targets[0]
+    assert question["meta"]["targets"] == targets
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "(4, -1)",
+        "[1, 2]",
+        "[3,8)",
+        "(C)",
+        "('x')",
+        "[]",
+        "[(1,), (2,)]",
+        "(1)(2)",
+        "['\\q'",
+        "(" * 900,
+    ],
+)
+def test_an_answer_that_looks_like_a_list_is_one_answer(tmp_path, target):
+    question = imported(tmp_path, {**LINE, "target": target}).run.questions().iloc[0]
+    assert question["gold"] == target
+    assert "targets" not in question["meta"]
+
+
+def test_a_tuple_alone_is_one_answer_of_several_spans(tmp_path):
+    question = imported(tmp_path, {**LINE, "target": "('Ann', 'Bob')"}).run.questions().iloc[0]
+    assert (question["gold"], "targets" in question["meta"]) == ("Ann, Bob", False)
+
+
+def test_what_each_filter_scored_is_kept(tmp_path):
+    lines = [
+        {**LINE, "metrics": ["exact_match"], "exact_match": 1.0, "doc_hash": "x"},
+        {**LINE, "filter": "flexible", "exact_match": 0.0, "f1": float("nan")},
+    ]
+    meta = imported(tmp_path, *lines).run.traces()["meta"][1]
+    assert meta["scores"] == {
+        "strict": {"exact_match": 1.0},
+        "flexible": {"exact_match": 0.0, "f1": None},
+    }
+    assert "correct" not in meta
+
+
+def test_a_gold_that_goes_on_after_its_mark(tmp_path):
+    target = "6 * 7 = 42.\n#### 42\nThe answer is: 42"
+    question = imported(tmp_path, {**LINE, "target": target}).run.questions().iloc[0]
+    assert question["gold"] == "42"
+
+
+@pytest.mark.parametrize(
+    ("answer", "final"),
+    [
+        ("6 * 7 = 42.\n#### 42\nThe answer is: 42", "42"),
+        ("6 * 7 = 42.\r\n#### 42\r\nThe answer is: 42", "42"),
+        ("So.\n####  1,042 \n\nmore", "1042"),
+        ("So.\n####\n42\nmore", "42"),
+        ("#### 1\nNo.\n#### 2\nYes.", "2"),
+        ("#### 3 apples", "3 apples"),
+        ("So.\n####", ""),
+    ],
+)
+def test_only_the_line_of_the_last_mark_is_the_final_answer(answer, final):
+    stated = cells.worked(answer)
+    assert stated is not None
+    assert stated[1] == final
+    assert stated[0] == answer.rpartition("####")[0].strip()

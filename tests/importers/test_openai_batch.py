@@ -173,3 +173,143 @@ def test_without_questions_the_option_is_named(tmp_path):
     imported(tmp_path, [answer(choice("12"))])
     with pytest.raises(InputError, match="questions_sha256"):
         imported(tmp_path, [answer(choice("12"))], [{**ASKED, "gold": "13"}])
+
+
+def test_parts_that_are_reasoning_text_or_neither(tmp_path, caplog):
+    parts = [
+        {"type": "thinking", "thinking": "Five", "signature": "s"},
+        {"type": "thinking", "thinking": [{"type": "text", "text": "and seven."}]},
+        {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Twelve."}]},
+        {"type": "output_text", "text": "It is 12."},
+        {"type": "refusal", "refusal": "No more."},
+        {"type": "poem", "text": "Twelve, oh twelve"},
+        {"text": "no type"},
+    ]
+    done = imported(tmp_path, [answer(choice(parts), choice([parts[5]], 1), choice([], 2))])
+    assert done.run.traces()["text"].to_list() == [
+        "<think>Five\nand seven.\nTwelve.</think>\n\nIt is 12.\nNo more.",
+        "",
+        "",
+    ]
+    assert done.left_out == {"parts of type 'None'": 1, "parts of type 'poem'": 2}
+    assert "left out of 2 traces: parts of type 'poem'" in caplog.messages
+
+
+def test_tool_calls_are_counted(tmp_path):
+    calls = choice(None, finish_reason="tool_calls")
+    calls["message"]["tool_calls"] = [{"id": "c", "type": "function", "function": {}}]
+    done = imported(tmp_path, [answer(calls)])
+    assert done.left_out == {"tool calls": 1}
+    assert done.run.traces()["finish_reason"].to_list() == ["stop"]
+
+
+def test_missing_log_probabilities_are_missing(tmp_path):
+    def tokens(*values):
+        return {"content": [{"token": "a", "logprob": value} for value in values]}
+
+    choices = [
+        choice("12", 0, logprobs=tokens(-0.5, None)),
+        choice("13", 1, logprobs=tokens(-9999.0, -0.5)),
+        choice("14", 2, logprobs=tokens(-0.5, -0.25)),
+        choice("15", 3, logprobs={"content": None}),
+    ]
+    done = imported(tmp_path, [answer(*choices)])
+    stored = done.run.traces()["logprobs"]
+    assert [each is None for each in stored] == [True, True, False, True]
+    assert list(done.left_out.values()) == [2]
+
+
+def test_token_ids_of_vllm_are_those_of_the_whole_reply(tmp_path):
+    thought = choice("13", 1, token_ids=[3, 4])
+    thought["message"]["reasoning"] = "Hm."
+    line = answer(choice("12", token_ids=[1, 2]), thought)
+    line["response"]["body"]["prompt_token_ids"] = [9, 8]
+    done = imported(tmp_path, [line])
+    ids = done.run.traces()["token_ids"]
+    assert (list(ids[0]), ids[1]) == ([1, 2], None)
+    assert "token ids" in next(iter(done.left_out))
+    assert list(done.run.prompts()["token_ids"][0]) == [9, 8]
+    line["response"]["body"]["choices"][0]["logprobs"] = {"content": [{"logprob": -1}]}
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InputError, match=r"choices\[0\]: 1 logprobs for 2 token_ids"):
+        imported(tmp_path / "other", [line])
+
+
+def test_several_gold_answers(tmp_path):
+    done = imported(tmp_path, [answer(choice("12"))], [{**ASKED, "gold": ["12", "twelve"]}])
+    question = done.run.questions().iloc[0]
+    assert (question["gold"], question["meta"]) == ("12", {"targets": ["12", "twelve"]})
+
+
+def responded(*items, status="completed", **more):
+    body = {"object": "response", "model": "m-1", "status": status, "output": list(items), **more}
+    return {"custom_id": "q1", "response": {"status_code": 200, "body": body}, "error": None}
+
+
+def said(text, **more):
+    return {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": text, "annotations": [], **more}],
+    }
+
+
+THOUGHT = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Five and seven."}]}
+RESPONSES_ASKED = {
+    "custom_id": "q1",
+    "url": "/v1/responses",
+    "body": {"model": "m", "instructions": "Be brief.", "input": "5 + 7?"},
+}
+
+
+def test_responses(tmp_path):
+    tokens = [{"token": "It", "logprob": -0.5}]
+    line = responded(
+        THOUGHT, {"type": "web_search_call", "id": "w"}, said("It is 12.", logprobs=tokens)
+    )
+    done = imported(tmp_path, [line], [RESPONSES_ASKED])
+    trace = done.run.traces().iloc[0]
+    assert trace["text"] == "<think>Five and seven.</think>\n\nIt is 12."
+    assert list(trace["logprobs"]) == [-0.5]
+    assert trace["meta"] == {"model": "m-1", "finish_reason": "completed"}
+    assert done.left_out == {"items of type 'web_search_call'": 1}
+    assert done.run.questions()["text"].to_list() == ["5 + 7?"]
+    assert done.run.prompts()["messages"][0] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "5 + 7?"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("details", "finish"),
+    [
+        ({"reason": "max_output_tokens"}, "length"),
+        ({"reason": "content_filter"}, "stop"),
+        (None, "length"),
+    ],
+)
+def test_a_response_that_is_incomplete(tmp_path, details, finish):
+    line = responded(THOUGHT, status="incomplete", incomplete_details=details)
+    trace = imported(tmp_path, [line], [RESPONSES_ASKED]).run.traces().iloc[0]
+    assert (trace["text"], trace["finish_reason"]) == ("<think>Five and seven.</think>\n\n", finish)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            responded(status="failed", error={"message": "overloaded"}),
+            "failed (status 200): 'overloaded'",
+        ),
+        (responded(status="in_progress"), "output: the response is 'in_progress'"),
+        (responded(said("12"), status="odd"), "output: finish_reason is 'odd'"),
+        (responded(said(5)), "a part of a message is not a string"),
+        (responded({"type": "message", "content": 5}), "content is neither a string nor a list"),
+        (responded(said("12", logprobs=[{"token": "1"}])), "a token has no logprob"),
+        (responded(said("12", logprobs=[5])), "logprobs.content is not a list of objects"),
+    ],
+)
+def test_a_bad_response_is_named(tmp_path, line, reason):
+    with pytest.raises(InputError, match=r"f\.jsonl:1: ") as caught:
+        imported(tmp_path, [line], [RESPONSES_ASKED])
+    assert reason in str(caught.value)

@@ -70,3 +70,36 @@ def test_a_bad_line_is_named(tmp_path, line, reason):
     with pytest.raises(InputError, match=r"f\.jsonl:2: ") as caught:
         imported(tmp_path, GOOD, line)
     assert reason in str(caught.value)
+
+
+def test_lists_beside_the_samples_are_taken_apart(tmp_path):
+    line = {
+        **ASKED,
+        "gold": ["12", "twelve"],
+        "responses": ["12", "13"],
+        "correct": [True, False],
+        "score": [0.5, None],
+        "finish_reason": ["eos", "max_tokens"],
+        "logprobs": [[-1.0, -2.0], None],
+        "reasoning": ["Hm.", ""],
+        "level": [1, 2],
+    }
+    done = imported(tmp_path, line)
+    traces = done.run.traces()
+    assert traces["text"].to_list() == ["<think>Hm.</think>\n\n12", "13"]
+    assert traces["finish_reason"].to_list() == ["stop", "length"]
+    assert list(traces["logprobs"][0]) == [-1.0, -2.0]
+    assert traces["meta"].to_list() == [
+        {"correct": True, "score": 0.5, "finish_reason": "eos"},
+        {"correct": False, "score": None, "finish_reason": "max_tokens"},
+    ]
+    question = done.run.questions().iloc[0]
+    assert question["meta"] == {"level": [1, 2], "targets": ["12", "twelve"]}
+
+
+def test_a_bad_value_in_such_a_list_rejects_its_sample(tmp_path):
+    line = {**ASKED, "samples": ["12", "13"], "correct": [True, "no"]}
+    with pytest.raises(InputError, match=r"f\.jsonl:1: samples\[1\]: correct is 'no'"):
+        imported(tmp_path, line)
+    done = imported(tmp_path, line, skip_bad=True)
+    assert done.run.traces()["text"].to_list() == ["12"]
