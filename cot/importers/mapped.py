@@ -14,7 +14,8 @@ where a record holds several samples.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,109 +51,124 @@ def read_mapped(
         layout: where the fields stand.
         mapping: our field to the file's column, before the layout's; each must be there.
     """
-    reader = _Reader(layout=layout, mapping=mapping)
-    return read_lines(path, reader.read)
+    counts: dict[str, int] = {}
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Reader:
-    """Reads records in their order."""
-
-    layout: Layout
-    """Where the fields stand."""
-    mapping: Mapping[str, str]
-    """What the user says of it."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Samples seen of each question."""
-
-    def read(self, place: str, record: Mapping[str, Any]) -> Iterator[Record | Rejected]:
-        """The samples of a record."""
-        named, rest = self._named(self.layout.adapt(dict(record)))
+    def read(place: str, record: Mapping[str, Any]) -> Iterator[Record | Rejected]:
+        found = _find(layout.adapt(dict(record)), layout, mapping)
         for needed in ("text", "question"):
-            if named.get(needed) is None:
-                columns = " or ".join(self._columns()[needed])
+            if found.named.get(needed) is None:
+                columns = " or ".join(_columns(layout, mapping)[needed])
                 raise BadRecordError(
                     f"no {columns}; the line has: {check.listed(record.keys())}; "
                     f"--map {needed}=COLUMN names another"
                 )
-        shared = {name: named[name] for name in SHARED if name in named}
-        if shared.get("question_id") is None:
-            shared["question_id"] = check.hashed(check.string(named, "question"))
-        name = check.identifier(shared, "question_id")
-        own = {key: named[key] for key in EACH if key in named and key != "text"}
-        first = self.counts.get(name, 0)
-        several = isinstance(named["text"], list)
-        self.counts[name] = first + (len(named["text"]) if several else 1)
-        if not several:
-            if own.get("sample_index") is None:
-                own["sample_index"] = first
-            _no_answer(rest)
-            yield trace_record(
-                place,
-                {**shared, **own, "text": named["text"]},
-                meta=rest,
-                prompt_ids=named.get("prompt_ids"),
-            )
-            return
-        lists = {key: values for key, values in own.items() if values is not None}
-        for column in self.layout.each:
-            lists |= _each(rest, column, len(named["text"]))
-            rest = without(rest, column) if column.rpartition(".")[2] in lists else rest
-        for key, values in lists.items():
-            if not isinstance(values, list) or len(values) != len(named["text"]):
-                there = f"{len(values)} values" if isinstance(values, list) else "no list"
-                raise BadRecordError(f"{key} is {there} for {len(named['text'])} samples")
-        of_trace = self.layout.beside == "trace"
-        if of_trace:
-            _no_answer(rest)
-        yield from samples(
-            place,
-            shared,
-            named["text"],
-            name=(self.mapping.get("text") or self._columns()["text"][0]).partition(".")[0],
-            lists=lists,
-            question_meta={} if of_trace else rest,
-            meta=rest if of_trace else None,
-            first=first,
-            prompt_ids=named.get("prompt_ids"),
+        if found.named.get("question_id") is None:
+            found.named["question_id"] = check.hashed(check.string(found.named, "question"))
+        name = check.identifier(found.named, "question_id")
+        first, text = counts.get(name, 0), found.named["text"]
+        counts[name] = first + (len(text) if isinstance(text, list) else 1)
+        return (
+            _several(place, found, layout, first)
+            if isinstance(text, list)
+            else _one(place, found, first)
         )
 
-    def _columns(self) -> dict[str, tuple[str, ...]]:
-        return {**self.layout.columns, **{ours: (path,) for ours, path in self.mapping.items()}}
-
-    def _named(self, record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(the record's fields under our names, the other columns)."""
-        named: dict[str, Any] = {}
-        used = []
-        for ours, columns in self._columns().items():
-            for path in columns:
-                try:
-                    value = find(record, path, gaps=ours not in self.mapping)
-                except MissingError as error:
-                    if ours in self.mapping:
-                        raise BadRecordError(f"--map {ours}={path}: {error}") from None
-                    continue
-                if ours == "correct":
-                    value = _verdicts(value)
-                    if ours not in self.mapping and not _are_verdicts(value):
-                        continue  # the tool's number is no verdict: it stays among the others
-                named[ours] = value
-                used.append(path)
-                break
-        rest = record
-        for path in used:
-            rest = without(rest, path)
-        return named, rest
+    return read_lines(path, read)
 
 
-def _each(rest: Mapping[str, Any], column: str, n: int) -> dict[str, list[Any]]:
-    """A column of the traces' meta under its own name, where it has a value for each."""
-    try:
-        values = find(rest, column, gaps=True)
-    except MissingError:
-        return {}
-    fits = isinstance(values, list) and len(values) == n
-    return {column.rpartition(".")[2]: values} if fits else {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A record under our names."""
+
+    named: dict[str, Any]
+    """Our field to its value."""
+    paths: dict[str, str]
+    """Our field to the column that it came from."""
+    rest: dict[str, Any]
+    """The other columns."""
+
+
+def _columns(layout: Layout, mapping: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    return {**layout.columns, **{ours: (path,) for ours, path in mapping.items()}}
+
+
+def _find(record: dict[str, Any], layout: Layout, mapping: Mapping[str, str]) -> _Found:
+    named: dict[str, Any] = {}
+    paths: dict[str, str] = {}
+    for ours, columns in _columns(layout, mapping).items():
+        for path in columns:
+            try:
+                value = find(record, path, gaps=ours not in mapping)
+            except MissingError as error:
+                if ours in mapping:
+                    raise BadRecordError(f"--map {ours}={path}: {error}") from None
+                continue
+            if ours == "correct":
+                value = _verdicts(value)
+                if ours not in mapping and not _are_verdicts(value):
+                    continue  # the tool's number is no verdict: it stays among the others
+            named[ours], paths[ours] = value, path
+            break
+    rest = record
+    for path in paths.values():
+        rest = without(rest, path)
+    return _Found(named=named, paths=paths, rest=rest)
+
+
+def _one(place: str, found: _Found, index: int) -> Iterator[Record]:
+    fields = {name: found.named[name] for name in (*SHARED, *EACH) if name in found.named}
+    if fields.get("sample_index") is None:
+        fields["sample_index"] = index
+    _no_answer(found.rest)
+    ids = found.named.get("prompt_ids")
+    yield trace_record(place, fields, meta=found.rest, prompt_ids=ids)
+
+
+def _several(place: str, found: _Found, layout: Layout, first: int) -> Iterator[Record | Rejected]:
+    text, rest = found.named["text"], found.rest
+    lists = {
+        name: found.named[name]
+        for name in EACH
+        if name != "text" and found.named.get(name) is not None
+    }
+    for name, values in lists.items():
+        if not isinstance(values, list) or len(values) != len(text):
+            there = f"{len(values)} values" if isinstance(values, list) else "no list"
+            raise BadRecordError(f"{name} is {there} for {len(text)} samples")
+    for column in layout.each:
+        with suppress(MissingError):
+            values = find(rest, column, gaps=True)
+            if isinstance(values, list) and len(values) == len(text):
+                lists[column.rpartition(".")[2]] = values
+                rest = without(rest, column)
+    # What is left of lists that samples were taken from belongs to the samples, one entry each.
+    for root in {path.partition(".*.")[0] for path in found.paths.values() if ".*." in path}:
+        left = rest.get(root)
+        if isinstance(left, list) and len(left) == len(text) and root not in EACH:
+            rest = {name: value for name, value in rest.items() if name != root}
+            if any(kept := [_known(each) for each in left]):
+                lists[root] = kept
+    of_trace = layout.beside == "trace"
+    if of_trace:
+        _no_answer(rest)
+    yield from samples(
+        place,
+        {name: found.named[name] for name in SHARED if name in found.named},
+        text,
+        name=found.paths["text"].partition(".")[0],
+        lists=lists,
+        question_meta={} if of_trace else rest,
+        meta=_known(rest) if of_trace else None,
+        first=first,
+        prompt_ids=found.named.get("prompt_ids"),
+    )
+
+
+def _known(value: Any) -> Any:
+    """An object without its nulls, which fill most of what a server's objects hold."""
+    if not isinstance(value, dict):
+        return value
+    return {name: each for name, each in value.items() if each is not None}
 
 
 def _no_answer(rest: Mapping[str, Any]) -> None:

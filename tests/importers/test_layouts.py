@@ -213,6 +213,11 @@ def test_vllm(tmp_path):
         "log-probabilities with a value that is null or not finite (all of the trace's)": 1
     }
     assert [meta["request_id"] for meta in metas(done)] == ["0", "0", "1"]
+    assert [meta.get("outputs") for meta in metas(done)] == [
+        {"index": 0},
+        {"index": 1},
+        {"index": 0},
+    ]
     assert metas(done)[0]["stop_reason"] == "\n"
     assert metas(done)[0]["cumulative_logprob"] == -2.5
     assert metas(done)[1]["finish_reason"] == "repetition"

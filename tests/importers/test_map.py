@@ -52,14 +52,28 @@ def test_ids_are_those_of_a_dataset_of_the_same_questions(tmp_path):
 
 
 def test_a_list_of_texts_is_a_question_with_its_samples(tmp_path):
-    line = {"q": "5 + 7?", "ys": ["12", "13"], "infos": [{"r": 1}, {"r": 0}], "cost": 3}
+    line = {"q": "5 + 7?", "ys": ["12", "13"], "infos": [{"r": 1}, {"r": 0, "a": 13}], "cost": 3}
     mapping = {"question": "q", "text": "ys", "correct": "infos.*.r"}
     done = imported(tmp_path, line, line, map=mapping)
     traces = done.run.traces()
     assert traces["text"].to_list() == ["12", "13"] * 2
     assert traces["sample_index"].to_list() == [0, 1, 2, 3]
-    assert [meta["correct"] for meta in traces["meta"]] == [True, False] * 2
-    assert done.run.questions()["meta"][0] == {"cost": 3, "infos": [{}, {}]}
+    assert (
+        traces["meta"].to_list()
+        == [
+            {"correct": True, "infos": {}},
+            {"correct": False, "infos": {"a": 13}},
+        ]
+        * 2
+    )
+    assert done.run.questions()["meta"].to_list() == [{"cost": 3}]
+
+
+def test_what_is_left_of_a_list_never_becomes_an_answer(tmp_path):
+    line = {"q": "5 + 7?", "answer": [{"said": "12", "n": 1}, {"said": "13", "n": 2}]}
+    done = imported(tmp_path, line, map={"question": "q", "text": "answer.*.said"})
+    assert done.run.traces()["meta"].to_list() == [{}, {}]
+    assert done.run.questions()["meta"][0] == {"answer": [{"n": 1}, {"n": 2}]}
 
 
 def test_the_samples_usual_names_are_known(tmp_path):
