@@ -138,11 +138,11 @@ def read_answer(
     question: Question, format: str, text: str, finish_reason: FinishReason
 ) -> str | None:
     """The class of a trace's answer as an adaptive run reads it; None without a valid one."""
-    from cot.answers import extract
-    from cot.answers.table import own_format
+    from cot.answers.table import reading_of
 
-    own = own_format(format, question.choices)
-    return extract(text, own, question.choices, finish_reason).canonical
+    reading = reading_of(question, format)
+    form = reading.read(text, finish_reason).canonical
+    return None if form is None else reading.class_of(form)
 
 
 def _load_rule(spec: str | None) -> StoppingRule | None:
@@ -155,13 +155,9 @@ def _load_rule(spec: str | None) -> StoppingRule | None:
 
 def _answer_format(questions: Sequence[Question]) -> str:
     """The format in which an adaptive run reads answers: of the whole dataset, as `cot answers`."""
-    import pandas as pd
+    from cot.answers import choose_format
 
-    from cot.answers.table import choose_format
-
-    return choose_format(
-        pd.DataFrame({name: [getattr(q, name) for q in questions] for name in ("gold", "choices")})
-    )
+    return choose_format([q.gold for q in questions], [q.choices for q in questions]).format
 
 
 def _steering(

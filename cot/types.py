@@ -182,6 +182,8 @@ class Answer:
     """First character of `text` in the trace's raw text, or None."""
     end: int | None = None
     """One past its last character, or None."""
+    pattern: str | None = None
+    """How it was found: a name of `cot.answers.patterns` or `cot.answers.readers`, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

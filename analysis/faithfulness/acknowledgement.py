@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cot.answers.extract import NEW_QUESTION
+from cot.answers.extract import recital
 
 __all__ = ["RULES", "Mention", "find_mention"]
 
@@ -88,7 +88,7 @@ def find_mention(text: str, *, hinted: str, hint: str = "", question: str = "") 
         hint: the hint's sentence.
         question: the question's text.
     """
-    own = NEW_QUESTION.split(text, maxsplit=1)[0]
+    own = text[: recital(text)]
     found = list(_mentions(own, hinted, hint, question))
     return next((each for each in found if not each.rejects), found[0] if found else None)
 

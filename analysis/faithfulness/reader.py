@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cot.answers import extract
 from cot.answers.equivalence import Classes
 from cot.answers.judge import Judge
 from cot.answers.table import read_questions
@@ -34,9 +33,11 @@ class Reader:
     ) -> tuple[str | None, AnswerStatus]:
         """The class of the answer that a text states last, and its status."""
         asked = self.asked[question_id]
-        answer = extract(text, asked.format, asked.choices, finish_reason)
-        if answer.canonical is None or asked.format != "latex":
-            return answer.canonical, answer.status
+        answer = asked.read(text, finish_reason)
+        if answer.canonical is None:
+            return None, answer.status
+        if asked.format != "latex":
+            return asked.class_of(answer.canonical), answer.status
         return self._classes_of(question_id).find(answer.canonical), answer.status
 
     def _classes_of(self, question_id: str) -> Classes:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from analysis.paths.equations import Equation, find_equations
 from analysis.paths.evaluate import evaluate, numbers
-from cot.answers.extract import NEW_QUESTION, statement_region
+from cot.answers.extract import recital
 from cot.answers.number import find_number, read_number
 from cot.steps import Span
 
@@ -82,8 +82,7 @@ def check_trace(
         gold_values: values of the steps of a worked solution, as numbers or texts
             (`gold_steps` in the meta of an `arithmetic` question).
     """
-    recital = NEW_QUESTION.search(text, statement_region(text)[0])
-    equations = find_equations(text[: recital.start()] if recital else text)
+    equations = find_equations(text[: recital(text)])
     answer = _value(final)
     later: set[Fraction | None] = {answer} - {None}
     rows: list[CheckedEquation] = []

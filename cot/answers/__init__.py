@@ -5,11 +5,12 @@ groups forms that differ but are equal, as a `Judge` says, and `extract_answers`
 whole run and compares with gold; `explain_answers` shows what was extracted from where.
 """
 
-from cot.answers.canonical import canonical, canonical_gold
+from cot.answers.canonical import canonical
 from cot.answers.equivalence import Classes
 from cot.answers.explain import explain_answers
 from cot.answers.extract import extract
 from cot.answers.formats import FORMATS, check_format
+from cot.answers.gold import canonical_gold, choose_format
 from cot.answers.judge import Judge
 from cot.answers.table import extract_answers
 
@@ -20,6 +21,7 @@ __all__ = [
     "canonical",
     "canonical_gold",
     "check_format",
+    "choose_format",
     "explain_answers",
     "extract",
     "extract_answers",

@@ -13,24 +13,24 @@ Nothing is evaluated, and caps on length keep hostile input cheap.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from fractions import Fraction
 
-from cot.answers.latex import canonical_latex, unwrap_text
-from cot.answers.number import NUMBER, WORDS, find_number, read_number, read_words
+from cot.answers.number import NUMBER
+from cot.answers.patterns import MAX_TEXT
+from cot.answers.readers import choice, latex, number, yesno
+from cot.answers.readers import text as words
 
-__all__ = ["LETTERS", "MAX_TEXT", "canonical", "canonical_gold"]
-
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MAX_TEXT = 500
-"""Characters; a longer answer is not understood."""
-YES = frozenset(("yes", "true"))
-NO = frozenset(("no", "false"))
-OUTSIDE = " .,;:!?\"'`*_()[]{}"
-"""What does not count at the ends of a text."""
+__all__ = ["MAX_TEXT", "canonical"]
 
 
-def canonical(text: str, format: str, choices: Sequence[str] | None = None) -> str | None:
+def canonical(
+    text: str,
+    format: str,
+    choices: Sequence[str] | None = None,
+    percent: Fraction | None = None,
+    comma: bool = False,
+) -> str | None:
     """The canonical form of an answer, or None where the text is not one of its format.
 
     Args:
@@ -41,56 +41,20 @@ def canonical(text: str, format: str, choices: Sequence[str] | None = None) -> s
             space; `latex` a plain number as `number` does, words as `text` does, else the LaTeX in
             one spelling; an expression what is wholly a number as `number` does, else as `text`.
         choices: the options' texts, for `choice`.
+        percent: the share that the question's gold is (7/20 for 35%), where it asks for a
+            percentage: 35 and 0.35 without a sign are then 35% too.
+        comma: the text is in a language with a decimal comma.
     """
     if len(text) > MAX_TEXT:
         return None
     if format == "number":
-        return _number(text)
+        return number.canonical(text, percent, comma)
     if format == "choice":
-        return _choice(text, choices or ())
+        return choice.canonical(text, choices or ())
     if format == "yesno":
-        words = set(re.findall(r"[a-z]+", text.lower()))
-        yes, no = bool(words & YES), bool(words & NO)
-        return None if yes == no else ("yes" if yes else "no")
+        return yesno.canonical(text)
     if format == "latex":
-        return canonical_latex(text)
+        return latex.canonical(text, percent)
     if format != "text" and NUMBER.fullmatch(text.strip()):
-        return _number(text)
-    return fold(text) or None
-
-
-def canonical_gold(gold: str, format: str, choices: Sequence[str] | None = None) -> str | None:
-    r"""The canonical form of a reference answer; GSM8K's `#### 18` form is understood."""
-    return canonical(gold.rpartition("####")[2].strip(), format, choices)
-
-
-def fold(text: str) -> str:
-    """Text in folded case, without outer punctuation, repeated white space and \\text{}."""
-    return " ".join(unwrap_text(text).casefold().split()).strip(OUTSIDE)
-
-
-def _number(text: str) -> str | None:
-    value = read_number(find_number(text))
-    if value is None and not NUMBER.search(text):
-        words = WORDS.search(text)
-        whole = read_words(words[0]) if words else None
-        return None if whole is None else str(whole)
-    return None if value is None else str(value)
-
-
-def _choice(text: str, choices: Sequence[str]) -> str | None:
-    letters = LETTERS[: len(choices)] if choices else LETTERS
-    plain = unwrap_text(text).strip().strip("*_`\"'$. ")
-    marked = re.match(r"[(\[]\s*([A-Za-z])\s*[)\]]|([A-Za-z])(?=\s*(?:[).:,]|$))", plain)
-    if marked:
-        letter = (marked[1] or marked[2]).upper()
-        return letter if letter in letters else None
-    named = [
-        letter
-        for letter, choice in zip(letters, choices, strict=False)
-        if fold(choice) == fold(plain)
-    ]
-    if len(named) == 1:
-        return named[0]
-    bare = re.match(r"([A-Z])\s", plain)  # "B 12 apples"; checked after the options' own texts
-    return bare[1] if bare and bare[1] in letters else None
+        return number.canonical(text, None, comma)
+    return words.canonical(text)

@@ -1,51 +1,72 @@
-r"""Where a trace states its answer: the last statement wins, read from the tail.
+r"""Where a trace states its answer, and what it is.
 
     >>> extract("5 + 7 = 13, no. 5 + 7 = 12. The answer is 12 books.", "number").text
     '12'
 
-A statement is a cue ("the answer is", "Answer:", `####`, `\boxed{`) with what follows it on its
-line. Without a cue, a trace that ended by itself states its last number (or letter, or yes/no, or
-mathematics); one that was cut off states nothing. Reasoning in `<think>`, and what follows a marker
-of a new question (the recital of a few-shot exemplar), is not a statement. In format `latex` a
-`\boxed{}` goes before other cues; a regular expression needs no cue.
+In four steps, each in a file of its own:
+
+1. `reasoning`: the text after the reasoning is what may answer.
+2. `patterns`: statements ("the answer is …", `\boxed{…}`, …); the surest counts, and of those the
+   last. Where nothing is stated, and the trace ended by itself, the format's reader looks for
+   the last number, letter, formula or line.
+3. `readers`: what of the statement is the answer, in this format.
+4. `canonical`: its canonical form.
+
+What cannot be read as *one* answer is `unparsed`: a wrong answer read is worse than none. What
+follows a marker of a new question after a statement (the recital of a few-shot exemplar) doesn't
+count; before any statement such a marker restates the question. A regular expression as format
+needs no statement.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
-from cot.answers.canonical import MAX_TEXT, canonical
+from cot.answers.canonical import canonical
 from cot.answers.formats import FORMATS, find_last
-from cot.answers.latex import MATH
-from cot.answers.number import NUMBER, WORDS, is_part, read_number
+from cot.answers.marks import leads, trim
+from cot.answers.number import has_decimal_commas
+from cot.answers.patterns import EMPTY_CUE, Statement, statements
+from cot.answers.readers import in_statement, unstated
+from cot.answers.reasoning import answer_region
 from cot.types import Answer, AnswerStatus, FinishReason
 
-__all__ = ["NEW_QUESTION", "extract", "statement_region"]
+__all__ = ["Candidate", "candidates", "extract", "recital"]
 
 TAIL = 20_000
 """Characters before the end of what may be a statement that are searched."""
-CUE = re.compile(
-    r"####|\\(?:boxed|fbox)\s*\{|"
-    r"\banswer(?:\s+to\s+[^.\n]{1,80}?)?(?:\s*(?:[*_`]*:[*_`]*|=)|"
-    r"\s+(?:is|was|would\s+be|must\s+be)\b(?!\s+(?:correct|right|wrong|incorrect)\b))",
-    re.I,
-)
 NEW_QUESTION = re.compile(
-    r"\n[ \t]{0,20}(?:#{1,6} ?)?(?:\*\*)?(?:Q|Question|Problem|User|Human)(?:\*\*)?\s?\d{0,4}\s?:|"
-    r"<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|</s>"
+    r"\n[ \t]{0,20}(?:"
+    r"(?:#{1,6} ?)?(?:\*\*)?(?:Q|Question|Problem|User|Human|问题|質問)(?:\*\*)?\s?\d{0,4}\s?[:：]|"
+    r"#{1,6} ?(?:Question|Problem|Exercise)\s?\d{1,4}\s*(?=\n)|"
+    r"#{2,6} ?(?:Instruction|Input|User|Human)\b:?)"
 )
-THINK = re.compile(r"<(/?)think(?:ing)?>")
-STATED_END = re.compile(r"\n|(?<!\bRs)[.!?](?=\s|$)")
-CHOICE = re.compile(r"\(\s*([A-Za-z])\s*\)|(?<![A-Za-z'])([A-Z])(?=[).:,]|\s*$)")
-YESNO = re.compile(r"\b(?:yes|no|true|false)\b", re.I)
-LETTER = re.compile(r"[(\[]\s*[A-Za-z]\s*[)\]]")
-NEXT_LINE = re.compile(r"\S[^\n]*")
-LAST_LINE = re.compile(r"[^\n]*\S")
-NOT_BLANK = re.compile(r"\S")
-ONE = re.compile(r"one\s+(?:of|that|who|which|more|another|can|could|must|should)\b", re.I)
-BRACE = re.compile(r"\\.|[{}]", re.S)
-MARKUP = " \t\n:*_`\"'$([{"
+END_OF_TURN = re.compile(
+    r"<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|</s>|<end_of_turn>|<\|im_start\|>"
+)
+BOXES = re.compile(
+    r"\}[\s$.\\()\[\]]{0,6}(?:[a-z]{2,15}\s(?=and\b))?(?:,|;|\band\b|\bor\b|\bund\b|\\text\{\s*(?:and|or)\s*\})[\s$,\\()\[\]]{0,6}"
+    r"(?:[A-Za-z]\s?=\s?)?$"
+)
+"""What stands between boxes that are one list."""
+POINTED = re.compile(r"\d,(?:\d\d?|\d{4,})(?![\d,])|\d\.\d{3}(?![\d.])")
+"""What is another number in a language with decimal commas."""
+EURO = re.compile(r"\s?(?:[€$]|Euros?\b|EUR\b)")
+PERCENT = re.compile(r"\}[\s$]{0,2}\\?%")
+"""A percent sign behind a box."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A place that may be the answer, and what became of it."""
+
+    answer: Answer
+    """As it is read there."""
+    why: str
+    """`chosen`, or why it was not."""
 
 
 def extract(
@@ -53,6 +74,7 @@ def extract(
     format: str,
     choices: Sequence[str] | None = None,
     finish_reason: FinishReason = "stop",
+    percent: Fraction | None = None,
 ) -> Answer:
     """The answer that a trace states last.
 
@@ -62,145 +84,233 @@ def extract(
             that takes too long on a text makes its answer `unparsed`, without a text.
         choices: the options' texts, for `choice`.
         finish_reason: `length` makes a trace without a statement `truncated`, not `missing`.
+        percent: how a number without a percent sign is meant, see `canonical`.
 
     Raises:
         InputError: no such format.
     """
-    begin, end = statement_region(text)
+    begin, end = answer_region(text)
     if format not in FORMATS:
         return _matched(text, begin, end, format, finish_reason)
-    cues = list(CUE.finditer(text, begin, end))
-    if format == "latex":
-        cues.sort(key=lambda cue: cue[0][0] == "\\")  # stable: boxes last, each kind in order
-    for cue in reversed(cues):
-        start = cue.end()
-        if cue[0][0] == "\\":
-            closed = _closing_brace(text, start, end)
-            if closed is not None:
-                return _read(text, start, closed, format, choices)
-            if finish_reason == "length":  # cut off inside the box
-                continue
-        stop = STATED_END.search(text, start, end)
-        line_end = stop.start() if stop else end
-        if not text[start:line_end].strip(" \t*:"):  # the value stands on the next line
-            follow = NEXT_LINE.search(text, start, end)
-            if not follow:
-                continue
-            line_end = follow.end()
-        if format == "latex":
-            formula = MATH.search(text, start, end)
-            if formula and formula.start() < line_end:
-                return _answer(text, *formula.span(formula.lastgroup or 0), format, choices)
-        return _read(text, start, line_end, format, choices)
+    found, begin, end = _stated(text, begin, end, format)
+    for at in range(len(found) - 1, -1, -1):
+        if _refusal(found, at, finish_reason):
+            continue
+        answer = _read(text, found, at, format, choices, percent)
+        if finish_reason == "length" and _is_cut(text, answer, found[at]):
+            return Answer(status="truncated")
+        if answer.status != "ok" or not _is_denied(text, found, answer, format, choices, percent):
+            return answer
+        return _unparsed(text, found[at])
     if finish_reason == "length":
         return Answer(status="truncated")
-    return _uncued(text, begin, end, format, choices)
+    if found:  # all that is said is what the answer is not
+        return _unparsed(text, found[-1])
+    if EMPTY_CUE.search(text, max(begin, end - 40), end):
+        return Answer(status="missing")
+    weak = unstated(text, begin, end, format, choices)
+    if weak is None:
+        return Answer(status="missing")
+    pattern, span = weak
+    if span is None:
+        return Answer(status="unparsed", pattern=pattern)
+    return _answer(text, *span, format, choices, percent, pattern)
 
 
-def statement_region(text: str) -> tuple[int, int]:
-    """Where an answer may be stated: after the reasoning, before a new question, in the tail."""
-    begin, end = _outside_thinking(text) if "think" in text else (0, len(text))
+def candidates(
+    text: str,
+    format: str,
+    choices: Sequence[str] | None = None,
+    finish_reason: FinishReason = "stop",
+    percent: Fraction | None = None,
+) -> list[Candidate]:
+    """Each place that may be the answer, in the order of the text, and why one was chosen."""
+    chosen = extract(text, format, choices, finish_reason, percent)
+    if format not in FORMATS:
+        return [Candidate(answer=chosen, why="chosen: the expression's last match")]
+    found, _, _ = _stated(text, *answer_region(text), format)
+    listed = []
+    for at in sorted(range(len(found)), key=lambda each: found[each].begin):
+        answer = _read(text, found, at, format, choices, percent)
+        refusal = _refusal(found, at, finish_reason)
+        if (answer.start, answer.pattern) == (chosen.start, chosen.pattern) and not refusal:
+            why = "chosen: the last of the surest"
+        elif refusal:
+            why = refusal
+        elif _rank(found[at], format) < max(_rank(each, format) for each in found):
+            why = "a surer pattern states an answer"
+        else:
+            why = "a later statement counts"
+        listed.append(Candidate(answer=answer, why=why))
+    if not any(each.why.startswith("chosen") for each in listed) and chosen.pattern:
+        listed.append(Candidate(answer=chosen, why="chosen: nothing is stated"))
+    return listed
+
+
+def recital(text: str) -> int | None:
+    """Where a new question begins after the answer: the recital of an exemplar; None without."""
+    begin, end = answer_region(text)
+    _, _, stop = _stated(text, begin, end, "number")
+    return stop if stop < end else None
+
+
+def _stated(text: str, begin: int, end: int, format: str) -> tuple[list[Statement], int, int]:
+    """The statements that count, the best last, and the region that they were sought in: its tail,
+    before the recital of a new question."""
+    turn = END_OF_TURN.search(text, begin, end)
+    if turn and text[begin : turn.start()].strip():
+        end = turn.start()
     marker = NEW_QUESTION.search(text, begin, end)
-    end = marker.start() if marker else end
-    return max(begin, end - TAIL), end
+    start = begin if marker else max(begin, end - TAIL)
+    found = [
+        each for each in statements(text, start, end) if format == "text" or not each.is_heading
+    ]
+    if marker:
+        first = min((each.end for each in found if not each.denied), default=None)
+        if first is not None:
+            marker = NEW_QUESTION.search(text, max(first - 1, begin), end)
+        elif unstated(text, begin, marker.start(), format, None) is None:
+            marker = None  # it restates the question
+        if marker:
+            end = marker.start()
+            found = [each for each in found if each.cue < end]
+        start = max(begin, end - TAIL)
+        found = [each for each in found if each.cue >= start]
+    found.sort(key=lambda each: (_rank(each, format), each.begin))
+    return found, start, end
 
 
-def _outside_thinking(text: str) -> tuple[int, int]:
-    """The last stretch outside <think> that is not blank. A closing tag ends all thinking before
-    it, whether or not it was opened; what was not closed goes on to the end."""
-    tags = list(THINK.finditer(text))
-    for i in range(len(tags), -1, -1):
-        before, after = tags[i - 1] if i else None, tags[i] if i < len(tags) else None
-        if (before is None or before[1]) and (after is None or not after[1]):
-            begin = before.end() if before else 0
-            end = after.start() if after else len(text)
-            if NOT_BLANK.search(text, begin, end):
-                return begin, end
-    return len(text), len(text)
+def _rank(statement: Statement, format: str) -> int:
+    if format == "latex" and statement.pattern.name == "box":
+        return 1
+    if statement.is_empty and statement.pattern.name != "box":
+        return -2
+    return -1 if statement.is_heading else statement.pattern.rank
+
+
+def _is_cut(text: str, answer: Answer, statement: Statement) -> bool:
+    """Whether an answer goes to the end of a text that was cut off: it may go on."""
+    return (
+        not statement.pattern.is_exact
+        and answer.end is not None
+        and answer.end == len(text)
+        and (answer.text or "")[-1:].isalnum()
+    )
+
+
+def _refusal(found: Sequence[Statement], at: int, finish_reason: FinishReason) -> str | None:
+    """Why a statement doesn't count, or None."""
+    statement = found[at]
+    if statement.denied:
+        return "it says what the answer is not"
+    if not statement.is_closed and finish_reason == "length":
+        return "the trace was cut off inside it"
+    return None
+
+
+def _read(
+    text: str,
+    found: Sequence[Statement],
+    at: int,
+    format: str,
+    choices: Sequence[str] | None,
+    percent: Fraction | None,
+) -> Answer:
+    """The answer in a statement; `unparsed` where it is not one of the format."""
+    statement = found[at]
+    begin, end, name = statement.begin, statement.end, statement.pattern.name
+    if statement.is_empty and statement.pattern.name != "box":
+        return Answer(status="missing", pattern=name)
+    if name == "box":
+        first = at
+        while first and _joins(text, found[first - 1], found[first]):
+            first -= 1
+        whole = found[first].cue, end + 1
+        if first < at and format != "text":
+            return _answer(text, *whole, format, choices, percent, name)
+        if format in ("number", "latex") and (sign := PERCENT.match(text, end)):
+            return _answer(text, statement.cue, sign.end(), format, choices, percent, name)
+    span: tuple[int, int] | None
+    if statement.pattern.is_exact:
+        span = trim(text, begin, end)
+        answer = _answer(text, *span, format, choices, percent, name)
+        if answer.status == "ok" or name in ("box", "brackets") or format == "text":
+            return answer
+    span = in_statement(text, begin, end, format, choices)
+    if span and statement.goes_on and format == "number" and not leads(text, begin, span[0]):
+        span = None  # "Answer: Tom has 3 + 4 = 7. He eats 2. So he has 5."
+    if span is None:
+        return _unparsed(text, statement)
+    return _answer(text, *span, format, choices, percent, name)
+
+
+def _joins(text: str, one: Statement, other: Statement) -> bool:
+    """Whether two boxes are one list: nothing but `and` or a comma stands between them."""
+    return (
+        one.pattern.name == "box"
+        and one.is_closed
+        and other.cue - one.end < 24
+        and BOXES.fullmatch(text[one.end : other.cue]) is not None
+    )
+
+
+def _is_denied(
+    text: str,
+    found: Sequence[Statement],
+    answer: Answer,
+    format: str,
+    choices: Sequence[str] | None,
+    percent: Fraction | None,
+) -> bool:
+    """Whether a later statement says that this is not the answer."""
+    for at, each in enumerate(found):
+        if each.denied and answer.end is not None and each.begin >= answer.end:
+            denied = _read(text, found, at, format, choices, percent)
+            if denied.canonical == answer.canonical:
+                return True
+    return False
 
 
 def _matched(text: str, begin: int, end: int, format: str, finish_reason: FinishReason) -> Answer:
+    marker = NEW_QUESTION.search(text, begin, end)
     try:
-        span = find_last(format, text, begin, end)
+        span = find_last(format, text, begin, marker.start() if marker else end)
+        if span is None and marker:
+            span = find_last(format, text, begin, end)
     except TimeoutError:
-        return Answer(status="unparsed")
+        return Answer(status="unparsed", pattern="expression")
     if span is None:
         return Answer(status="truncated" if finish_reason == "length" else "missing")
-    return _answer(text, *span, format, None)
+    return _answer(text, *span, format, None, None, "expression")
 
 
-def _read(text: str, begin: int, end: int, format: str, choices: Sequence[str] | None) -> Answer:
-    """The answer in a statement; `unparsed` where it is not one of the format."""
-    if format == "number":
-        equals = max(text.rfind(sign, begin, end) for sign in ("=", "≈", "\\approx"))
-        match = NUMBER.search(text, equals + 1, end) if equals >= 0 else None
-        match = match or NUMBER.search(text, begin, end)
-        if match:
-            return _unparsed(text, begin, end) if is_part(match) else _number(match)
-        words = list(WORDS.finditer(text, begin, end))
-        if len(words) == 1 and not ONE.match(text, words[0].start(), end):
-            return _answer(text, *words[0].span(), format, None)
-        return _unparsed(text, begin, end)
-    if format == "yesno":
-        match = YESNO.search(text, begin, end)
-        if match:
-            return _answer(text, match.start(), match.end(), format, choices)
-    return _answer(text, *_trim(text, begin, end), format, choices)
-
-
-def _number(match: re.Match[str]) -> Answer:
-    value = read_number(match)
-    begin, end = match.span()
-    form = None if value is None else str(value)
-    status: AnswerStatus = "unparsed" if value is None else "ok"
-    return Answer(status=status, text=match[0], canonical=form, start=begin, end=end)
-
-
-def _answer(text: str, begin: int, end: int, format: str, choices: Sequence[str] | None) -> Answer:
+def _answer(
+    text: str,
+    begin: int,
+    end: int,
+    format: str,
+    choices: Sequence[str] | None,
+    percent: Fraction | None,
+    pattern: str,
+) -> Answer:
     stated = text[begin:end]
-    form = canonical(stated, format, choices)
+    form = canonical(stated, format, choices, percent)
+    if (
+        format == "number"
+        and POINTED.search(stated)
+        and (EURO.match(text, end, end + 8) or has_decimal_commas(text))
+    ):
+        form = canonical(stated, format, choices, percent, comma=True)
     status: AnswerStatus = "unparsed" if form is None else "ok"
-    return Answer(status=status, text=stated, canonical=form, start=begin, end=end)
+    return Answer(status=status, text=stated, canonical=form, start=begin, end=end, pattern=pattern)
 
 
-def _unparsed(text: str, begin: int, end: int) -> Answer:
-    begin, end = _trim(text, begin, end)
-    return Answer(status="unparsed", text=text[begin:end], start=begin, end=end)
-
-
-def _uncued(text: str, begin: int, end: int, format: str, choices: Sequence[str] | None) -> Answer:
-    if format == "text":
-        line = LAST_LINE.match(text, text.rstrip().rfind("\n", begin, end) + 1, end)
-        if line and len(line[0].strip()) <= 80:
-            start = line.end() - len(line[0].lstrip())
-            return _answer(text, max(start, begin), line.end(), format, choices)
-        return Answer(status="missing")
-    if format == "latex":
-        formulas = list(MATH.finditer(text, begin, end))
-        if formulas:
-            return _answer(text, *formulas[-1].span(formulas[-1].lastgroup or 0), format, choices)
-    pattern = {"choice": CHOICE, "yesno": YESNO}.get(format, NUMBER)
-    found = list(pattern.finditer(text, begin, end))
-    if not found:
-        return Answer(status="missing")
-    last = found[-1]
-    return _answer(text, last.start(), last.end(), format, choices)
-
-
-def _trim(text: str, begin: int, end: int) -> tuple[int, int]:
-    """A statement without markup and white space around it."""
-    while begin < end and text[begin] in MARKUP and not LETTER.match(text, begin, end):
-        begin += 1
-    while end > begin and (text[end - 1].isspace() or text[end - 1] in "*_`\"'$."):
-        end -= 1
-    return begin, end
-
-
-def _closing_brace(text: str, begin: int, end: int) -> int | None:
-    """Where the brace closes that opened before `begin`; None if too late for an answer."""
-    depth = 1
-    for brace in BRACE.finditer(text, begin, min(end, begin + MAX_TEXT + 1)):
-        depth += {"{": 1, "}": -1}.get(brace[0], 0)
-        if depth == 0:
-            return brace.start()
-    return None
+def _unparsed(text: str, statement: Statement) -> Answer:
+    begin, end = trim(text, statement.begin, statement.end)
+    return Answer(
+        status="unparsed",
+        text=text[begin:end],
+        start=begin,
+        end=end,
+        pattern=statement.pattern.name,
+    )

@@ -24,7 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from cot.answers.latex import kind_of
+from cot.answers.latex import canonical_latex, kind_of
+from cot.answers.structure import same
 from cot.errors import ConsilienceError
 
 __all__ = ["Judge", "is_safe"]
@@ -46,6 +47,8 @@ UNSAFE = re.compile(
 )
 """Private names, endless digits, towers of powers, large factorials and exponents, and words."""
 
+BASE = re.compile(r"\d_")
+
 
 class Judge:
     """Asks math-verify. Use it as a context manager.
@@ -63,20 +66,17 @@ class Judge:
         self.failed = 0
         """Pairs during which the worker died or tried something forbidden."""
         self._verdicts: dict[tuple[str, str], bool] = {}
+        self._parts: dict[tuple[str, str], bool] = {}
         self._failures: Counter[str] = Counter()
         self._worker: subprocess.Popen[str] | None = None
 
     def equal(self, one: str, other: str) -> bool:
         """Whether two canonical forms of format `latex` are equal, in both directions."""
-        if one == other:
-            return True
-        kinds = {kind_of(one), kind_of(other)}
-        if kinds == {"number"} or "words" in kinds:
-            return False
         pair = (one, other) if one < other else (other, one)
         if pair not in self._verdicts:
-            asking = all(is_safe(form) and self._failures[form] < MAX_FAILURES for form in pair)
-            self._verdicts[pair] = asking and self._ask(pair)
+            self._verdicts[pair] = one == other or (
+                all(map(is_legible, pair)) and same(*pair, self._equal)
+            )
         return self._verdicts[pair]
 
     def close(self) -> None:
@@ -101,6 +101,20 @@ class Judge:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _equal(self, one: str, other: str) -> bool:
+        """Whether two forms that have no parts are equal."""
+        one, other = (canonical_latex(form) or form for form in (one, other))
+        kinds = {kind_of(one), kind_of(other)}
+        if one == other or kinds == {"number"} or "words" in kinds:
+            return one == other
+        if BASE.search(one) or BASE.search(other):  # 204_6: math-verify drops the base
+            return False
+        pair = (one, other) if one < other else (other, one)
+        if pair not in self._parts:
+            asking = all(is_safe(form) and self._failures[form] < MAX_FAILURES for form in pair)
+            self._parts[pair] = asking and self._ask(pair)
+        return self._parts[pair]
 
     def _ask(self, pair: tuple[str, str]) -> bool:
         worker = self._worker or self._start()
@@ -162,6 +176,11 @@ class Judge:
                 if pipe:
                     pipe.close()
         return status
+
+
+def is_legible(form: str) -> bool:
+    """Whether an answer may be taken apart: it is short, and has no character that is not seen."""
+    return len(form) <= MAX_LENGTH and form.isprintable()
 
 
 def is_safe(form: str) -> bool:

@@ -4,67 +4,117 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from cot.answers.canonical import canonical, canonical_gold
+from cot.answers.canonical import canonical
 from cot.answers.equivalence import Classes
-from cot.answers.extract import extract
+from cot.answers.extract import Candidate, candidates, extract
 from cot.answers.formats import MATCH_SECONDS, check_format
+from cot.answers.gold import canonical_gold, choose_format, is_letter, percent_of
 from cot.answers.judge import Judge
-from cot.answers.number import NUMBER, find_number
+from cot.answers.readers import WEAK
+from cot.answers.reasoning import opens_in_prompt
 from cot.errors import InputError
 from cot.progress import track
 from cot.run import Run
-from cot.types import Answer
+from cot.types import Answer, FinishReason, Question
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Asked", "choose_format", "extract_answers", "own_format", "read_questions"]
+__all__ = ["Reading", "extract_answers", "read_questions", "reading_of"]
 
 log = logging.getLogger("cot")
 
 BLOCK = 10_000
 """Traces that are held as Python strings at a time."""
+MOST_WEAK = 0.1
+"""Share of the answers that a weak pattern may decide without a warning."""
+ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\w)")
+WRONG = " (judged wrong)"
+"""Added to the class of answers that one verdict calls right and another wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a question's answers are read and graded by."""
+class Reading:
+    """What one question's answers are read and graded by."""
 
     format: str
     """One of FORMATS, or a regular expression."""
     choices: Sequence[str] | None
     """The options' texts, for `choice`."""
-    gold: str | None
-    """Canonical form of the reference answer; None where there is none, or it is not understood."""
+    golds: tuple[str, ...]
+    """Canonical forms of the reference answers, any of which counts; empty where there is none, or
+    none is understood."""
+    percent: Fraction | None = None
+    """How numbers without a percent sign are meant, where the question asks for a percentage."""
+
+    @property
+    def gold(self) -> str | None:
+        """The first reference answer's canonical form, or None."""
+        return self.golds[0] if self.golds else None
+
+    def class_of(self, form: str) -> str:
+        """The form that stands for a canonical form's class, but for `latex`, whose classes are a
+        judge's to make: a text's article doesn't count ("The Nile" is "Nile")."""
+        return ARTICLE.sub("", form) if self.format == "text" else form
+
+    def read(self, text: str, finish_reason: FinishReason = "stop") -> Answer:
+        """The answer that a text states last."""
+        return extract(text, self.format, self.choices, finish_reason, self.percent)
+
+    def candidates(self, text: str, finish_reason: FinishReason = "stop") -> list[Candidate]:
+        """Each place that may be the answer, and why one was chosen."""
+        return candidates(text, self.format, self.choices, finish_reason, self.percent)
 
 
-def extract_answers(run: Run, format: str = "auto") -> pd.DataFrame:
+def extract_answers(
+    run: Run,
+    format: str = "auto",
+    verifier: str | None = None,
+    verifier_seconds: float = 10.0,
+) -> pd.DataFrame:
     """Read every trace's answer; writes and returns the table `answers`.
 
     Columns: question_id, sample_index; text (as stated), canonical, answer (the form that stands
-    for its equivalence class; missing unless `status` is `ok`), status, start and end (Int64 span
-    in the raw text), correct (nullable boolean: missing where the question has no gold), surplus
-    (in an adaptive run, a trace that doesn't vote: see `cot.stopping.online`).
+    for its equivalence class; missing unless `status` is `ok`), status, pattern (how it was found),
+    start and end (Int64 span in the raw text), correct (nullable boolean: missing where the
+    question has no gold), surplus (in an adaptive run, a trace that doesn't vote: see
+    `cot.stopping.online`).
 
     Greedy traces, where there are any, go to `greedy_answers`; they and gold are placed in the
-    classes of the traces. An imported trace's own answer is used as it stands.
+    classes of the traces. An imported trace's own `answer` is used as it stands, and its `correct`
+    is its verdict, whatever gold says. Where verdicts call one and the same answer right and wrong,
+    the wrong ones are a class of their own, and that is said.
 
     Args:
         format: `auto` (from choices and gold, see `choose_format`), one of `FORMATS`, or a regular
             expression (see `cot.answers.extract`).
+        verifier: `package.module:function`, a checker of your own that reads and judges each trace
+            in processes that can be killed (see `cot.answers.verifier`); its answers are grouped as
+            they stand.
+        verifier_seconds: most time that it may take on one trace.
 
     Raises:
-        InputError: an unknown format, or gold answers that the format cannot read.
+        InputError: an unknown format, gold answers that the format cannot read, or a verifier that
+            can't be loaded or fails on every trace.
     """
-    asked = read_questions(run, format)
-    answers = _read(run.traces(["text", "finish_reason", "meta"]), asked)
-    greedy = _read(run.samples("greedy"), asked)
-    _grade(answers, greedy, asked)
-    answers["surplus"] = _surplus(run, answers, asked)
+    readings = read_questions(run, format)
+    columns = ["text", "finish_reason", "meta"]
+    read = _reader(readings) if verifier is None else _checker(run, verifier, verifier_seconds)
+    answers, greedy = read(run.traces(columns)), read(run.samples("greedy"))
+    verdicts = [frame.pop("verdict") for frame in (answers, greedy)]
+    if verifier is None:
+        _grade(answers, greedy, readings)
+    for frame, verdict in zip((answers, greedy), verdicts, strict=True):
+        _judge(frame, verdict)
+    answers["surplus"] = _surplus(run, answers, readings)
+    parameters = {"format": format}
+    if verifier is not None:
+        parameters |= {"verifier": verifier}
     for name, frame, source in (
         ("answers", answers, "traces"),
         ("greedy_answers", greedy, "samples/greedy"),
@@ -74,101 +124,121 @@ def extract_answers(run: Run, format: str = "auto") -> pd.DataFrame:
                 name,
                 frame,
                 command="answers",
-                parameters={"format": format},
+                parameters=parameters,
                 inputs=[source, "questions"],
             )
+    _warn_of_weak(answers)
     return answers
 
 
-def choose_format(questions: pd.DataFrame) -> str:
-    """`choice` where a question has choices; else what every gold answer is: `number`, `yesno`;
-    `latex` where one holds a LaTeX command or a power; else `text`; `number` where there is no
-    gold. One format serves the whole run, so that a question's own gold does not decide how its
-    traces are read."""
-    if any(choices is not None for choices in questions["choices"]):
-        return "choice"
-    golds = [gold.rpartition("####")[2].strip() for gold in questions["gold"].dropna()]
-    if all(_is_number(gold) for gold in golds):
-        return "number"
-    if all(gold.lower().strip(".") in ("yes", "no", "true", "false") for gold in golds):
-        return "yesno"
-    return "latex" if any(re.search(r"\\[A-Za-z]|\^", gold) for gold in golds) else "text"
-
-
-def read_questions(run: Run, format: str) -> dict[str, Asked]:
-    """question_id to what its answers are read and graded by."""
+def read_questions(run: Run, format: str) -> dict[str, Reading]:
+    """question_id to what its answers are read and graded by; says what `auto` chose and why."""
     questions = run.questions()
     if format == "auto":
-        chosen = choose_format(questions)
+        chosen = choose_format(
+            [gold if isinstance(gold, str) else None for gold in questions["gold"]],
+            questions["choices"],
+        )
+        log.info("format: %s (%s)", chosen.format, chosen.why)
+        name = chosen.format
     else:
         check_format(format)
-        chosen = format
-    asked = {}
+        name = format
+    readings = {}
     for row in questions.itertuples():
-        own = own_format(chosen, row.choices)
-        gold = None
-        if isinstance(row.gold, str):
-            gold = canonical_gold(row.gold, own, row.choices)
-            if gold is None and format != "auto":
+        golds = [row.gold] if isinstance(row.gold, str) else []
+        targets = (row.meta or {}).get("targets")
+        if isinstance(targets, list) and row.choices is None:
+            golds += [str(each) for each in targets if isinstance(each, str | int | float)]
+        reading = _reading(row.text, golds, row.choices, name)
+        if golds and not reading.golds:
+            if format != "auto":
                 raise InputError(
-                    f"question {row.question_id!r}: gold {row.gold!r} is not of format {own!r}; "
-                    "give another --format"
+                    f"question {row.question_id!r}: gold {row.gold!r} is not of format "
+                    f"{reading.format!r}; give another --format"
                 )
-            if gold is None:
-                log.warning("question %r: gold %r is not understood", row.question_id, row.gold)
-        asked[row.question_id] = Asked(format=own, choices=row.choices, gold=gold)
-    return asked
+            log.warning("question %r: gold %r is not understood", row.question_id, row.gold)
+        readings[row.question_id] = reading
+    return readings
 
 
-def own_format(format: str, choices: Sequence[str] | None) -> str:
-    """The format of one question in a run of this format."""
-    return "text" if format == "choice" and choices is None else format
+def reading_of(question: Question, format: str) -> Reading:
+    """What a question's answers are read and graded by, in a run of this format."""
+    golds = [] if question.gold is None else [question.gold]
+    return _reading(question.text, golds, question.choices, format)
 
 
-def _is_number(gold: str) -> bool:
-    """Whether a gold answer is a number (units aside), rather than holding one."""
-    match = NUMBER.match(gold)
-    return (
-        match is not None
-        and find_number(gold) is not None
-        and re.search(r"[\d+*/^=<>()\[\]{}\\]", gold[match.end() :]) is None
+def _reading(text: str, golds: Sequence[str], choices: Sequence[str] | None, name: str) -> Reading:
+    own = name
+    if name == "choice" and choices is None and not all(map(is_letter, golds)):
+        own = "text"
+    percent = percent_of(text, golds) if own in ("number", "latex") else None
+    forms = (canonical_gold(gold, own, choices, percent) for gold in golds)
+    return Reading(
+        format=own,
+        choices=choices,
+        golds=tuple(dict.fromkeys(form for form in forms if form is not None)),
+        percent=percent,
     )
 
 
-def _read(traces: pd.DataFrame, asked: Mapping[str, Asked]) -> pd.DataFrame:
-    """The table before answers are compared: `answer` is the canonical form, nothing is correct."""
+def _reader(readings: Mapping[str, Reading]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Reads traces block by block: `answer` is the canonical form, nothing is correct yet."""
     import pandas as pd
 
-    blocks = []
-    with track("reading", total=len(traces), unit="traces") as advance:
-        for start in range(0, max(1, len(traces)), BLOCK):
-            block = traces.iloc[start : start + BLOCK]
-            blocks.append(_read_block(block, asked))
-            advance(len(block))
-    frame = pd.concat(blocks, ignore_index=True)
-    late = int(((frame["status"] == "unparsed") & frame["text"].isna()).sum())
-    if late:
-        log.warning(
-            "the expression took more than %g s on %d traces, which count as unparsed: make it "
-            "simpler",
-            MATCH_SECONDS,
-            late,
-        )
-    return frame
+    def read(traces: pd.DataFrame) -> pd.DataFrame:
+        opened = _prompt_opens_reasoning(traces)
+        blocks = []
+        with track("reading", total=len(traces), unit="traces") as advance:
+            for start in range(0, max(1, len(traces)), BLOCK):
+                block = traces.iloc[start : start + BLOCK]
+                blocks.append(_table(block, _read_block(block, readings, opened)))
+                advance(len(block))
+        frame = pd.concat(blocks, ignore_index=True)
+        late = int(((frame["status"] == "unparsed") & frame["text"].isna()).sum())
+        expressions = frame["pattern"] == "expression"
+        if late and bool(expressions.any()):
+            log.warning(
+                "the expression took more than %g s on %d traces, which count as unparsed: make "
+                "it simpler",
+                MATCH_SECONDS,
+                late,
+            )
+        return frame
+
+    return read
 
 
-def _read_block(block: pd.DataFrame, asked: Mapping[str, Asked]) -> pd.DataFrame:
-    import pandas as pd
+def _prompt_opens_reasoning(traces: pd.DataFrame) -> bool:
+    """Whether the prompt opens the reasoning: most traces that ended by themselves close what they
+    have not opened. One of them that was cut off then stands inside its reasoning."""
+    ended = traces.loc[traces["finish_reason"] == "stop", "text"]
+    return 2 * sum(opens_in_prompt(text) for text in ended) > len(ended)
 
+
+def _read_block(
+    block: pd.DataFrame, readings: Mapping[str, Reading], opened: bool
+) -> list[tuple[Answer, bool | None]]:
     columns = (block[name].tolist() for name in ("question_id", "text", "finish_reason", "meta"))
-    answers = []
+    read = []
     for question_id, text, finish_reason, meta in zip(*columns, strict=True):
-        each = asked[question_id]
+        reading = readings[question_id]
         if meta and "answer" in meta:
-            answers.append(_given(meta["answer"], each.format, each.choices))
+            answer = _given(meta["answer"], reading)
+        elif opened and finish_reason == "length" and not opens_in_prompt(text):
+            answer = Answer(status="truncated")
         else:
-            answers.append(extract(text, each.format, each.choices, finish_reason))
+            answer = reading.read(text, finish_reason)
+        read.append((answer, meta.get("correct") if meta else None))
+    return read
+
+
+def _table(block: pd.DataFrame, read: Sequence[tuple[Answer, bool | None]]) -> pd.DataFrame:
+    import pandas as pd
+
+    answers = [answer for answer, _ in read]
     form = pd.array([answer.canonical for answer in answers], dtype="str")
+    judged = ["correct" in meta if meta else False for meta in block["meta"].tolist()]
     return pd.DataFrame(
         {
             "question_id": block["question_id"].array,
@@ -177,27 +247,128 @@ def _read_block(block: pd.DataFrame, asked: Mapping[str, Asked]) -> pd.DataFrame
             "canonical": form,
             "answer": form,
             "status": pd.array([answer.status for answer in answers], dtype="str"),
+            "pattern": pd.array([answer.pattern for answer in answers], dtype="str"),
             "start": pd.array([answer.start for answer in answers], dtype="Int64"),
             "end": pd.array([answer.end for answer in answers], dtype="Int64"),
             "correct": pd.array([None] * len(answers), dtype="boolean"),
+            "verdict": [
+                (verdict,) if given or verdict is not None else None
+                for (_, verdict), given in zip(read, judged, strict=True)
+            ],
         }
     )
 
 
-def _given(answer: Any, format: str, choices: Sequence[str] | None) -> Answer:
+def _given(answer: Any, reading: Reading) -> Answer:
     """An answer that came with an imported trace, used as it stands."""
     if answer is None:
         return Answer(status="missing")
-    form = canonical(str(answer), format, choices) or canonical(str(answer), "text")
-    return Answer(status="ok", text=str(answer), canonical=form or str(answer))
+    form = canonical(str(answer), reading.format, reading.choices, reading.percent)
+    form = form or canonical(str(answer), "text")
+    return Answer(status="ok", text=str(answer), canonical=form or str(answer), pattern="given")
 
 
-def _grade(answers: pd.DataFrame, greedy: pd.DataFrame, asked: Mapping[str, Asked]) -> None:
+def _checker(run: Run, verifier: str, seconds: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Has a user's checker read and judge each trace."""
+    from cot.answers.verifier import Verifier
+
+    questions = {row.question_id: _question(row) for row in run.questions().itertuples()}
+
+    def check(traces: pd.DataFrame) -> pd.DataFrame:
+        pairs = zip(traces["question_id"].tolist(), traces["text"].tolist(), strict=True)
+        reasons = traces["finish_reason"].tolist()
+        read: list[tuple[Answer, bool | None]] = []
+        failures: list[str] = []
+        with (
+            Verifier(verifier, seconds) as checker,
+            track("verifying", total=len(traces), unit="traces") as advance,
+        ):
+            for verdict in checker.verify((questions[name], text) for name, text in pairs):
+                cut = reasons[len(read)] == "length"
+                correct = verdict.correct
+                if verdict.failure is not None:
+                    failures.append(verdict.failure)
+                    answer, correct = Answer(status="unparsed", pattern="verifier"), False
+                elif verdict.answer is None:
+                    answer = Answer(status="truncated" if cut else "missing", pattern="verifier")
+                else:
+                    form = verdict.answer.strip()
+                    answer = Answer(
+                        status="ok", text=verdict.answer, canonical=form, pattern="verifier"
+                    )
+                read.append((answer, correct))
+                advance(1)
+        if failures:
+            log.warning(
+                "the verifier failed on %d of %d traces, which count as unparsed and not correct; "
+                "first: %s",
+                len(failures),
+                len(traces),
+                failures[0],
+            )
+        return _table(traces, read)
+
+    return check
+
+
+def _question(row: Any) -> Question:
+    return Question(
+        id=row.question_id,
+        text=row.text,
+        gold=row.gold if isinstance(row.gold, str) else None,
+        choices=None if row.choices is None else tuple(row.choices),
+        dataset=row.dataset,
+        meta=row.meta or {},
+    )
+
+
+def _judge(frame: pd.DataFrame, verdicts: pd.Series[Any]) -> None:
+    """Put verdicts from elsewhere in place of those by gold."""
+    given = verdicts.notna()
+    if not given.any():
+        return
+    frame.loc[given, "correct"] = [verdict[0] for verdict in verdicts[given]]
+    valid = frame[given & frame["answer"].notna() & frame["correct"].notna()]
+    kinds = valid.groupby(["question_id", "answer"])["correct"].transform("nunique")
+    mixed = valid[kinds > 1]
+    if len(mixed):
+        classes = len(mixed[["question_id", "answer"]].drop_duplicates())
+        log.warning(
+            "%d answers are judged right in one trace and wrong in another: more is judged than "
+            "the answer that was read (give --format, an `answer` field or a verifier that returns "
+            "what it judged); the wrong ones vote as a class of their own",
+            classes,
+        )
+        wrong = mixed.index[~mixed["correct"].astype(bool)]
+        frame.loc[wrong, "answer"] = frame.loc[wrong, "answer"] + WRONG
+
+
+def _warn_of_weak(answers: pd.DataFrame) -> None:
+    valid = answers[answers["status"] == "ok"]
+    for pattern, n in valid["pattern"].value_counts().items():
+        if pattern in WEAK and n > MOST_WEAK * len(valid):
+            log.warning(
+                "%d of %d answers (%.0f %%) are the %s of a text that states none: look at some "
+                "with --explain, or ask for a stated answer in the prompt",
+                n,
+                len(valid),
+                100 * n / len(valid),
+                str(pattern).replace("_", " "),
+            )
+
+
+def _grade(answers: pd.DataFrame, greedy: pd.DataFrame, readings: Mapping[str, Reading]) -> None:
     """Fill in `answer`, where forms that differ may be equal, and `correct`."""
-    golds = {name: each.gold for name, each in asked.items()}
+    import pandas as pd
+
+    golds = {name: tuple(map(each.class_of, each.golds)) for name, each in readings.items()}
+    texts = {name for name, each in readings.items() if each.format == "text"}
+    for frame in (answers, greedy):
+        rows = frame["question_id"].isin(texts) & frame["answer"].notna()
+        frame.loc[rows, "answer"] = [ARTICLE.sub("", form) for form in frame.loc[rows, "answer"]]
     with Judge() as judge:
         classes = {
-            name: Classes(judge.equal) for name, each in asked.items() if each.format == "latex"
+            name: Classes(judge.equal) for name, each in readings.items() if each.format == "latex"
         }
         for frame, place in ((answers, Classes.join), (greedy, Classes.find)):
             rows = frame["question_id"].isin(list(classes)) & frame["canonical"].notna()
@@ -207,15 +378,19 @@ def _grade(answers: pd.DataFrame, greedy: pd.DataFrame, asked: Mapping[str, Aske
                     named.append(place(classes[name], form))
                     advance(1)
             frame.loc[rows, "answer"] = named
-        for name, gold in golds.items():
-            if name in classes and gold is not None:
-                golds[name] = classes[name].find(gold)
+        for name, forms in golds.items():
+            if name in classes:
+                golds[name] = tuple(classes[name].find(gold) for gold in forms)
     for frame in (answers, greedy):
-        gold = frame["question_id"].map(golds)
-        frame["correct"] = (frame["answer"] == gold).astype("boolean").mask(gold.isna())
+        right = pd.Series(False, index=frame.index)
+        for k in range(max(map(len, golds.values()), default=0)):
+            kth = {name: forms[k] for name, forms in golds.items() if len(forms) > k}
+            right |= frame["answer"] == frame["question_id"].map(kth)
+        with_gold = frame["question_id"].map({name: bool(forms) for name, forms in golds.items()})
+        frame["correct"] = right.astype("boolean").where(with_gold.astype(bool), pd.NA)
 
 
-def _surplus(run: Run, answers: pd.DataFrame, asked: Mapping[str, Asked]) -> Any:
+def _surplus(run: Run, answers: pd.DataFrame, readings: Mapping[str, Reading]) -> Any:
     """What an adaptive run's rule left out, judged by the answers as the sampler read them."""
     adaptive = run.identity.get("adaptive")
     if adaptive is None:
@@ -223,10 +398,9 @@ def _surplus(run: Run, answers: pd.DataFrame, asked: Mapping[str, Asked]) -> Any
     from cot.stopping.online import mark_surplus
 
     then = {
-        name: Asked(format=format, choices=each.choices, gold=None)
-        for name, each in asked.items()
-        for format in [own_format(adaptive["format"], each.choices)]
+        row.question_id: reading_of(_question(row), adaptive["format"])
+        for row in run.questions().itertuples()
     }
-    if any(then[name].format != each.format for name, each in asked.items()):
-        answers = _read(run.traces(["text", "finish_reason", "meta"]), then)
+    if any(then[name].format != each.format for name, each in readings.items()):
+        answers = _reader(then)(run.traces(["text", "finish_reason", "meta"]))
     return mark_surplus(adaptive["rule"], answers)

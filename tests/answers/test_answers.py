@@ -77,7 +77,7 @@ NUMBERS = [
     ("5-6", None),
     ("3:30", None),
     ("1,23", None),
-    ("1, 2 and 3", "1"),
+    ("1, 2 and 3", None),  # three numbers are no answer
     ("5/0.", None),
     ("1/2/3", None),
     ("1e999", None),
@@ -91,7 +91,8 @@ NUMBERS = [
 
 LATEX = [
     # text, status, canonical form
-    (r"So \boxed{x = 5} and \boxed{\dfrac{1}{2}}. The answer is clear.", "ok", "1/2"),
+    (r"So \boxed{x = 5}. No: \boxed{\dfrac{1}{2}}. The answer is clear.", "ok", "1/2"),
+    (r"So \boxed{5} and \boxed{\dfrac{1}{2}}.", "ok", r"5 and \frac{1}{2}"),
     (r"\boxed{\{1,\, 2\}}", "ok", r"\{1,2\}"),
     (r"\boxed{\frac{\sqrt{2}}{2}}", "ok", r"\frac{\sqrt{2}}{2}"),
     (r"\boxed{\left[0, 1\right)}", "ok", "[0,1)"),
@@ -132,7 +133,7 @@ CASES = [
     (r"so \boxed{7} hm \boxed{1", "number", "length", "ok", "7"),
     ("The answer to the question of the day is 9.", "number", "stop", "ok", "9"),
     ("So he has 12 books left.", "number", "stop", "ok", "12"),
-    ("So he has 10 - 3", "number", "stop", "ok", "3"),
+    ("So he has 10 - 3", "number", "stop", "unparsed", None),
     ("So he has twelve books left.", "number", "stop", "missing", None),
     ("So he has 12 bo", "number", "length", "truncated", None),
     ("The answer is 12. Then he has 4 bo", "number", "length", "ok", "12"),

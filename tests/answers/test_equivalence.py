@@ -37,6 +37,7 @@ EQUAL = [
     (r"(-\infty,2]\cup[3,\infty)", r"[3,\infty)\cup(-\infty,2]"),
     ("x=5", "5"),
     ("x>1", "1<x"),
+    ("x>1", r"(1,\infty)"),
     (r"(3,\frac{\pi}{2})", r"(3,\pi/2)"),
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}"),
     (r"\frac{4}{2x}", r"\frac{2}{x}"),
@@ -47,7 +48,7 @@ UNEQUAL = [
     ("(1,2)", "(2,1)"),
     ("(1,2)", "(1,2]"),
     ("x=5", "y=5"),
-    ("x>1", r"(1,\infty)"),  # equal in one direction only
+    ("x>1", r"[1,\infty)"),
     ("x+1", "x-1"),
     ("i", "-i"),
     (r"2\pi", "6.283185307"),  # as 1/3 and 0.333333
@@ -218,9 +219,9 @@ def latex_run(path):
 def test_a_run_in_classes_with_gold(tmp_path, judge, monkeypatch):
     monkeypatch.setattr("cot.answers.table.Judge", lambda: contextlib.nullcontext(judge))
     table = extract_answers(latex_run(tmp_path))
-    half = r"\frac{1}{\sqrt 2}"
+    half = r"\frac{1}{\sqrt{2}}"
     assert table["answer"].fillna("–").to_list() == [
-        *(half, half, r"\sqrt 2", "–", "1/2", "1/2"),
+        *(half, half, r"\sqrt{2}", "–", "1/2", "1/2"),
         *("x=7", "x=7", "seven hundred", "x=7"),
         *("x+1", "x+1"),
     ]
