@@ -151,6 +151,7 @@ def import_traces(
     if not checked.n_traces:
         reasons = "".join(f"; {reason}" for reason in _shown(path, checked.rejected))
         raise InputError(f"{path}: no traces in it{reasons}")
+    run = create_run(out, {"model": model, "imported": identity})
     for reason in _shown(path, checked.rejected):
         log.warning("left out: %s", reason)
     lacks = _lacks(checked)
@@ -158,7 +159,6 @@ def import_traces(
         log.info("%s lacks %s", path.name, "; ".join(lacks))
     for note, n in checked.notes.items():
         log.warning("left out of %d traces: %s", n, note)
-    run = create_run(out, {"model": model, "imported": identity})
     with run.lock():
         run.add_questions(list(checked.questions.values()))
         run.add_prompts(checked.prompts)
