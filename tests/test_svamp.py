@@ -24,14 +24,15 @@ if TRACES.exists():
 
     def test_answers(svamp):
         statuses = svamp.table("answers")["status"].value_counts().to_dict()
-        assert statuses == {"ok": 1528, "missing": 2, "unparsed": 4, "truncated": 66}
+        # 13 traces were cut off right behind a number, which may go on: "The answer is 7" of 70
+        assert statuses == {"ok": 1517, "missing": 2, "unparsed": 2, "truncated": 79}
 
     def test_votes(svamp):
         rules = ["majority", "sum_prob", "sum_prob_norm", "mean_prob", "mean_prob_norm", "cisc"]
         analysis.vote(svamp, rules)
         found = svamp.table("findings_vote").set_index("name")
         assert (found.loc[rules, "estimate"] * 80).round(9).to_list() == [9, 6, 6, 5, 5, 6]
-        assert found.loc["majority", ["ties", "abstained", "excluded"]].to_list() == [21, 0, 72]
+        assert found.loc["majority", ["ties", "abstained", "excluded"]].to_list() == [21, 0, 83]
         assert found.loc["single", "estimate"] == pytest.approx(64 / 1600)
         assert found.loc["majority", "low"] == pytest.approx(0.05, abs=0.0126)
         assert found.loc["majority", "high"] == pytest.approx(0.1875, abs=0.0126)
@@ -58,8 +59,8 @@ if TRACES.exists():
 
     def test_calibration(svamp):
         found = analysis.calibrate(svamp).set_index("signal")
-        assert found.loc["vote_share", "auroc"] == pytest.approx(0.534, abs=5e-4)
+        assert found.loc["vote_share", "auroc"] == pytest.approx(0.532, abs=5e-4)
         assert found.loc["mean_logp", "auroc"] == pytest.approx(0.606, abs=5e-4)
         assert found.loc["mean_logp", "wqd"] == pytest.approx(0.635, abs=5e-4)
         entropy = svamp.table("findings_calibration").set_index("name")["estimate"]
-        assert entropy.filter(like="entropy").iloc[0] == pytest.approx(2.461, abs=5e-4)
+        assert entropy.filter(like="entropy").iloc[0] == pytest.approx(2.457, abs=5e-4)

@@ -7,6 +7,7 @@ import pandas as pd
 from cot.answers.equivalence import Classes
 from cot.answers.judge import Judge
 from cot.answers.table import read_questions
+from cot.errors import InputError
 from cot.run import Run
 from cot.types import AnswerStatus, FinishReason
 
@@ -22,7 +23,13 @@ class Reader:
     """
 
     def __init__(self, run: Run, answers: pd.DataFrame, judge: Judge) -> None:
-        format = run.provenance("answers").parameters["format"]
+        parameters = run.provenance("answers").parameters
+        if parameters["verifier"] is not None:
+            raise InputError(
+                f"{run.path}: its answers are a verifier's ({parameters['verifier']}), and the "
+                "tests read new replies by a format: make them with cot answers --format"
+            )
+        format = parameters["format"]
         self.asked = read_questions(run, format)
         self._judge = judge
         self._classes: dict[str, Classes] = {}

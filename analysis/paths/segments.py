@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -58,10 +59,10 @@ def _token_spans(run: Run) -> Callable[[Any, str], Callable[[int, int], tuple[in
     from cot.models import load_tokenizer, resolve
     from cot.tokens import char_to_token, token_spans
 
-    tokenizer = load_tokenizer(resolve(model))
+    tokenizer = cache(lambda: load_tokenizer(resolve(model)))  # only where a trace has token ids
 
     def spans_of(token_ids: Any, text: str) -> Callable[[int, int], tuple[int, int]]:
-        spans = token_spans(tokenizer, token_ids, text)
+        spans = token_spans(tokenizer(), token_ids, text)
         return lambda start, end: char_to_token(spans, start, end)
 
     return spans_of

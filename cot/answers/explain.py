@@ -15,6 +15,10 @@ __all__ = ["Explanation", "explain_answers"]
 
 log = logging.getLogger("cot")
 
+ELSEWHERE = ("given", "verifier")
+"""Patterns of answers that were not read from the text."""
+SHOWN = ("pattern", "status", "text", "canonical")
+"""What is told of a candidate."""
 AROUND = 30
 """Characters of context on either side of an answer."""
 
@@ -32,8 +36,10 @@ class Explanation:
     gold_canonical: str | None
     """Its canonical form; None where there is none, or it is not understood."""
     traces: list[dict[str, Any]]
-    """One a trace: sample_index, status, text, canonical, class, correct, and context: the answer
-    in ⟦brackets⟧ with what stands around it, or the trace's end where it has none."""
+    """One a trace: sample_index, status, pattern, text, canonical, class, correct; context: the
+    answer in ⟦brackets⟧ with what stands around it, or the trace's end where it has none; and
+    candidates: each place that may be the answer (pattern, status, text, canonical), and `why` it
+    was chosen or not; none where the answer came with the trace or from a verifier."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as JSON has it."""
@@ -53,25 +59,38 @@ def explain_answers(run: Run, question_id: str, format: str = "auto") -> Explana
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see cot show"
         raise InputError(f"{run.path} has no question {question_id!r}: {hint}")
     format = _make(run, format)
-    asked = read_questions(run, format)[question_id]
+    reading = read_questions(run, format)[question_id]
     table = run.table("answers")
     rows = table[table["question_id"] == question_id].astype(object)
-    traces = run.traces(["text"])
-    texts = traces[traces["question_id"] == question_id].set_index("sample_index")["text"]
+    traces = run.traces(["text", "finish_reason"])
+    traces = traces[traces["question_id"] == question_id].set_index("sample_index")
+    texts, reasons = traces["text"], traces["finish_reason"]
     gold = questions.loc[question_id, "gold"]
     return Explanation(
         question_id=question_id,
-        format=asked.format,
+        format=reading.format,
         gold=gold if isinstance(gold, str) else None,
-        gold_canonical=asked.gold,
+        gold_canonical=reading.gold,
         traces=[
             {
                 "sample_index": row["sample_index"],
-                "status": row["status"],
-                **{name: _or_none(row[name]) for name in ("text", "canonical")},
+                **{
+                    name: _or_none(row[name]) for name in ("status", "pattern", "text", "canonical")
+                },
                 "class": _or_none(row["answer"]),
                 "correct": _or_none(row["correct"]),
                 "context": _context(texts[row["sample_index"]], row["start"], row["end"]),
+                "candidates": []
+                if row["pattern"] in ELSEWHERE
+                else [
+                    {
+                        **{name: getattr(each.answer, name) for name in SHOWN},
+                        "why": each.why,
+                    }
+                    for each in reading.candidates(
+                        texts[row["sample_index"]], reasons[row["sample_index"]]
+                    )
+                ],
             }
             for row in rows.to_dict("records")
         ],
@@ -80,14 +99,12 @@ def explain_answers(run: Run, question_id: str, format: str = "auto") -> Explana
 
 def _make(run: Run, format: str) -> str:
     """Make the table if need be; returns the format that it has."""
-    made = (
-        str(run.provenance("answers").parameters["format"]) if "answers" in run.tables() else None
-    )
-    wanted = format if made is None or format != "auto" else made
+    made = dict(run.provenance("answers").parameters) if "answers" in run.tables() else {}
+    wanted = {**made, "format": format} if not made or format != "auto" else made
     if made != wanted or run.stale("answers"):
         with run.lock():
-            extract_answers(run, wanted)
-    return wanted
+            extract_answers(run, **wanted)
+    return str(wanted["format"])
 
 
 def _context(text: str, start: Any, end: Any) -> str:

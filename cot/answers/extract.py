@@ -52,6 +52,8 @@ BOXES = re.compile(
     r"(?:[A-Za-z]\s?=\s?)?$"
 )
 """What stands between boxes that are one list."""
+CALCULATION = re.compile(r"[\d$(.][^=\n]*=")
+"""A field or a tag that holds "20 + 6 + 8 = 34" holds no answer, and is not read as a sentence."""
 POINTED = re.compile(r"\d,(?:\d\d?|\d{4,})(?![\d,])|\d\.\d{3}(?![\d.])")
 """What is another number in a language with decimal commas."""
 EURO = re.compile(r"\s?(?:[€$]|Euros?\b|EUR\b)")
@@ -235,6 +237,8 @@ def _read(
         span = trim(text, begin, end)
         answer = _answer(text, *span, format, choices, percent, name)
         if answer.status == "ok" or name in ("box", "brackets") or format == "text":
+            return answer
+        if format == "number" and CALCULATION.match(text, *span):
             return answer
     span = in_statement(text, begin, end, format, choices)
     if span and statement.goes_on and format == "number" and not leads(text, begin, span[0]):

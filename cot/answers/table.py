@@ -13,7 +13,7 @@ from cot.answers.canonical import canonical
 from cot.answers.equivalence import Classes
 from cot.answers.extract import Candidate, candidates, extract
 from cot.answers.formats import MATCH_SECONDS, check_format
-from cot.answers.gold import canonical_gold, choose_format, is_letter, percent_of
+from cot.answers.gold import Chosen, canonical_gold, choose_format, is_letter, percent_of
 from cot.answers.judge import Judge
 from cot.answers.readers import WEAK
 from cot.answers.reasoning import opens_in_prompt
@@ -25,7 +25,7 @@ from cot.types import Answer, FinishReason, Question
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Reading", "extract_answers", "read_questions", "reading_of"]
+__all__ = ["Reading", "chosen_format", "extract_answers", "read_questions", "reading_of"]
 
 log = logging.getLogger("cot")
 
@@ -112,9 +112,11 @@ def extract_answers(
     for frame, verdict in zip((answers, greedy), verdicts, strict=True):
         _judge(frame, verdict)
     answers["surplus"] = _surplus(run, answers, readings)
-    parameters = {"format": format}
-    if verifier is not None:
-        parameters |= {"verifier": verifier}
+    parameters = {
+        "format": format,
+        "verifier": verifier,
+        "verifier_seconds": verifier_seconds,
+    }
     for name, frame, source in (
         ("answers", answers, "traces"),
         ("greedy_answers", greedy, "samples/greedy"),
@@ -131,19 +133,28 @@ def extract_answers(
     return answers
 
 
-def read_questions(run: Run, format: str) -> dict[str, Reading]:
-    """question_id to what its answers are read and graded by; says what `auto` chose and why."""
-    questions = run.questions()
-    if format == "auto":
-        chosen = choose_format(
-            [gold if isinstance(gold, str) else None for gold in questions["gold"]],
-            questions["choices"],
-        )
-        log.info("format: %s (%s)", chosen.format, chosen.why)
-        name = chosen.format
-    else:
+def chosen_format(run: Run, format: str) -> Chosen:
+    """The format in which a run's answers are read, and why.
+
+    Raises:
+        InputError: no such format.
+    """
+    if format != "auto":
         check_format(format)
-        name = format
+        return Chosen(format, "as asked")
+    questions = run.questions()
+    golds = [gold if isinstance(gold, str) else None for gold in questions["gold"]]
+    return choose_format(golds, questions["choices"])
+
+
+def read_questions(run: Run, format: str) -> dict[str, Reading]:
+    """question_id to what its answers are read and graded by.
+
+    Raises:
+        InputError: no such format, or gold answers that a format that was asked for cannot read.
+    """
+    questions = run.questions()
+    name = chosen_format(run, format).format
     readings = {}
     for row in questions.itertuples():
         golds = [row.gold] if isinstance(row.gold, str) else []

@@ -187,7 +187,7 @@ def test_the_gap_that_is_borne_is_the_users(run: Run) -> None:
     capture(run, layers=[1])
     assert len(faithful(run)) == 12
     gaps = run.table("fidelity")["max_logprob_gap"]
-    bar = float(gaps.sort_values().iloc[5])
+    bar = float(gaps.max()) / 2  # some machines give one gap to most traces
     capture(run, layers=[1], max_gap=bar)
     fidelity = run.table("fidelity")
     assert fidelity["flagged"].tolist() == (gaps > bar).tolist()

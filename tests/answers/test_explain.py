@@ -7,7 +7,7 @@ import pytest
 from cot.answers import explain_answers, extract_answers
 from cot.cli import main
 from cot.errors import InputError
-from tests.small import run_with_answers
+from tests.small import run_with_answers, trace_of
 
 GIVEN = {
     "apples": ("#### 7", ["7", "7.0 of them", None, "seven and a half", "8 \x1b[31m"]),
@@ -27,11 +27,21 @@ def test_each_trace_is_explained(run):
     assert first == {
         "sample_index": 0,
         "status": "ok",
+        "pattern": "cue",
         "text": "7",
         "canonical": "7",
         "class": "7",
         "correct": True,
         "context": "The answer is ⟦7⟧.",
+        "candidates": [
+            {
+                "pattern": "cue",
+                "status": "ok",
+                "text": "7",
+                "canonical": "7",
+                "why": "chosen: the last of the surest",
+            }
+        ],
     }
     assert second["context"] == "The answer is ⟦7.0⟧ of them."
     assert (third["status"], third["text"], third["context"]) == ("missing", None, "I do not know.")
@@ -46,6 +56,25 @@ def test_nothing_is_written_where_the_table_is_current(run):
     assert path.stat().st_mtime_ns == before
     assert explain_answers(run, "pears", "text").traces[0]["canonical"] == "3"
     assert path.stat().st_mtime_ns > before
+
+
+def test_each_candidate_says_why_it_was_not_chosen(tmp_path):
+    text = (
+        r"#### 3\nNo: the answer is not 3. It is 4. \boxed{5} <answer>6</answer> So 7. "
+        "The answer is 8."
+    )
+    run = run_with_answers(tmp_path, {"a": ("6", [])})
+    with run.lock(), run.writer() as writer:
+        writer.add(trace_of("a", 0, text.replace(r"\n", "\n")))
+    (trace,) = explain_answers(run, "a", "number").traces
+    assert [(each["pattern"], each["text"], each["why"]) for each in trace["candidates"]] == [
+        ("mark", "3", "a surer pattern states an answer"),
+        ("cue", "3", "it says what the answer is not"),
+        ("correction", "4", "a surer pattern states an answer"),
+        ("box", "5", "a surer pattern states an answer"),
+        ("tag", "6", "chosen: the last of the surest"),
+        ("cue", "8", "a surer pattern states an answer"),
+    ]
 
 
 def test_an_unknown_question(run):
@@ -68,7 +97,7 @@ def test_the_command(run, capsys):
 def test_an_expression_as_format(run, capsys):
     assert main(["answers", str(run.path), "--format", r"answer is (\d)", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["correct"] == 3
-    assert run.provenance("answers").parameters == {"format": r"answer is (\d)"}
+    assert run.provenance("answers").parameters["format"] == r"answer is (\d)"
     assert main(["answers", str(run.path), "--format", "numbr"]) == 2
     assert "did you mean number" in capsys.readouterr().err
 
