@@ -12,6 +12,8 @@ In four steps, each in a file of its own:
 3. `readers`: what of the statement is the answer, in this format.
 4. `canonical`: its canonical form.
 
+`plain` is a shortcut for texts that end in "The answer is 12." and nothing else.
+
 What cannot be read as *one* answer is `unparsed`: a wrong answer read is worse than none. What
 follows a marker of a new question after a statement (the recital of a few-shot exemplar) doesn't
 count; before any statement such a marker restates the question. A regular expression as format
@@ -30,11 +32,12 @@ from cot.answers.formats import FORMATS, find_last
 from cot.answers.marks import leads, trim
 from cot.answers.number import has_decimal_commas
 from cot.answers.patterns import EMPTY_CUE, Statement, statements
+from cot.answers.plain import plain
 from cot.answers.readers import in_statement, unstated
 from cot.answers.reasoning import answer_region
 from cot.types import Answer, AnswerStatus, FinishReason
 
-__all__ = ["Candidate", "candidates", "extract", "recital"]
+__all__ = ["Candidate", "candidates", "extract", "pipeline", "recital"]
 
 TAIL = 20_000
 """Characters before the end of what may be a statement that are searched."""
@@ -91,6 +94,21 @@ def extract(
     Raises:
         InputError: no such format.
     """
+    if format == "number" and percent is None and finish_reason != "length":
+        stated = plain(text)
+        if stated is not None:
+            return stated
+    return pipeline(text, format, choices, finish_reason, percent)
+
+
+def pipeline(
+    text: str,
+    format: str,
+    choices: Sequence[str] | None,
+    finish_reason: FinishReason,
+    percent: Fraction | None,
+) -> Answer:
+    """The answer in four steps, without the shortcut of `plain`."""
     begin, end = answer_region(text)
     if format not in FORMATS:
         return _matched(text, begin, end, format, finish_reason)

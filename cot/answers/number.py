@@ -193,7 +193,10 @@ def numbers_in(text: str, begin: int = 0, end: int | None = None) -> Iterator[re
     word (`H2O`, `x_1`, `COVID-19`) are none."""
     place, end = begin, len(text) if end is None else end
     while digit := DIGIT.search(text, place, end):  # what leads up to it is short
-        match = NUMBER.search(text, max(place, digit.start() - LONGEST_LEAD), end)
+        if _follows_a_word(text, digit.start()) and place < digit.start() - 1:
+            match = NUMBER.match(text, digit.start(), end)
+        else:
+            match = NUMBER.search(text, max(place, digit.start() - LONGEST_LEAD), end)
         if match is None:
             return
         place = max(match.end(), digit.start() + 1)
@@ -225,7 +228,7 @@ def is_part(match: re.Match[str]) -> bool:
     is_letter = after and after.isalpha() and after < "\u2e80" and not match["percent"]
     if is_letter and (match["scale"] or not ATTACHED.match(text, end, match.endpos)):
         return True
-    if after and GOES_ON.match(text, end, match.endpos):
+    if after and not _plain_word_follows(text, end) and GOES_ON.match(text, end, match.endpos):
         return True
     if match["over"] and "." in match["over"] and ENDLESS.match(text, end, match.endpos):
         return True
@@ -236,6 +239,20 @@ def is_part(match: re.Match[str]) -> bool:
     return HTML.search(text, max(0, begin - 12), begin) is None
 
 
+def _plain_word_follows(text: str, end: int) -> bool:
+    """Whether a plain word stands right behind a place, as in most texts."""
+    word = NEXT_WORD.match(text, end)
+    return word is not None and word[1] not in CALCULATING
+
+
+NEXT_WORD = re.compile(r" ([a-z]{4,20})(?=[ .,!?\n]|$)")
+CALCULATING = frozenset(
+    "more less fewer greater squared cubed factorial remainder divided multiplied below times plus "
+    "minus modulo choose oder sqrt root theta alpha beta".split()
+)
+"""Words that make the number before them a part."""
+
+
 def _follows_a_word(text: str, begin: int) -> bool:
     """Whether a plain word stands right before a place, as in most texts: nothing to look at."""
     if begin < 3 or text[begin - 1] != " " or not text[begin - 2].isalpha():
@@ -243,8 +260,25 @@ def _follows_a_word(text: str, begin: int) -> bool:
     return not text.endswith(CALLING, 0, begin - 1) and text[begin - 3] != "\\"
 
 
-CALLING = ("than", "of", *FUNCTION.split("|"), "over", "times", "div", "cdot", "pm", "mp", "x", "X")
-"""Ends of words after which a number is a part."""
+CALLING = (
+    *("than", "of", "over", "times", "div", "cdot", "pm", "mp", "x", "X", *FUNCTION.split("|")),
+    *(
+        "negative",
+        "minus",
+        "Rs",
+        "USD",
+        "EUR",
+        "GBP",
+        "INR",
+        "CHF",
+        "AUD",
+        "CAD",
+        "JPY",
+        "CNY",
+        "RMB",
+    ),
+)
+"""Ends of words that make something else of the number behind them: a part, a negative one."""
 
 
 def whole_number(text: str) -> re.Match[str] | None:
@@ -334,7 +368,10 @@ def read_words(text: str) -> int | None:
 
 
 def _unsigned(text: str) -> Fraction:
-    return Fraction(int(text)) if text.isdecimal() else Fraction(re.sub(r"[^\d.]", "", text))
+    if text.isdecimal():
+        return Fraction(int(text))
+    whole, _, decimals = re.sub(r"[^\d.]", "", text).partition(".")
+    return Fraction(int(whole + decimals), 10 ** len(decimals))
 
 
 def _fraction(stated: dict[str, str]) -> Fraction:

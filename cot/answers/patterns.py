@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["EMPTY_CUE", "PATTERNS", "Pattern", "Statement", "statements"]
+__all__ = ["EMPTY_CUE", "PATTERNS", "Pattern", "Statement", "is_conditional", "statements"]
 
 MAX_TEXT = 500
 """Characters of an answer; a longer one is not understood."""
@@ -262,9 +262,11 @@ CORRECTION = Pattern(name="correction", needles=(), regex=INSTEAD)
 
 BRACES = re.compile(r"(?P<box>\\(?:boxed|fbox|framebox)\s*(?:\{|(?=\d)))|\\.|[{}]", re.S)
 TAG_END = re.compile(r"</(?:final_?|short_?)?answer>|\[/ANSWER\]", re.I)
-STATED_END = re.compile(
-    r"\n|(?<!\bRs)(?<!\bapprox)(?<!\b[SDM][trs])(?<!\bMrs)(?<!\bvs)(?<!\bca)(?<!\b[A-Z]\.\s[A-Z])"
-    r"(?:[!?]|\.(?!\s[A-Z]\.))[*_\"')\]}$]*(?=\s|$)|[。！？]|(?<=[\d%])\.(?=[A-Z][a-z])"
+_CLOSING = r"[*_\"')\]}$]*(?=\s|$)"
+STATED_END = re.compile(  # what it begins with is plain, so that it is tried at few places
+    rf"\n|[。！？]|[!?]{_CLOSING}|"
+    r"\.(?<!\bRs\.)(?<!\bapprox\.)(?<!\b[SDM][trs]\.)(?<!\bMrs\.)(?<!\bvs\.)(?<!\bca\.)"
+    rf"(?<!\b[A-Z]\.\s[A-Z]\.)(?!\s[A-Z]\.)(?:{_CLOSING}|(?<=[\d%]\.)(?=[A-Z][a-z]))"
 )
 MORE = re.compile(r"[.!?][*_\"')\]}$]*[ \t]+[A-Z][^\n]*\d")
 """Another sentence with a number in it."""
@@ -440,7 +442,7 @@ def _sentence(text: str, match: re.Match[str], pattern: Pattern, end: int) -> St
     if "before" in match.re.groupindex:  # "50 is the answer"
         span = match.span("before")
         return Statement(pattern=pattern, cue=span[0], begin=span[0], end=span[1])
-    if _is_conditional(text, match.start()):
+    if is_conditional(text, match.start()):
         return None
     denied = DENYING.search(match[0]) is not None
     if not denied and (no := DENIED.match(text, begin, end)):
@@ -448,7 +450,7 @@ def _sentence(text: str, match: re.Match[str], pattern: Pattern, end: int) -> St
     return _until(text, match, pattern, begin, end, denied=denied)
 
 
-def _is_conditional(text: str, place: int) -> bool:
+def is_conditional(text: str, place: int) -> bool:
     """Whether what stands before a cue makes it state nothing."""
     before = text[max(0, place - 40) : place].lower()
     for needle in CONDITION_NEEDLES:

@@ -309,6 +309,8 @@ def _checker(run: Run, verifier: str, seconds: float) -> Callable[[pd.DataFrame]
                     )
                 read.append((answer, correct))
                 advance(1)
+        if failures and len(failures) == len(traces):
+            raise InputError(f"the verifier {verifier} failed on every trace: {failures[0]}")
         if failures:
             log.warning(
                 "the verifier failed on %d of %d traces, which count as unparsed and not correct; "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from itertools import islice
 
 from cot.answers.latex import REPEATING, canonical_latex
@@ -77,7 +78,7 @@ def in_statement(text: str, begin: int, end: int) -> Span | None:
     if plain:
         return plain.span("number")
     found = list(islice(numbers_in(text, begin, end), 1))
-    if found and "," not in text[begin:end] and _is_answer(text, begin, end, found[0]):
+    if found and _is_answer(text, begin, end, found[0]):
         return found[0].span()  # most statements: the rest needn't be read
     found = list(islice(numbers_in(text, begin, end), MOST_NUMBERS))
     if not found:
@@ -182,6 +183,7 @@ def _line_start(text: str, begin: int, end: int) -> int:
     return max(text.rfind("\n", begin, end) + 1, begin)
 
 
+@lru_cache(maxsize=1 << 14)  # a question's traces say the same again and again
 def canonical(text: str, percent: Fraction | None = None, comma: bool = False) -> str | None:
     """A number as a reduced fraction, or None where a text is anything else.
 
