@@ -262,6 +262,7 @@ def _answers(truth: pd.DataFrame) -> pd.DataFrame:
         text=truth["stated"],
         canonical=truth["stated"],
         answer=truth["stated"],
+        pattern=truth["stated"].map(lambda stated: None if stated is None else "cue"),
         start=pd.array([start for start, _ in spans], dtype="Int64"),
         end=pd.array([end for _, end in spans], dtype="Int64"),
         correct=pd.array(list(truth["right"]), dtype="boolean"),

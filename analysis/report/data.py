@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from cot.answers.readers import WEAK
+from cot.answers.table import MOST_WEAK
 from cot.run import Run
 
 __all__ = ["MAKERS", "Evidence", "gather", "overview"]
@@ -154,7 +156,20 @@ def _counts(evidence: Evidence) -> list[tuple[str, int, str]]:
         "missing": "no answer stated",
         "unparsed": "answer not understood",
     }
-    return [*counts, *((name, int(statuses.get(name, 0)), note) for name, note in notes.items())]
+    counts += [(name, int(statuses.get(name, 0)), note) for name, note in notes.items()]
+    return [*counts, *_patterns(answers)]
+
+
+def _patterns(answers: pd.DataFrame) -> list[tuple[str, int, str]]:
+    """How the answers were found, and how many of them by a weak pattern."""
+    found = answers.loc[answers["status"] == "ok", "pattern"].value_counts()
+    weak = found[found.index.isin(WEAK)]
+    listed = ", ".join(f"{str(name).replace('_', ' ')} {n}" for name, n in found.items())
+    read = [("read", int(found.sum()), f"by pattern: {listed or 'none'}")]
+    if weak.sum() > MOST_WEAK * found.sum():
+        note = "whatever stands last in a text that states no answer: look at some"
+        read.append(("weakly read", int(weak.sum()), note))
+    return read
 
 
 def _settings(identity: Mapping[str, Any]) -> list[tuple[str, str]]:

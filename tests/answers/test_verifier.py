@@ -18,6 +18,8 @@ from cot.answers.verifier_worker import MAX_ANSWER, MAX_FAILURE, NoVerdictError,
 from cot.errors import InputError
 from cot.types import Question
 
+pytestmark = pytest.mark.slow  # each test starts processes: over a minute in all
+
 QUESTION = Question(id="q1", text="What is 7 * 6?", gold="42", meta={"solution": "42"})
 CHECKERS = r'''
 import ctypes, fcntl, os, re, signal, subprocess, sys, time
