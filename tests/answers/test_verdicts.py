@@ -2,7 +2,9 @@
 opened: what `cot answers` does with a whole run."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +121,15 @@ def test_a_verifier_reads_and_judges(checked, capsys):
     assert analysis.vote(checked)["correct"].to_list() == [True]
     table = checked.table("answers")
     assert table["answer"].to_list()[:3] == ["7", "7", "8"]
+
+
+def test_the_checker_of_the_docs(checked, capsys):
+    docs = (Path(__file__).parents[2] / "docs/reading-answers.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", docs, re.S)
+    (command,) = re.findall(r"\$ cot (answers .*)", docs)
+    Path("checker.py").write_text(code)
+    assert main([*command.replace("runs/mine", str(checked.path)).split(), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] == 3
 
 
 def test_a_verifier_that_always_fails_is_an_error(checked):
