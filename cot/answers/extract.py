@@ -30,10 +30,12 @@ from fractions import Fraction
 from cot.answers.canonical import canonical
 from cot.answers.formats import FORMATS, find_last
 from cot.answers.marks import leads, trim
-from cot.answers.number import has_decimal_commas
+from cot.answers.number import has_decimal_commas, numbers_in
 from cot.answers.patterns import EMPTY_CUE, Statement, statements
 from cot.answers.plain import plain
 from cot.answers.readers import in_statement, unstated
+from cot.answers.readers.choice import letter_line
+from cot.answers.readers.yesno import first_line
 from cot.answers.reasoning import answer_region
 from cot.types import Answer, AnswerStatus, FinishReason
 
@@ -56,7 +58,14 @@ BOXES = re.compile(
 )
 """What stands between boxes that are one list."""
 CALCULATION = re.compile(r"[\d$(.][^=\n]*=")
-"""A field or a tag that holds "20 + 6 + 8 = 34" holds no answer, and is not read as a sentence."""
+"""A field that holds "20 + 6 + 8 = 34" holds a calculation and no answer."""
+ALONE = ("letter_line", "first_word", "first_letter")
+"""Weaker patterns that go before a statement that can't be read."""
+STATED = re.compile(r"[^\W_]|[½¼¾⅐-⅞∞∅]")
+"""What a statement must hold, but of words: "The answer is (…" states nothing."""
+WORD = re.compile(r"\w{2,}")
+MOST_MARKERS = 50
+"""Markers of new questions that are looked at."""
 POINTED = re.compile(r"\d,(?:\d\d?|\d{4,})(?![\d,])|\d\.\d{3}(?![\d.])")
 """What is another number in a language with decimal commas."""
 EURO = re.compile(r"\s?(?:[€$]|Euros?\b|EUR\b)")
@@ -80,6 +89,7 @@ def extract(
     choices: Sequence[str] | None = None,
     finish_reason: FinishReason = "stop",
     percent: Fraction | None = None,
+    question: str | None = None,
 ) -> Answer:
     """The answer that a trace states last.
 
@@ -90,6 +100,7 @@ def extract(
         choices: the options' texts, for `choice`.
         finish_reason: `length` makes a trace without a statement `truncated`, not `missing`.
         percent: how a number without a percent sign is meant, see `canonical`.
+        question: what was asked, which tells its restatement from the recital of another one.
 
     Raises:
         InputError: no such format.
@@ -98,7 +109,7 @@ def extract(
         stated = plain(text)
         if stated is not None:
             return stated
-    return pipeline(text, format, choices, finish_reason, percent)
+    return pipeline(text, format, choices, finish_reason, percent, question)
 
 
 def pipeline(
@@ -107,16 +118,27 @@ def pipeline(
     choices: Sequence[str] | None,
     finish_reason: FinishReason,
     percent: Fraction | None,
+    question: str | None = None,
 ) -> Answer:
     """The answer in four steps, without the shortcut of `plain`."""
     begin, end = answer_region(text)
     if format not in FORMATS:
         return _matched(text, begin, end, format, finish_reason)
-    found, begin, end = _stated(text, begin, end, format)
+    found, begin, end = _stated(text, begin, end, format, question)
+    if format == "choice" and finish_reason != "length":
+        alone = letter_line(text, begin, end, choices)
+        if alone and all(each.begin < alone[0] and _rank(each, format) < 1 for each in found):
+            return _answer(text, *alone, format, choices, percent, "letter_line")
+    if format == "yesno" and (word := first_line(text, begin, end)):
+        return _answer(text, *word, format, choices, percent, "first_word")
     for at in range(len(found) - 1, -1, -1):
         if _refusal(found, at, finish_reason):
             continue
         answer = _read(text, found, at, format, choices, percent)
+        if answer.status == "unparsed" and format in ("choice", "yesno"):
+            weak = unstated(text, begin, end, format, choices)
+            if weak and weak[0] in ALONE and weak[1]:
+                return _answer(text, *weak[1], format, choices, percent, weak[0])
         if finish_reason == "length" and _is_cut(text, answer, found[at]):
             return Answer(status="truncated")
         if answer.status != "ok" or not _is_denied(text, found, answer, format, choices, percent):
@@ -143,12 +165,13 @@ def candidates(
     choices: Sequence[str] | None = None,
     finish_reason: FinishReason = "stop",
     percent: Fraction | None = None,
+    question: str | None = None,
 ) -> list[Candidate]:
     """Each place that may be the answer, in the order of the text, and why one was chosen."""
-    chosen = extract(text, format, choices, finish_reason, percent)
+    chosen = extract(text, format, choices, finish_reason, percent, question)
     if format not in FORMATS:
         return [Candidate(answer=chosen, why="chosen: the expression's last match")]
-    found, _, _ = _stated(text, *answer_region(text), format)
+    found, _, _ = _stated(text, *answer_region(text), format, question)
     listed = []
     for at in sorted(range(len(found)), key=lambda each: found[each].begin):
         answer = _read(text, found, at, format, choices, percent)
@@ -174,30 +197,73 @@ def recital(text: str) -> int | None:
     return stop if stop < end else None
 
 
-def _stated(text: str, begin: int, end: int, format: str) -> tuple[list[Statement], int, int]:
+def _stated(
+    text: str, begin: int, end: int, format: str, question: str | None = None
+) -> tuple[list[Statement], int, int]:
     """The statements that count, the best last, and the region that they were sought in: its tail,
     before the recital of a new question."""
     turn = END_OF_TURN.search(text, begin, end)
     if turn and text[begin : turn.start()].strip():
         end = turn.start()
-    marker = NEW_QUESTION.search(text, begin, end)
-    start = begin if marker else max(begin, end - TAIL)
-    found = [
-        each for each in statements(text, start, end) if format == "text" or not each.is_heading
-    ]
-    if marker:
-        first = min((each.end for each in found if not each.denied), default=None)
-        if first is not None:
-            marker = NEW_QUESTION.search(text, max(first - 1, begin), end)
-        elif unstated(text, begin, marker.start(), format, None) is None:
-            marker = None  # it restates the question
-        if marker:
-            end = marker.start()
-            found = [each for each in found if each.cue < end]
+    markers = [match.start() for match in NEW_QUESTION.finditer(text, begin, end)]
+    start = begin if markers else max(begin, end - TAIL)
+    found = [each for each in statements(text, start, end) if _fits(each, text, format)]
+    if markers:
+        end = _recital(text, begin, end, markers, found, format, question)
         start = max(begin, end - TAIL)
-        found = [each for each in found if each.cue >= start]
+        found = [each for each in found if start <= each.cue < end]
     found.sort(key=lambda each: (_rank(each, format), each.begin))
     return found, start, end
+
+
+def _recital(
+    text: str,
+    begin: int,
+    end: int,
+    markers: Sequence[int],
+    found: Sequence[Statement],
+    format: str,
+    question: str | None,
+) -> int:
+    """Where the recital of a new question begins: at the first marker behind an answer, unless it
+    restates the question itself."""
+    first = min((each.end for each in found if not each.denied), default=end)
+    for marker in markers[:MOST_MARKERS]:
+        if question and _restates(text[marker : marker + 2 * len(question) + 40], question):
+            continue
+        if marker >= first:
+            return marker
+        answered = (question or first == end) and unstated(text, begin, marker, format, None)
+        if answered:
+            return marker
+    return end
+
+
+def _restates(text: str, question: str) -> bool:
+    """Whether a text holds most of a question's words."""
+    words = set(WORD.findall(question.lower()))
+    shared = words & set(WORD.findall(text.lower()))
+    return len(words) > 5 and len(shared) >= 0.75 * len(words)
+
+
+def _fits(statement: Statement, text: str, format: str) -> bool:
+    """Whether a statement may be one of this format: words for `text`, else more than marks."""
+    if format == "text":
+        return True
+    if statement.is_heading or statement.pattern.is_words:
+        return False
+    if format == "number" and statement.goes_on and _is_label(text, statement):
+        return False
+    return statement.is_empty or STATED.search(text, statement.begin, statement.end) is not None
+
+
+def _is_label(text: str, statement: Statement) -> bool:
+    """Whether `Answer:` only labels the reasoning that follows: "Answer: Tom has 3 + 4 = 7. He eats
+    2. So he has 5."."""
+    first = next(numbers_in(text, statement.begin, statement.end), None)
+    if first is None or leads(text, statement.begin, first.start()):
+        return False
+    return not _is_bold(text, first.span())
 
 
 def _rank(statement: Statement, format: str) -> int:
@@ -223,6 +289,8 @@ def _refusal(found: Sequence[Statement], at: int, finish_reason: FinishReason) -
     statement = found[at]
     if statement.denied:
         return "it says what the answer is not"
+    if statement.is_asked and len(found) > 1:
+        return "it is a question"
     if not statement.is_closed and finish_reason == "length":
         return "the trace was cut off inside it"
     return None
@@ -256,14 +324,16 @@ def _read(
         answer = _answer(text, *span, format, choices, percent, name)
         if answer.status == "ok" or name in ("box", "brackets") or format == "text":
             return answer
-        if format == "number" and CALCULATION.match(text, *span):
+        if format == "number" and name == "json" and CALCULATION.match(text, *span):
             return answer
     span = in_statement(text, begin, end, format, choices)
-    if span and statement.goes_on and format == "number" and not leads(text, begin, span[0]):
-        span = None  # "Answer: Tom has 3 + 4 = 7. He eats 2. So he has 5."
     if span is None:
         return _unparsed(text, statement)
     return _answer(text, *span, format, choices, percent, name)
+
+
+def _is_bold(text: str, span: tuple[int, int]) -> bool:
+    return "**" in text[max(0, span[0] - 3) : span[0]]
 
 
 def _joins(text: str, one: Statement, other: Statement) -> bool:

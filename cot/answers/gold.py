@@ -33,8 +33,8 @@ ASKS = re.compile(
 )
 NUMERIC = re.compile(r"\d\s*(?:percent|per\s+cent|%)", re.I)
 MATHEMATICS = re.compile(
-    r"\\[A-Za-z]|\^|\$[^$]+\$|[=<>≤≥±√π∞∪]|^[(\[].*,.*[)\]]$|^-?[\d.]+(?:\s*[,;]\s*-?[\d.]+)+$|"
-    r"\d\s?[a-z](?![a-z])|\d!|^\{.*\}$|(?<![A-Za-z])[a-z]\s?[-+*/]|[-+*/]\s?[a-z](?![a-z])|[)\]]\s?[(\[]|^[\[\](].*[)\]]$|[a-z]'"
+    r"\\[A-Za-z]|\^|\$[^$]+\$|[=±√π∞∪]|[\w)]\s?[<>≤≥]\s?[\w(]|^[(\[].*,.*[)\]]$|^-?[\d.]+(?:\s*[,;]\s*-?[\d.]+)+$|"
+    r"\d\s?[a-z](?![a-z])|\d!|^\{.*\}$|(?<![A-Za-z])[a-z]\s?[-+*/]|[-+*/]\s?[a-z](?![a-z])|[)\]]\s?[(\[]|^[\[\](].*[)\]]$|^[a-zA-Z]\w{0,2}'+(?![a-z])"
 )
 """What makes a gold answer mathematics and no words."""
 LETTERED = re.compile(r"\([A-Z]\)\s+\w")

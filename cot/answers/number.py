@@ -130,7 +130,8 @@ BEFORE = re.compile(
     rf"(?<![A-Za-z\\])(?:{FUNCTION})\s?\(?\Z|[A-Za-z]\(\Z|\d[.,:]\Z|\d\s:\s\Z|\\over\s?\Z|\\pi\s?/\s?\Z"
 )
 """What stands before a number that is only a part."""
-HTML = re.compile(r"</?[a-z]{1,8}>\s?\Z")
+HTML = re.compile(r"(?:</?[a-z]{1,8}>|(?:\A|\n)[ \t]*>)\s?\Z")
+"""A tag, or the mark of a quotation."""
 COMMAND = re.compile(
     r"\\(?:approx|sim|simeq|equiv|to|[rR]ightarrow|implies|q?quad|displaystyle|textstyle|"
     r"pounds|euro|dollar|leftarrow|therefore)$"
@@ -255,9 +256,9 @@ CALCULATING = frozenset(
 
 def _follows_a_word(text: str, begin: int) -> bool:
     """Whether a plain word stands right before a place, as in most texts: nothing to look at."""
-    if begin < 3 or text[begin - 1] != " " or not text[begin - 2].isalpha():
+    if begin < 8 or text[begin - 1] != " " or not text[begin - 2].isalpha():
         return False
-    return not text.endswith(CALLING, 0, begin - 1) and text[begin - 3] != "\\"
+    return not text.endswith(CALLING, 0, begin - 1) and "\\" not in text[begin - 8 : begin]
 
 
 CALLING = (

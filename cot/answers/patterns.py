@@ -37,6 +37,8 @@ class Pattern:
     """In small letters; where a text holds none of them, the expression is not tried."""
     regex: re.Pattern[str]
     """Ends where the statement begins."""
+    is_words: bool = False
+    """Only for formats whose answers are words."""
     is_rare: bool = False
     """Sought only after the last statement of the others."""
     rank: int = 0
@@ -62,8 +64,10 @@ class Statement:
     is_heading: bool = False
     """`####` with words behind it, which may be a Markdown heading: the answer only where nothing
     else states one, and only in words."""
+    is_asked: bool = False
+    """It ends in a question mark."""
     goes_on: bool = False
-    """After `Answer:` or a heading: more sentences follow it in its paragraph."""
+    """After `Answer:` or a heading: more sentences with numbers follow."""
     denied: bool = False
     """What is stated is not the answer: "the answer is not 30"."""
 
@@ -89,7 +93,8 @@ _COLON = r"\s*(?:\([^()\n]{1,40}\))?\s*[*_`]*\s*[:：](?:[*_`]+|</?[a-z]{1,8}>|\
 _SKIPPED = r"(?<!if\sthe\s)(?<!whether\sthe\s)(?<!until\sthe\s)(?<!unless\sthe\s)"
 _KINDS = r"(?:correct|right|best|final|only|valid|true|most\s+(?:likely|accurate|appropriate))"
 ANSWER = (
-    r"[Aa](?<![A-Za-z].)(?i:nswers?(?:\s+(?:to|for|of)\s+[^.\n]{1,80}?|\s+choice|\s+option|"
+    r"[Aa](?<![A-Za-z].)(?<!ong .)"
+    r"(?i:nswers?(?:\s+(?:to|for|of)\s+[^.\n]{1,80}?|\s+choice|\s+option|"
     r"\s+(?:letter|key)|\s+(?:I|we)\s+(?:get|got|choose|chose|obtain)|\s+in\s+[^.\n]{1,30}?)?"
     rf"(?:{_COLON}|,(?=\s[^,.\n]{{1,30}},\s(?:is|was)\b)|\s*\}}?\s*=|"
     rf"\s*(?:→|⇒|->|=>|\\(?:rightarrow|Rightarrow))|{_IS}{_REMARK}))"
@@ -102,7 +107,7 @@ RESULT = (
     rf"\b(?:final|correct)\s+(?:result|solution|value)(?:{_COLON}|{_IS}{_REMARK})|"
     r"^\W{0,4}(?:Final\s+)?Result[*_]{0,2}\s?:[*_]{0,2}"
 )
-ABBREVIATED = r"^\s{0,3}[*_]{0,2}Ans(?:wer)?[*_]{0,2}(?:[.:]|\s?[-–—]\s)[*_]{0,2}"
+ABBREVIATED = r"(?:^|(?<=>))\s{0,3}[*_]{0,2}Ans(?:wer)?[*_]{0,2}(?:[.:]|\s?[-–—]\s)[*_]{0,2}"
 BEFORE_CUE = (
     r"(?P<before>\$[^$\n]{1,80}\$|(?<![\w(])\(?[A-J]\)?(?![\w])|"
     r"(?<![\w.,])[-−]?[$€£]?\d[\d,./]{0,20}%?(?:\s(?!is\b|was\b)[a-z]{1,12})?)[*_`]*\s+"
@@ -118,6 +123,8 @@ EUROPEAN = (
     r"risultato|alternativa\s+correta)"
     r"(?:\s+(?:final|correcta|correta|corretta|finale|es\s+correcta))?"
     r"\s*(?:[*_]*:[*_]*|(?:es|é|è|será|sería|sarebbe)(?:\s+no(?=\s+\d))?\b:?)|"
+    r"\b(?:odpowiedź|cevap|antwoord|svaret?|jibu|vastaus)\s*(?::|is\b|är\b|er\b|to\b|ni\b|on\b)|"
+    r"\bđáp\s+án(?:\s+đúng)?(?:\s+là|\s?:)|\bjawaban(?:nya)?\s*(?:adalah|:)|"
     r"\b(?:r[ée]ponse|r[ée]sultat|bonne\s+option)(?:\s+(?:finale|correcte))?\s*"
     r"(?:[*_]*:[*_]*|(?:est|serait)(?:\s+pas)?\b(?:\s+donc\b)?:?)"
 )
@@ -126,11 +133,11 @@ OTHERS = (
     r"(?:最终|正确|所以|因此)?的?(?:答案|结果)(?:应该|应当|應該|就)?(?:是|为|為|選|选)?\s*[*_]*\s*"
     r"(?:[:：]|(?<=[是为為選选])|(?<=答案)(?=\s?[\d（(【A-Z]))[*_]*|"
     r"(?:故|应|所以|因此|應)(?:选择?|選)(?:项)?\s*[:：]?|(?:^|[，。\n])\s*选择?\s*[:：]?(?=\s?[(（]?[A-Z])|"
-    r"(?<![\w])答\s*[:：]|正确的?(?:选项|一项|答案)?(?:应该|应当)?是|本题(?:应|故)?选|"
+    r"الإجابة\s*(?:هي|:)|उत्तर\s*(?:है|:)|(?<![\w])答\s*[:：]|正确的?(?:选项|一项|答案)?(?:应该|应当)?是|本题(?:应|故)?选|"
     r"(?:最終的な)?(?:答え|正解|解答|回答)\s*[*_]*\s*(?:は|[:：])[*_]*(?:、)?"
 )
 DENIED = re.compile(
-    r"\s*[,:]?\s*(?:is\s+)?(?:not|isn't|never|no\s+longer|anything\s+but)\b(?!\s+(?:only|just|listed|given|"
+    r"\s*[,:]?\s*(?:is\s+)?(?:\w+ly\s+)?(?:not|isn't|never|no\s+longer|anything\s+but)\b(?!\s+(?:only|just|listed|given|"
     r"among|in\s+the|possible|enough|defined|any|a|sure|certain|known|clear|applicable|sufficient)\b)",
     re.I,
 )
@@ -141,12 +148,12 @@ DENYING = re.compile(
 """The end of a cue that says what the answer is not."""
 INSTEAD = re.compile(
     r"(?:\bbut(?:\s+(?:rather|instead))?|\bit(?:'s|’s|\s+is|\s+was|\s+should\s+be|\s+must\s+be)|"
-    r"\brather|\binstead(?:\s+it\s+is)?,?|\bthat(?:'s|\s+is)|,\s+es\s+ist|\bsondern|\bsino|"
+    r"\brather|\binstead(?:\s+it\s+is)?,?|\bthat(?:'s|\s+is)(?!\s+(?:my|the|a|what|why|how|it|your)\b)|,\s+es\s+ist|\bsondern|\bsino|"
     r"\bmais|\bes\s+(?=\d))[:,]?\s+(?!not\b)",
     re.I,
 )
 TAKEN_BACK = re.compile(
-    r"(?:\b(?:wait|sorry|oops|hmm|hold\s+on)\b[^.!?\n]{0,40}?[,.:!—–-]+\s*|"
+    r"\bno\s?[:,—–-]+\s*(?=\d)|(?:\b(?:wait|sorry|oops|hmm|hold\s+on)\b[^.!?\n]{0,40}?[,.:!—–-]+\s*|"
     r"\b(?:no|actually|correction)\s?[,.:!—–-]+\s*|\b(?:wait|actually)\s+)"
     r"(?:(?:so|then|instead|I\s+mean|rather),?\s+)?"
     r"(?:(?:it|that|this)(?:'s|’s|\s+(?:is|was|should\s+be|must\s+be|equals|would\s+be))|"
@@ -170,8 +177,8 @@ PATTERNS = (
     ),
     Pattern(
         name="tag",
-        needles=("answer>", "[answer]"),
-        regex=re.compile(r"<(?:final_?|short_?)?answer>\s*|\[ANSWER\]\s*", re.I),
+        needles=("answer>", "[answer]", "<ans>"),
+        regex=re.compile(r"<(?:(?:final_?|short_?)?answer|ans)>\s*|\[ANSWER\]\s*", re.I),
         rank=1,
         is_exact=True,
     ),
@@ -188,6 +195,16 @@ PATTERNS = (
         is_exact=True,
     ),
     Pattern(name="cue", needles=("answer",), regex=re.compile(ANSWER)),
+    Pattern(
+        name="cue",
+        is_words=True,
+        needles=("the answer is",),
+        regex=re.compile(
+            r"\b(?:so|thus|therefore|hence),?\s+the\s+answer\s+is(?=\s+(?:in)?(?:valid|correct)\b|"
+            r"\s+(?:right|wrong)\b)",
+            re.I,
+        ),
+    ),
     Pattern(
         name="cue",
         is_rare=True,
@@ -221,21 +238,45 @@ PATTERNS = (
         needles=(
             *("antwort", "ergebnis", "lösung", "richtige", "respuesta", "resultado", "soluci"),
             *("opci", "resposta", "risposta", "soluzione", "risultato", "alternativa", "ponse"),
-            *("sultat", "bonne"),
+            *("sultat", "bonne", "đáp", "jawaban"),
+            *("odpowiedź", "cevap", "antwoord", "svar", "jibu", "vastaus"),
         ),
         regex=re.compile(EUROPEAN, re.I | re.M),
     ),
     Pattern(
         name="cue",
         is_rare=True,
-        needles=(*("ответ", "відповідь", "답", "答", "结果", "选", "選", "正解", "正确", "本题"),),
+        needles=(
+            *(
+                "ответ",
+                "відповідь",
+                "답",
+                "答",
+                "结果",
+                "选",
+                "選",
+                "正解",
+                "正确",
+                "本题",
+                "الإجابة",
+                "उत्तर",
+            ),
+        ),
         regex=re.compile(OTHERS, re.I | re.M),
     ),
     Pattern(
         name="heading",
         is_rare=True,
         needles=(
-            *("answer\n", "answer \n", "answer**", "answer__", "antwort\n", "antwort**"),
+            *(
+                "answer\n",
+                "answer \n",
+                "answer**",
+                "answer__",
+                "answer #",
+                "antwort\n",
+                "antwort**",
+            ),
             *(
                 "respuesta\n",
                 "respuesta**",
@@ -248,9 +289,11 @@ PATTERNS = (
             "solution**",
         ),
         regex=re.compile(
-            r"^[ \t]{0,3}(?:#{1,6}[ \t]*|\*\*|__)?(?:#{1,6}[ \t]*|\*\*|__)?(?:\d\.\s)?(?:The\s+)?"
+            r"(?:^|(?<=>))[ \t]{0,3}(?:#{1,6}[ \t]*|\*{1,3}|__){0,2}[^\w\n]{0,3}"
+            r"(?:\d\.\s|Step\s\d{1,2}[:.]\s)?(?:The\s+)?"
             r"(?:(?:Final|Correct|Short)\s+)?(?:Answer|Antwort|Respuesta|Réponse(?:\s+finale)?|"
-            r"最终答案|答案|Final\s+Solution)[ \t]*(?:\*\*|__)?[ \t]*$",
+            r"最终答案|答案|Final\s+Solution)[ \t]*(?:\([^()\n]{1,30}\)[ \t]*)?"
+            r"(?:\*{1,3}|__|#{1,6})?[ \t]*$",
             re.I | re.M,
         ),
     ),
@@ -261,19 +304,19 @@ RARE = tuple(pattern for pattern in PATTERNS if pattern.is_rare)
 CORRECTION = Pattern(name="correction", needles=(), regex=INSTEAD)
 
 BRACES = re.compile(r"(?P<box>\\(?:boxed|fbox|framebox)\s*(?:\{|(?=\d)))|\\.|[{}]", re.S)
-TAG_END = re.compile(r"</(?:final_?|short_?)?answer>|\[/ANSWER\]", re.I)
+TAG_END = re.compile(r"</(?:(?:final_?|short_?)?answer|ans)>|\[/ANSWER\]", re.I)
 _CLOSING = r"[*_\"')\]}$]*(?=\s|$)"
 STATED_END = re.compile(  # what it begins with is plain, so that it is tried at few places
     rf"\n|[。！？]|[!?]{_CLOSING}|"
     r"\.(?<!\bRs\.)(?<!\bapprox\.)(?<!\b[SDM][trs]\.)(?<!\bMrs\.)(?<!\bvs\.)(?<!\bca\.)"
     rf"(?<!\b[A-Z]\.\s[A-Z]\.)(?!\s[A-Z]\.)(?:{_CLOSING}|(?<=[\d%]\.)(?=[A-Z][a-z]))"
 )
-MORE = re.compile(r"[.!?][*_\"')\]}$]*[ \t]+[A-Z][^\n]*\d")
+MORE = re.compile(r"[.!?]?[*_\"')\]}$]*\s+[A-Z][^.!?\n]*\d|\s*\n[\s\S]{0,400}?\d")
 """Another sentence with a number in it."""
 NEXT_LINE = re.compile(r"\S[^\n]*")
-BLANK = " \t*:：_`-–—>\"'"
+BLANK = " \t*:：_`-–—>\"'….#"
 AS_FOLLOWS = re.compile(
-    r"\s*(?:as\s+follows|the\s+following|this|below)?\s*[*_]*\s*[:：]?[*_\s`]*", re.I
+    r"\s*(?:given\s+by|as\s+follows|the\s+following|this|below)?\s*[*_]*\s*[:：]?[*_\s`]*", re.I
 )
 BETWEEN_BOXES = re.compile(
     r"[\s$,;]*(?:\b(?:and|or|und|oder)\b|\\text\{\s*(?:and|or)\s*\})?[\s$,;]*"
@@ -285,6 +328,8 @@ PLACEHOLDER = re.compile(
 )
 """What stands in the box of an instruction or of a question."""
 HEADING = re.compile(r"[ \t]*(?:Step\b|\d+[.)][ \t]+[A-Za-z]|[A-Za-z][^\n]*$)", re.I | re.M)
+NUMBERED = re.compile(r"[ \t]*\d+(?:st|nd|rd|th)\b|[ \t]*\d+[ \t]+[a-z]+[ \t]+[a-z]+", re.I)
+"""A heading that begins with a number: "#### 3 key facts"."""
 STRING = re.compile(r'"(?:[^"\\\n]|\\.){0,2000}"|\'(?:[^\'\\\n]|\\.){0,2000}\'', re.S)
 VALUE = re.compile(r"[^,}\]\n]{0,200}")
 
@@ -426,6 +471,9 @@ def _mark(text: str, match: re.Match[str], pattern: Pattern, end: int) -> Statem
     stated = text[match.end() : line]
     if not stated.strip(BLANK):
         return None
+    numbered = NUMBERED.match(stated) is not None and bool(text[line:end].strip())
+    if numbered:
+        return None
     if HEADING.match(stated):
         words = stated.split()
         if len(words) > 1 or not (len(words[0]) == 1 and words[0].isupper()):
@@ -473,7 +521,7 @@ CONDITION_NEEDLES = (
 )
 CONDITION = re.compile(
     r"(?<=[\s,.(])(?:if|whether|until|unless|what|when|(?:cannot|can['’]t|could\s+not|not)\s+(?:be|true|so)(?:\s+that)?|"
-    r"doubt(?:\s+that)?)\s+"
+    r"doubt(?:\s+that)?|say(?:\s+that)?|(?:wrong|false|incorrect|mistake)\b[^.\n]{0,20}\bthat)\s+"
     r"(?:the|this|my|your|our)?\s*(?:final\s|correct\s)?$",
     re.I,
 )
@@ -510,6 +558,7 @@ def _until(
         cue=match.start(),
         begin=begin,
         end=line,
+        is_asked=text[line : line + 1] in ("?", "？"),
         goes_on=goes_on,
         denied=denied,
     )

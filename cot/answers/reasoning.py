@@ -38,7 +38,7 @@ TAG = re.compile(
     r"(?P<close><\|close\|>think<\|sep\|>|<channel\|>|\bHere(?:'s|’s| is) my response:)|"
     r"(?P<channel><\|channel\|>(?:analysis|commentary)[^<]{0,60}<\|message\|>)|"
     r"(?P<final><\|channel\|>final[^<]{0,60}(?:<\|constrain\|>[^<]{0,20})?<\|message\|>)|"
-    r"(?P<bare>(?-i:\Aanalysis(?=[A-Z])))|(?P<stripped>assistant\s?final)",
+    r"(?P<bare>(?-i:\Aanalysis(?=[A-Z0-9])))|(?P<stripped>assistant\s?final)",
     re.I,
 )
 """A tag that opens or closes reasoning."""

@@ -50,7 +50,9 @@ class Reading:
     """Canonical forms of the reference answers, any of which counts; empty where there is none, or
     none is understood."""
     percent: Fraction | None = None
-    """How numbers without a percent sign are meant, where the question asks for a percentage."""
+    """The share that gold is, where the question asks for a percentage."""
+    question: str | None = None
+    """What was asked."""
 
     @property
     def gold(self) -> str | None:
@@ -64,11 +66,13 @@ class Reading:
 
     def read(self, text: str, finish_reason: FinishReason = "stop") -> Answer:
         """The answer that a text states last."""
-        return extract(text, self.format, self.choices, finish_reason, self.percent)
+        return extract(text, self.format, self.choices, finish_reason, self.percent, self.question)
 
     def candidates(self, text: str, finish_reason: FinishReason = "stop") -> list[Candidate]:
         """Each place that may be the answer, and why one was chosen."""
-        return candidates(text, self.format, self.choices, finish_reason, self.percent)
+        return candidates(
+            text, self.format, self.choices, finish_reason, self.percent, self.question
+        )
 
 
 def extract_answers(
@@ -190,6 +194,7 @@ def _reading(text: str, golds: Sequence[str], choices: Sequence[str] | None, nam
         choices=choices,
         golds=tuple(dict.fromkeys(form for form in forms if form is not None)),
         percent=percent,
+        question=text,
     )
 
 

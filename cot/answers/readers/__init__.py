@@ -23,6 +23,7 @@ These patterns are weaker than a statement; those of WEAK take whatever stands l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from cot.answers.marks import Span
@@ -32,6 +33,11 @@ from cot.answers.readers.found import Found, Reader
 __all__ = ["WEAK", "in_statement", "unstated"]
 
 WEAK = frozenset(("last_number", "last_letter", "last_line"))
+REMARK = re.compile(
+    r"\n\s*(?:Let me know|I hope|Hope this|Feel free|Would you like|If you(?:'d| would| have)|"
+    r"Do you want|Is there anything)[^\n]*\s*\Z"
+)
+"""A closing remark, which is no part of the answer."""
 READERS: dict[str, Reader] = {"number": number, "latex": latex, "yesno": yesno, "text": text}
 """Those that don't need to know the options."""
 
@@ -50,6 +56,8 @@ def unstated(
     reply: str, begin: int, end: int, format: str, choices: Sequence[str] | None
 ) -> Found | None:
     """(pattern, span) of what a text without a statement answers, or None."""
+    while remark := REMARK.search(reply, begin, end):
+        end = remark.start()
     while end > begin and reply[end - 1].isspace():
         end -= 1
     if begin >= end:

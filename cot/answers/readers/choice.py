@@ -20,7 +20,7 @@ __all__ = ["LETTERS", "canonical", "in_statement", "unstated"]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LETTER_TOKEN = re.compile(
     r"[(\[（【]\s*(?P<inside>[A-Za-zＡ-Ｚ])\s*[)\]）】]|"
-    r"(?<![A-Za-z0-9'’_\\$-])(?P<bare>[A-ZＡ-Ｚ])(?![A-Za-z0-9'’_]|-[A-Za-z])"
+    r"(?<![A-Za-z0-9'’_\\$/°-])(?<!\d )(?P<bare>[A-ZＡ-Ｚ])(?![A-Za-z0-9'’_/]|-[A-Za-z]|\.[A-Z])"
 )
 """A letter that may name an option."""
 HEDGE = re.compile(
@@ -47,17 +47,18 @@ CONCLUSIONS = tuple(
     re.compile(pattern)
     for pattern in (
         # Option B is right
-        rf"{_OPTION}{_LETTER}[*_]{{0,2}}(?:(?!\s\(?[A-Z]\b)[^.\n]){{0,40}}?\s+"
+        rf"{_OPTION}{_LETTER}[*_]{{0,2}}(?:(?!\s[(*_]*[A-Z]\b)[^.\n]){{0,40}}?\s+"
         r"(?:is|seems|looks|appears(?:\s+to\s+be)?|must\s+be|would\s+be)\s+"
         r"(?:therefore\s+|clearly\s+|thus\s+)?(?:the\s+)?(?:most\s+)?(?:only\s+)?"
-        r"(?:right|correct|best|better|accurate|appropriate|answer|one)\b",
+        r"(?:right|correct|best|better|accurate|appropriate|answer|one)\b(?!\s+if\b)",
         # C: correct
         r"(?<![A-Za-z])(?P<letter>[A-Z])\s?[:)]\s*[*_]{0,2}(?:correct|true|right|yes)\b",
         # so it must be (C), I would choose D, that leaves only D
         r"\b(?:(?:must|should|has\s+to|would)\s+be|choose|pick|select|chose|selected|"
         r"go(?:ing)?\s+with|settle\s+on|leaves(?:\s+only|\s+us\s+with)?|leaving(?:\s+only)?|"
         r"(?:so|therefore|thus|hence),?\s*(?:it\s+is|it's|the)?)\s*:?\s*"
-        rf"{_OPTION}(?:\((?P<bracketed>[A-Za-z])\)|{_LETTER})",
+        rf"{_OPTION}(?:\((?P<bracketed>[A-Za-z])\)|{_LETTER})"
+        r"(?=[*_]*\s*(?:[.,;:!–—]|$|\n|\s(?:because|since|as|for)\b))",
         # neither A nor B but C
         rf"\bbut\s+{_LETTER}(?=[\s.]*$)",
         # Antwort B ist richtig, l'option C est correcte
@@ -73,6 +74,9 @@ CONCLUSIONS = tuple(
 NEGATED = re.compile(
     r"n['’]t\b|不是|ではな|\b(?:not|cannot|neither|nor|isn't|rule[sd]?\s+out|eliminate)\b", re.I
 )
+GOES_ON = re.compile(r"\w|[.,/]\d|\s\d|\s?[√^*/]|\s(?:and|or)\b")
+"""What makes an option's text the beginning of something else: 22 of 22.3."""
+SIGNED = re.compile(r"[−–-]\s?\Z")
 LISTING = re.compile(r"\n\s*[*_]{0,2}\(?[B-Z][).:]")
 JUDGED = re.compile(
     r"[^.\n]{0,20}?\b(?:is|are|was)\s(?:wrong|incorrect|false|out|not|ruled|too)|"
@@ -112,7 +116,8 @@ def in_statement(text: str, begin: int, end: int, choices: Sequence[str]) -> Spa
         return but.span(1)
     match = _letter_at(text, start, end)
     if match:
-        return None if _is_joined(text, match.end(), end) else match.span()
+        joined = _is_joined(text, match.end(), end) or _lists_another(text, match, end, choices)
+        return None if joined else match.span()
     found = [m for m in LETTER_TOKEN.finditer(text, begin, end) if _is_letter(m, text, end)]
     found = [m for m in found if (m["inside"] or m["bare"]).upper() in letters]
     if len({(m["inside"] or m["bare"]).upper() for m in found}) == 1:
@@ -124,27 +129,25 @@ def in_statement(text: str, begin: int, end: int, choices: Sequence[str]) -> Spa
 
 def unstated(text: str, begin: int, end: int, choices: Sequence[str]) -> Found | None:
     """What a text chooses that states no answer: the first letter, a conclusion, an option's text,
-    the last letter."""
+    the only letter of the last sentence or of the text."""
     letters = LETTERS[: len(choices)] if choices else LETTERS
-    alone = ALONE.match(text, begin, end)
-    at = alone.end() if alone else begin
-    if _option_named(text[begin:end], choices):
-        return "option_text", (begin, end)
-    first = _letter_at(text, at, end)
-    if first and first["inside"] and first["inside"].upper() in letters:
-        joined = _is_joined(text, first.end(), end) or JUDGED.match(text, first.end(), end)
-        following = text[first.end() : first.end() + 40]
-        if (
-            not joined
-            and not LISTING.search(text, first.end(), end)
-            and not NEGATED.search(
-                re.split(r"[.;。\n]", following)[0] if first[0][-1:] not in ".:)。\n" else ""
-            )
-        ):
-            return "first_letter", first.span()
-    line = FIRST_LINE.match(text, begin, end)
+    label = LABEL.match(text, begin, end)
+    at = label.end() if label else begin
+    if _option_named(text[at:end], choices):
+        return "option_text", (at, end)
+    first = _first_letter(text, at, end, letters)
+    if first:
+        return "first_letter", first
+    line = FIRST_LINE.match(text, at, end)
     if line and line.end() < end and _option_named(line[0], choices):
         return "first_letter", trim(text, *line.span())
+    lettered = [
+        match.span()
+        for match in LINE.finditer(text, begin, end)
+        if LETTERED_LINE.match(match[0]) and _option_named(match[0], choices)
+    ]
+    if len(lettered) == 1:
+        return "option_text", trim(text, *lettered[0])
     conclusion = _conclusion(text, max(begin, end - TAIL), end, letters)
     if conclusion:
         joined = JOINED_BEFORE.search(text, max(begin, conclusion[0] - 12), conclusion[0])
@@ -158,28 +161,93 @@ def unstated(text: str, begin: int, end: int, choices: Sequence[str]) -> Found |
     last_line = words.unstated(text, begin, end)
     if last_line and last_line[1] and _option_named(text[slice(*last_line[1])], choices):
         return "option_text", last_line[1]
-    found = [
+    sentence = max((m.end() for m in SENTENCE.finditer(text, begin, end - 1)), default=begin)
+    for start in (sentence, begin):
+        found = _named_in(text, max(start, end - TAIL), end, letters)
+        if found:
+            last = found[-1]
+            joined = JOINED_BEFORE.search(text, max(begin, last.start() - 12), last.start())
+            several = len({_letter_of(match) for match in found}) > 1 or (
+                joined is not None and joined["letter"] != _letter_of(last)
+            )
+            if several or _is_denied(text, last, begin, end):
+                return "last_letter", None
+            return "last_letter", last.span()
+    return None
+
+
+def letter_line(text: str, begin: int, end: int, choices: Sequence[str] | None) -> Span | None:
+    """A letter that stands alone on the last of several lines."""
+    letters = LETTERS[: len(choices)] if choices else LETTERS
+    match = LETTER_LINE.search(text, begin, end)
+    if match is None or match["letter"] not in letters or not text[begin : match.start()].strip():
+        return None
+    return match.span("letter")
+
+
+def _first_letter(text: str, begin: int, end: int, letters: str) -> Span | None:
+    """The letter with which a reply begins, where it chooses: not the first of a list."""
+    head = FIRST_WORDS.match(text, begin, end)
+    at = head.end() if head else begin
+    first = _letter_at(text, at, end)
+    if first is None or not first["inside"] or first["inside"].upper() not in letters:
+        return None
+    if first["inside"].islower() and end - begin > SHORT:
+        return None
+    if LISTING.search(text, first.end(), end):
+        return None
+    if _is_joined(text, first.end(), end) or JUDGED.match(text, first.end(), end):
+        return None
+    if first[0][-1:] not in ".:)。\n":
+        following = re.split(r"[.;。\n]", text[first.end() : first.end() + 40])[0]
+        if NEGATED.search(following):
+            return None
+    return first.span()
+
+
+def _named_in(text: str, begin: int, end: int, letters: str) -> list[re.Match[str]]:
+    """The letters that name options: in brackets, after `option`, or at the end of a sentence."""
+    return [
         match
-        for match in LETTER_TOKEN.finditer(text, max(begin, end - TAIL), end)
-        if (match["inside"] or match["bare"]).upper() in letters
+        for match in LETTER_TOKEN.finditer(text, begin, end)
+        if _letter_of(match) in letters
+        and _is_letter(match, text, end)
+        and not (match["inside"] or "A").islower()
         and not FIGURE.search(text, max(begin, match.start() - 14), match.start())
         and (
-            match["inside"]
-            or re.match(r"[*_]*(?:[).:,;。，、]|\s*$)", text[match.end() : match.end() + 4])
+            CALLED.search(text, max(begin, match.start() - 14), match.start())
+            or (match["inside"] and ENDS.match(text, match.end(), min(end, match.end() + 6)))
         )
     ]
-    if not found:
-        return None
-    last = found[-1]
-    joined = JOINED_BEFORE.search(text, max(begin, last.start() - 12), last.start())
-    if joined and joined["letter"] != (last["inside"] or last["bare"]):
-        return "last_letter", None
-    clause = re.split(
-        r"[.;:\n]|\bbut\b|\bso\b", text[max(begin, last.start() - 40) : last.start()]
-    )[-1]
-    if NEGATED.search(clause) or JUDGED.match(text, last.end(), end):
-        return "last_letter", None
-    return "last_letter", last.span()
+
+
+def _letter_of(match: re.Match[str]) -> str:
+    return (match["inside"] or match["bare"]).upper()
+
+
+def _is_denied(text: str, match: re.Match[str], begin: int, end: int) -> bool:
+    before = text[max(begin, match.start() - 40) : match.start()]
+    clause = re.split(r"[.;:\n]|\bbut\b|\bso\b", before)[-1]
+    return bool(NEGATED.search(clause) or JUDGED.match(text, match.end(), end))
+
+
+SHORT = 6
+"""Characters of a reply that is a letter and nothing else, small or capital."""
+LABEL = re.compile(r"\s*A\s*:\s*(?=[(\w*])")
+"""The label of an answer: "A: (C) wood" chooses C."""
+FIRST_WORDS = re.compile(r"[\s*_`\"'$>]*(?:(?:Option|Choice|Letter)\s+)?", re.I)
+LINE = re.compile(r"[^\n]+")
+LETTERED_LINE = re.compile(r"\s*[*_]{0,2}\(?[A-Z][).:]")
+LETTER_LINE = re.compile(r"\n[ \t*_(`]*(?P<letter>[A-Z])[ \t*_)`.]*\s*\Z")
+SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+CALLED = re.compile(
+    r"(?:\b(?:option|choice|answer|letter|alternativa|is|it['’]s|be|only|so|therefore|thus|hence|"
+    r"choose|pick|select|with|é|ist|es|est)\s*[:：,]?|(?:选项?|정답)\s*[:：]?|[:：\n.!?])\s*"
+    r"[*_]{0,2}\Z",
+    re.I,
+)
+"""Words before a bare letter that names an option."""
+ENDS = re.compile(r"[*_}$]*[.。!]?\s*\Z")
 
 
 def canonical(text: str, choices: Sequence[str]) -> str | None:
@@ -253,7 +321,9 @@ def _option_named(text: str, choices: Sequence[str]) -> str | None:
 
 def _fold(text: str) -> str:
     return (
-        " ".join(text.casefold().split()).strip(" .,;:!?\"'`*_()[]{}“”‘’$。").removesuffix("です")
+        re.sub(r"[−–-]\s*(?=[\d$])", "-", " ".join(text.casefold().split()))
+        .strip(" .,;:!?\"'`*_()[]{}“”‘’$。")
+        .removesuffix("です")
     )
 
 
@@ -264,12 +334,13 @@ def _without_article(text: str) -> tuple[str, ...]:
 
 def _option_at(text: str, begin: int, end: int, choices: Sequence[str]) -> Span | None:
     """The option's text with which a statement begins, the longest where several do."""
+    if SIGNED.search(text, max(0, begin - 2), begin):
+        return None
     low = text[begin:end].casefold()
     best = 0
     for choice in choices:
         option = choice.casefold().strip(" .")
-        following = low[len(option) : len(option) + 1]
-        if len(option) > 1 and low.startswith(option) and not following.isalnum():
+        if len(option) > 1 and low.startswith(option) and not GOES_ON.match(low, len(option)):
             best = max(best, len(option))
     return (begin, begin + best) if best else None
 
@@ -281,9 +352,9 @@ def _option_inside(text: str, begin: int, end: int, choices: Sequence[str]) -> S
         option = choice.strip(" .")
         if len(option) < 2 and not option.isdigit():
             continue
-        match = re.compile(rf"(?<![\w.,]){re.escape(option)}(?!\w|[.,]\d)", re.I).search(
-            text, begin, end
-        )
+        match = re.compile(
+            rf"(?<![\w.,−–-])(?<![−–-] ){re.escape(option)}(?!\w|[.,/]\d|\s?[√^*])", re.I
+        ).search(text, begin, end)
         if match:
             found.append(match.span())
     found = [
@@ -301,6 +372,31 @@ def _is_letter(match: re.Match[str], text: str, end: int) -> bool:
     if match["bare"] not in "AI":
         return True
     return not re.match(r"\s+[a-z]", text[match.end() : match.end() + 3])
+
+
+def _lists_another(text: str, first: re.Match[str], end: int, choices: Sequence[str]) -> bool:
+    """Whether another option follows with its text, and no reason between: "(B) wall (E) table"."""
+    for match in LETTER_TOKEN.finditer(text, first.end(), end):
+        letter = _letter_of(match)
+        if (
+            letter == (first["inside"] or first["bare"]).upper()
+            or letter not in LETTERS[: len(choices)]
+        ):
+            continue
+        option = _fold(choices[LETTERS.index(letter)])
+        follows = _fold(text[match.end() : end].lstrip(" ):."))
+        if (
+            option
+            and follows.startswith(option)
+            and not REASON.search(text, first.end(), match.start())
+        ):
+            return True
+    return False
+
+
+REASON = re.compile(
+    r"\b(?:because|since|as|not|while|unlike|whereas|rather|than|but|is|are)\b|[.\n]", re.I
+)
 
 
 def _is_joined(text: str, place: int, end: int) -> bool:

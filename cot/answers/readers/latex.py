@@ -32,6 +32,7 @@ LEAD_MATH = re.compile(
     r"(?:[\s*_`:：\"“”>]|"
     r"\b(?:about|approximately|exactly|simply|just|equal\s+to|therefore|thus|that)\b)*"
 )
+FEW_WORDS = re.compile(r"[\s*_`(]*(?:[^\W\d_]+[ -]?){1,3}[\s*_`.)]*")
 SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 CALCULATES = re.compile(r"\\|[-+*/^=]\s?(?:\d|[a-z]\b|\(|sqrt|pi)")
 ODD_WORDS = re.compile(r"\s*(?!(?:so|thus|hence|it|then|is|therefore|or)\b)(?:[a-z]{2,12}\s+){1,2}")
@@ -85,7 +86,10 @@ def unstated(text: str, begin: int, end: int) -> Found | None:
             ):
                 return "last_formula", bare
     if last is None:
-        return number.unstated(text, begin, end)
+        found = number.unstated(text, begin, end)
+        if found is None and FEW_WORDS.fullmatch(text, begin, end):
+            return words.unstated(text, begin, end)
+        return found
     if (
         last
         and ODD_WORDS.fullmatch(text[begin : last.start()])

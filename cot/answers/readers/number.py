@@ -14,6 +14,7 @@ from itertools import islice
 from cot.answers.latex import REPEATING, canonical_latex
 from cot.answers.marks import Span, leads, trim
 from cot.answers.number import (
+    DIGIT,
     MAX_DIGITS,
     NUMBER,
     WORDS,
@@ -31,13 +32,15 @@ __all__ = ["as_percent", "canonical", "in_statement", "last_number", "unstated"]
 
 NAMED = re.compile(
     r"(?:\b(?:is|are|was|were|be|has|have|had|gets?|got|earns?|costs?|makes?|made|takes?|needs?|"
-    r"pays?|equals?|totals?|totaling|leaves|remain|gives?|spends?|saves?|sells?|find|found|"
+    r"pays?|buys?|bought|reads?|sold|ate|eats?|ran|runs?|equals?|totals?|totaling|leaves|remain|gives?|spends?|saves?|sells?|find|found|"
     r"ist|sind|hat|kostet|es|son|tiene|cuesta|est|sont|coûte)\s+|[=:]\s+|[剩有是为共得下花要需]\s*)"
     r"(?:(?:a|an|the|total|of|now|still|only|exactly|about|approximately|left|with|to)\s+){0,3}"
     r"[*_$€£\\(]{0,4}$",
     re.I,
 )
 """What stands before the number that a sentence with several is about."""
+ANOTHER = re.compile(r"\b(?:and|but|so|then|or)\b[^.\n]*\d")
+"""What goes on with another number that may be the answer."""
 MEASURES = re.compile(
     r"\s?(?:feet|foot|ft|yards?|hours?|hrs?|h|minutes?|mins?|pounds?|lbs?|days?|weeks?|months?|"
     r"years?|dollars?|"
@@ -67,6 +70,12 @@ BOLD = re.compile(r"\*\*(?P<bold>[^*\n]{1,40})\*\*")
 NUMBER_LINE = re.compile(r"\s*(?:\*\*|__|[_`])?\$?\s?[-−]?\\?[$€£]?[\d.\\](?!\d{0,2}[.)]\s+\S)")
 FIRST_LINE = re.compile(r"[^\n]+")
 LINE = re.compile(r"[^\n]*\S")
+LABEL = re.compile(r"\s*A:\s*(?=[-$\d])")
+"""The label of an answer that begins with a number."""
+SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+CONCLUDES = re.compile(
+    r"[*_\s]*(?:So|Therefore|Thus|Hence|Finally|In total|Altogether|Overall)\b,?\s*"
+)
 NEAR = 300
 """Characters before the end that are looked at first."""
 
@@ -113,9 +122,16 @@ def in_statement(text: str, begin: int, end: int) -> Span | None:
         ):
             return clean[0].span()
         return None
-    for match in found:
-        if NAMED.search(text, max(begin, match.start() - 40), match.start()):
-            return None if is_part(match) else match.span()
+    bold = [match for match in BOLD.finditer(text, begin, end) if whole_number(match["bold"])]
+    if len(bold) == 1:
+        return bold[0].span("bold")
+    named = [
+        match
+        for match in found
+        if NAMED.search(text, max(begin, match.start() - 40), match.start())
+    ]
+    if len(named) == 1 and not ANOTHER.search(text, named[0].end(), end):
+        return None if is_part(named[0]) else named[0].span()
     money = [
         m for m in clean if m["currency"] or re.match(r"\s?[€$£]", text[m.end() : m.end() + 2])
     ]
@@ -133,6 +149,8 @@ def _is_answer(text: str, begin: int, end: int, first: re.Match[str]) -> bool:
 
 def unstated(text: str, begin: int, end: int) -> Found | None:
     """The first line if it is a number, a number in bold in the last line, or the last number."""
+    label = LABEL.match(text, begin, end)
+    begin = label.end() if label else begin
     lines = [
         (match.start(), match.end())
         for match in (
@@ -146,6 +164,13 @@ def unstated(text: str, begin: int, end: int) -> Found | None:
         return "first_line", trim(text, *lines[0])
     if REFUSED.match(text, begin, end):
         return None
+    sentence = max(
+        (m.end() for m in SENTENCE.finditer(text, max(begin, end - 400), end - 1)), default=begin
+    )
+    concludes = CONCLUDES.match(text, sentence, end)
+    span = in_statement(text, concludes.end(), end) if concludes else None
+    if span and DIGIT.search(text, *span):
+        return "conclusion", span
     bold = None
     if lines:
         for match in BOLD.finditer(text, *lines[-1]):

@@ -23,6 +23,9 @@ BECAUSE = re.compile(
 )
 """What goes on after the answer: reasons and remarks."""
 BOLD = re.compile(r"\s*(?P<mark>\*\*|__)(?P<bold>[^*_\n]+)(?P=mark)")
+BOLD_INSIDE = re.compile(r"\*\*([^*\n]{1,80})\*\*")
+QUOTED = re.compile(r'(?<!\w)["“]([^"“”\n]{1,80})["”](?=[.!]?\s*\Z)')
+LABEL = re.compile(r"\s*A:\s+")
 LINE = re.compile(r"[^\n]*\S")
 
 
@@ -48,7 +51,16 @@ def unstated(text: str, begin: int, end: int) -> Found | None:
     """The last line, where it is short."""
     start = max(text.rfind("\n", begin, end) + 1, begin)
     line = LINE.match(text, start, end)
-    if not line or len(line[0].strip()) > 80:
+    if not line:
+        return None
+    for marked in (BOLD_INSIDE, QUOTED):  # The capital is **Oslo**.
+        found = list(marked.finditer(text, line.start(), line.end()))
+        if len(found) == 1:
+            return "bold", found[0].span(1)
+    label = LABEL.match(text, line.start(), line.end())
+    if label:
+        return "last_line", (label.end(), line.end())
+    if len(line[0].strip()) > 80:
         return None
     return "last_line", (line.end() - len(line[0].lstrip()), line.end())
 

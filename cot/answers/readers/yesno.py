@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from cot.answers.marks import Span, leads
-from cot.answers.readers.found import TAIL, Found
+from cot.answers.readers.found import Found
 
 __all__ = ["canonical", "in_statement", "unstated"]
 
@@ -21,7 +21,7 @@ NO = frozenset(
     "no false falsch faux falso nein non não нет 错误 不正确 否 不是 不对 いいえ 아니요".split()
 )
 YESNO = re.compile(
-    r"\b(?P<not>not\s+|n't\s+)?(?P<word>yes|no|true|false|ja|nein|oui|non|s[íì]|sim|não|да|нет|"
+    r"(?P<not>\bnot\s+|n['’]t\s+)?\b(?P<word>yes|no|true|false|ja|nein|oui|non|s[íì]|sim|não|да|нет|"
     r"wahr|falsch|richtig|vrai|faux|verdadero|falso)\b|"
     r"(?P<cjk>不是|不对|不正确|错误|正确|正しい|いいえ|아니요|是的|是|否|对|はい|예|네)",
     re.I,
@@ -32,11 +32,13 @@ FIRST_WORD = re.compile(
     r"(?=[\s*_`\"')]*(?:[.,!;:\n–—、，。-]|$|\s(?:and|or|because|since)\b))",
     re.I,
 )
+FIRST_LINE = re.compile(rf"[\s*_`\"'(]*(?P<word>{_WORDS})[ *_`\"').!]*\n", re.I)
 LAST_WORD = re.compile(
-    rf"\b(?P<not>not\s+)?(?P<word>{_WORDS})\b(?=[\s*_`\"')]*(?:[.,!;:\n]|$))|"
+    rf"(?P<not>\bnot\s+|n['’]t\s+)?\b(?P<word>{_WORDS})\b(?=[\s*_`\"')]*(?:[.,!;:\n]|$))|"
     r"(?:正确|错误)(?=的?[。！]?\s*$)",
     re.I,
 )
+SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 BOTH = re.compile(r"\s*(?:and|or|/)\s*(?:yes|no|true|false)\b", re.I)
 NEAR = 500
 """Characters of a statement that are looked at."""
@@ -57,6 +59,12 @@ def in_statement(text: str, begin: int, end: int) -> Span | None:
     return found[0].span() if len(kinds) == 1 and None not in kinds else None
 
 
+def first_line(text: str, begin: int, end: int) -> Span | None:
+    """Yes or no where it stands alone on the first of several lines."""
+    line = FIRST_LINE.match(text, begin, end)
+    return line.span("word") if line else None
+
+
 def unstated(text: str, begin: int, end: int) -> Found | None:
     """The first word, or the last that says it."""
     alone = ALONE.match(text, begin, end)
@@ -64,7 +72,8 @@ def unstated(text: str, begin: int, end: int) -> Found | None:
     if first and not BOTH.match(text, first.end()):
         return "first_word", first.span("word")
     last = None
-    for match in LAST_WORD.finditer(text, max(begin, end - TAIL), end):
+    sentence = max((m.end() for m in SENTENCE.finditer(text, begin, end - 1)), default=begin)
+    for match in LAST_WORD.finditer(text, sentence, end):
         last = match
     if last is None:
         return None
