@@ -66,6 +66,11 @@ STATED = re.compile(r"[^\W_]|[½¼¾⅐-⅞∞∅]")
 WORD = re.compile(r"\w{2,}")
 MOST_MARKERS = 50
 """Markers of new questions that are looked at."""
+VERB = re.compile(
+    r"\s?(?:[a-z]+\s){1,4}?(?:is|are|was|were|costs?|will|can|has|have|had|makes?|takes?|needs?)\s",
+    re.I,
+)
+"""What makes the number that leads a sentence its subject: "4 feet is 48 inches"."""
 POINTED = re.compile(r"\d,(?:\d\d?|\d{4,})(?![\d,])|\d\.\d{3}(?![\d.])")
 """What is another number in a language with decimal commas."""
 EURO = re.compile(r"\s?(?:[€$]|Euros?\b|EUR\b)")
@@ -227,7 +232,7 @@ def _recital(
 ) -> int:
     """Where the recital of a new question begins: at the first marker behind an answer, unless it
     restates the question itself."""
-    first = min((each.end for each in found if not each.denied), default=end)
+    first = min((each.end for each in found if not (each.denied or each.is_supposed)), default=end)
     for marker in markers[:MOST_MARKERS]:
         if question and _restates(text[marker : marker + 2 * len(question) + 40], question):
             continue
@@ -261,9 +266,11 @@ def _is_label(text: str, statement: Statement) -> bool:
     """Whether `Answer:` only labels the reasoning that follows: "Answer: Tom has 3 + 4 = 7. He eats
     2. So he has 5."."""
     first = next(numbers_in(text, statement.begin, statement.end), None)
-    if first is None or leads(text, statement.begin, first.start()):
+    if first is None or _is_bold(text, first.span()):
         return False
-    return not _is_bold(text, first.span())
+    if leads(text, statement.begin, first.start()):
+        return VERB.match(text, first.end(), statement.end) is not None
+    return True
 
 
 def _rank(statement: Statement, format: str) -> int:
@@ -289,6 +296,8 @@ def _refusal(found: Sequence[Statement], at: int, finish_reason: FinishReason) -
     statement = found[at]
     if statement.denied:
         return "it says what the answer is not"
+    if statement.is_supposed:
+        return "it is only supposed"
     if statement.is_asked and len(found) > 1:
         return "it is a question"
     if not statement.is_closed and finish_reason == "length":

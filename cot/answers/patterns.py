@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["EMPTY_CUE", "PATTERNS", "Pattern", "Statement", "is_conditional", "statements"]
 
@@ -64,6 +64,8 @@ class Statement:
     is_heading: bool = False
     """`####` with words behind it, which may be a Markdown heading: the answer only where nothing
     else states one, and only in words."""
+    is_supposed: bool = False
+    """It is only supposed or doubted: "if the answer is 30"."""
     is_asked: bool = False
     """It ends in a question mark."""
     goes_on: bool = False
@@ -84,7 +86,7 @@ _IS = (
     r"(?:n't|\s+not|\s+never)?\b"
 )
 _REMARK = (
-    r"(?!\s+(?:\w+ly\s+)?(?:correct|right|wrong|incorrect|clear|unclear|obvious|given|found|below|"
+    r"(?!\s+(?:\w+ly\s+)?(?:correct|right|wrong|incorrect|clear|unclear|obvious|simple|easy|stated|given|found|below|"
     r"above|based|expressed|written|rounded|supposed|expected|independent|obtained|"
     r"consistent|reasonable|valid|verified|confirmed|in\s+the\s+form|as\s+(?:above|below))\b"
     r"(?![^.\n]{0,30}:))"
@@ -137,10 +139,16 @@ OTHERS = (
     r"(?:最終的な)?(?:答え|正解|解答|回答)\s*[*_]*\s*(?:は|[:：])[*_]*(?:、)?"
 )
 DENIED = re.compile(
-    r"\s*[,:]?\s*(?:is\s+)?(?:\w+ly\s+)?(?:not|isn't|never|no\s+longer|anything\s+but)\b(?!\s+(?:only|just|listed|given|"
-    r"among|in\s+the|possible|enough|defined|any|a|sure|certain|known|clear|applicable|sufficient)\b)",
+    r"\s*[,:]?\s*(?:is\s+)?(?:\w+ly\s+)?(?:not|isn't|never|no\s+longer|anything\s+but|hardly|far\s+from|unlikely\s+to\s+be)\b(?!\s+(?:only|just|listed|given|"
+    r"among|in\s+the|possible|enough|defined|any|(?-i:a)|sure|certain|known|clear|applicable|sufficient)\b)",
     re.I,
 )
+WRONG = re.compile(
+    r"\s*\S{1,20}\s+(?:is|was)\s+(?:incorrect|wrong|false|not\s+(?:right|correct))\b|"
+    r"\s*\S{1,20},?\s+but\s+(?:this|that|it)\s+(?:is|was)\s+(?:incorrect|wrong|false)\b",
+    re.I,
+)
+"""What says that a statement is wrong: "The answer is (B) is incorrect"."""
 DENYING = re.compile(
     r"(?:n't|\snot|\snever|\snicht|\ses\sno|\spas|can(?:no|['’])t\s+be|could\s+not\s+be|couldn't\s+be)$",
     re.I,
@@ -153,7 +161,8 @@ INSTEAD = re.compile(
     re.I,
 )
 TAKEN_BACK = re.compile(
-    r"\bno\s?[:,—–-]+\s*(?=\d)|(?:\b(?:wait|sorry|oops|hmm|hold\s+on)\b[^.!?\n]{0,40}?[,.:!—–-]+\s*|"
+    r"\bno\s?[:,—–-]+\s*(?=\d)|"
+    r"\b(?:scratch\s+that|actually,?\s+no|no,?\s+wait|correction)\b\s*[,:—–-]+\s*(?=[\d$(]|[A-J]\b)|(?:\b(?:wait|sorry|oops|hmm|hold\s+on)\b[^.!?\n]{0,40}?[,.:!—–-]+\s*|"
     r"\b(?:no|actually|correction)\s?[,.:!—–-]+\s*|\b(?:wait|actually)\s+)"
     r"(?:(?:so|then|instead|I\s+mean|rather),?\s+)?"
     r"(?:(?:it|that|this)(?:'s|’s|\s+(?:is|was|should\s+be|must\s+be|equals|would\s+be))|"
@@ -227,8 +236,9 @@ PATTERNS = (
         name="cue",
         is_rare=True,
         needles=(
-            *("is the answer", "is the final", "is the correct", "is the right", "is the solution"),
-            *("is my", "is our", "was the answer", "be the answer", "therefore the", "thus the"),
+            *("is the answer", "is the final", "is the correct", "is the right"),
+            *("is the solution", "is my", "is our", "was the answer", "be the answer"),
+            *("therefore the", "thus the"),
         ),
         regex=re.compile(BEFORE_CUE, re.I),
     ),
@@ -238,8 +248,8 @@ PATTERNS = (
         needles=(
             *("antwort", "ergebnis", "lösung", "richtige", "respuesta", "resultado", "soluci"),
             *("opci", "resposta", "risposta", "soluzione", "risultato", "alternativa", "ponse"),
-            *("sultat", "bonne", "đáp", "jawaban"),
-            *("odpowiedź", "cevap", "antwoord", "svar", "jibu", "vastaus"),
+            *("sultat", "bonne", "đáp", "jawaban", "odpowiedź", "cevap", "antwoord", "svar"),
+            *("jibu", "vastaus"),
         ),
         regex=re.compile(EUROPEAN, re.I | re.M),
     ),
@@ -259,8 +269,8 @@ PATTERNS = (
                 "正确",
                 "本题",
                 "الإجابة",
-                "उत्तर",
             ),
+            *("उत्तर",),
         ),
         regex=re.compile(OTHERS, re.I | re.M),
     ),
@@ -268,30 +278,14 @@ PATTERNS = (
         name="heading",
         is_rare=True,
         needles=(
-            *(
-                "answer\n",
-                "answer \n",
-                "answer**",
-                "answer__",
-                "answer #",
-                "antwort\n",
-                "antwort**",
-            ),
-            *(
-                "respuesta\n",
-                "respuesta**",
-                "réponse",
-                "finale\n",
-                "finale**",
-                "答案",
-                "solution\n",
-            ),
-            "solution**",
+            *("answer\n", "answer \n", "answer**", "answer*\n", "answer #", "answer ("),
+            *("result\n", "answer__", "antwort\n", "antwort**", "respuesta\n", "respuesta**"),
+            *("réponse", "finale\n", "finale**", "答案", "solution\n", "solution**"),
         ),
         regex=re.compile(
             r"(?:^|(?<=>))[ \t]{0,3}(?:#{1,6}[ \t]*|\*{1,3}|__){0,2}[^\w\n]{0,3}"
             r"(?:\d\.\s|Step\s\d{1,2}[:.]\s)?(?:The\s+)?"
-            r"(?:(?:Final|Correct|Short)\s+)?(?:Answer|Antwort|Respuesta|Réponse(?:\s+finale)?|"
+            r"(?:(?:Final|Correct|Short|Your)\s+)?(?:Answer|Result|Antwort|Respuesta|Réponse(?:\s+finale)?|"
             r"最终答案|答案|Final\s+Solution)[ \t]*(?:\([^()\n]{1,30}\)[ \t]*)?"
             r"(?:\*{1,3}|__|#{1,6})?[ \t]*$",
             re.I | re.M,
@@ -348,7 +342,9 @@ def statements(text: str, begin: int, end: int) -> list[Statement]:
     counts, and most texts need not be searched for a cue in every language.
     """
     found = _search(text, begin, end, COMMON)
-    last = max((each.begin for each in found if not each.denied), default=begin)
+    last = max(
+        (each.begin for each in found if not (each.denied or each.is_supposed)), default=begin
+    )
     return found + _search(text, last, end, RARE)
 
 
@@ -370,6 +366,8 @@ def _search(text: str, begin: int, end: int, patterns: Sequence[Pattern]) -> lis
                 continue
             found.append(statement)
             again = None
+            if statement.is_supposed:
+                continue
             if statement.denied:
                 again = _correction(text, statement, end)
             elif pattern.name == "cue":
@@ -490,38 +488,38 @@ def _sentence(text: str, match: re.Match[str], pattern: Pattern, end: int) -> St
     if "before" in match.re.groupindex:  # "50 is the answer"
         span = match.span("before")
         return Statement(pattern=pattern, cue=span[0], begin=span[0], end=span[1])
-    if is_conditional(text, match.start()):
-        return None
+    condition = _condition(text, match.start())
+    if condition:
+        supposed = condition["supposed"] and _until(text, match, pattern, begin, end)
+        return replace(supposed, is_supposed=True) if supposed else None
     denied = DENYING.search(match[0]) is not None
     if not denied and (no := DENIED.match(text, begin, end)):
         denied, begin = True, no.end()
+    denied = denied or WRONG.match(text, begin, end) is not None
     return _until(text, match, pattern, begin, end, denied=denied)
 
 
 def is_conditional(text: str, place: int) -> bool:
     """Whether what stands before a cue makes it state nothing."""
+    return _condition(text, place) is not None
+
+
+def _condition(text: str, place: int) -> re.Match[str] | None:
     before = text[max(0, place - 40) : place].lower()
     for needle in CONDITION_NEEDLES:
         if needle in before:
-            return CONDITION.search(before) is not None
-    return False
+            return CONDITION.search(before)
+    return None
 
 
 CONDITION_NEEDLES = (
-    "if ",
-    "ther ",
-    "until",
-    "unless",
-    "what",
-    "when",
-    " be ",
-    "true",
-    " so ",
-    "doubt",
+    *("if ", "ther ", "until", "unless", "what", "when", " be ", "true", " so ", "doubt"),
+    *("wrong", "false", "incorrect", "mistake", "say ", "suppose", "assume", "think "),
 )
 CONDITION = re.compile(
-    r"(?<=[\s,.(])(?:if|whether|until|unless|what|when|(?:cannot|can['’]t|could\s+not|not)\s+(?:be|true|so)(?:\s+that)?|"
-    r"doubt(?:\s+that)?|say(?:\s+that)?|(?:wrong|false|incorrect|mistake)\b[^.\n]{0,20}\bthat)\s+"
+    r"(?:\A|(?<=[\s,.(]))(?:(?P<supposed>if|suppose|assume|(?:n['’]t|might|may)\s+think|doubt|(?<!i'd )(?<!i’d )(?<!i would )(?<!i )say|"
+    r"(?:wrong|false|incorrect|mistake)\b[^.\n]{0,20}\bthat)|whether|until|unless|what|when|"
+    r"(?:cannot|can['’]t|could\s+not|not)\s+(?:be|true|so)(?:\s+that)?)\s+(?:that\s+)?"
     r"(?:the|this|my|your|our)?\s*(?:final\s|correct\s)?$",
     re.I,
 )

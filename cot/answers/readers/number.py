@@ -31,14 +31,21 @@ from cot.answers.readers.found import TAIL, Found
 __all__ = ["as_percent", "canonical", "in_statement", "last_number", "unstated"]
 
 NAMED = re.compile(
-    r"(?:\b(?:is|are|was|were|be|has|have|had|gets?|got|earns?|costs?|makes?|made|takes?|needs?|"
+    r"(?:(?<!to )\b(?:is|are|was|were|be|has|have|had|gets?|got|earns?|costs?|makes?|made|"
+    r"takes?|needs?|"
     r"pays?|buys?|bought|reads?|sold|ate|eats?|ran|runs?|equals?|totals?|totaling|leaves|remain|gives?|spends?|saves?|sells?|find|found|"
-    r"ist|sind|hat|kostet|es|son|tiene|cuesta|est|sont|coûte)\s+|[=:]\s+|[剩有是为共得下花要需]\s*)"
+    r"ist|sind|hat|kostet|es|son|tiene|cuesta|est|sont|coûte|aura|reste)\s+(?:encore\s+)?|[=:]\s+|[剩有是为共得下花要需]\s*)"
     r"(?:(?:a|an|the|total|of|now|still|only|exactly|about|approximately|left|with|to)\s+){0,3}"
     r"[*_$€£\\(]{0,4}$",
     re.I,
 )
 """What stands before the number that a sentence with several is about."""
+ASIDE = re.compile(
+    r"\b(?:in|after|from|of|with|for|on|by|per|each|all|among|within|the|at|dans|après|en|nach)\s+"
+    r"[$€£]?\Z",
+    re.I,
+)
+"""What stands before a number that only says when, of what or with what."""
 ANOTHER = re.compile(r"\b(?:and|but|so|then|or)\b[^.\n]*\d")
 """What goes on with another number that may be the answer."""
 MEASURES = re.compile(
@@ -131,11 +138,12 @@ def in_statement(text: str, begin: int, end: int) -> Span | None:
         if NAMED.search(text, max(begin, match.start() - 40), match.start())
     ]
     if len(named) == 1 and not ANOTHER.search(text, named[0].end(), end):
-        return None if is_part(named[0]) else named[0].span()
-    money = [
-        m for m in clean if m["currency"] or re.match(r"\s?[€$£]", text[m.end() : m.end() + 2])
-    ]
-    return money[0].span() if len(money) == 1 else None
+        aside = all(
+            ASIDE.search(text, max(begin, match.start() - 16), match.start())
+            for match in found[: found.index(named[0])]
+        )
+        return None if is_part(named[0]) or not aside else named[0].span()
+    return None
 
 
 def _is_answer(text: str, begin: int, end: int, first: re.Match[str]) -> bool:

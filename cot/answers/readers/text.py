@@ -18,10 +18,16 @@ OUTSIDE = " .,;:!?\"'`*_()[]{}“”‘’。，"
 """What does not count at the ends of a text."""
 BECAUSE = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|as\s+(?:it|the|he|she|they)|due\s+to|weil|porque|parce\s+que)\b|"
-    r"\s*,\s*(?:which|who|where|so)\b|\s+[–—]\s|\s+\((?=[^()\n]*\)\W*$)",
+    r"\s*,\s*(?:which|who|where|so|not|rather\s+than|I\s+think|of\s+course)\b|\s+[–—]\s|\s+\((?=[^()\n]*\)\W*$)",
     re.I,
 )
 """What goes on after the answer: reasons and remarks."""
+HEDGE = re.compile(
+    r"\s*,?\s*(?:(?:actually|most likely|probably|of course|known to be|simply|definitely|clearly|"
+    r"certainly|therefore)\b,?\s+|(?:obvious|simple|clear|easy|as follows)[^:.\n]{0,20}:\s*)+",
+    re.I,
+)
+"""What may stand before the words that are the answer."""
 BOLD = re.compile(r"\s*(?P<mark>\*\*|__)(?P<bold>[^*_\n]+)(?P=mark)")
 BOLD_INSIDE = re.compile(r"\*\*([^*\n]{1,80})\*\*")
 QUOTED = re.compile(r'(?<!\w)["“]([^"“”\n]{1,80})["”](?=[.!]?\s*\Z)')
@@ -31,6 +37,8 @@ LINE = re.compile(r"[^\n]*\S")
 
 def in_statement(text: str, begin: int, end: int) -> Span | None:
     """Where the answer stands in a sentence that states it; None where it holds none."""
+    hedge = HEDGE.match(text, begin, end)
+    begin = hedge.end() if hedge else begin
     bold = BOLD.match(text, begin, end)
     if bold:
         return trim(text, *bold.span("bold"))
