@@ -94,6 +94,12 @@ _UNITS = (
 """What may be attached to a number without changing it: 42km, 30mph, 5min, but not 4x, 3ab."""
 ATTACHED = re.compile(rf"{_UNITS}(?![A-Za-z0-9^_(])")
 FUNCTION = "sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|root|mod|pi|theta|alpha|beta"
+NEUTRAL = (
+    r"text[a-z]*|math(?:rm|bf|it)|[mf]box|boxed|q?quad|circ|degree|approx|sim|(?:L|l)?(?:ong)?"
+    r"[rR]ightarrow|implies|to|therefore|because|end|begin|right|rangle|[bB]ig[a-z]*|[hv]space|"
+    r"(?:black)?square|qed|checkmark|newline|par|item|tag|label|[lc]?dots|percent|euro|pounds|hfill"
+)
+"""LaTeX commands behind a number that leave it what it is."""
 CALCULATED = (
     r"\s+(?:(?:more|less|fewer|greater)\s+than|squared|cubed|factorial|remainder|to\s+the\s+power|"
     r"divided\s+by|multiplied\s+by|below\s+zero|(?:times|plus|minus|modulo|mod)\s+(?:\d|the\b|as\b)|"
@@ -101,13 +107,13 @@ CALCULATED = (
 )
 """Words after a number that make it a part of a calculation."""
 GOES_ON = re.compile(
-    rf"{CALCULATED}|\.\d|"
+    rf"\d|{CALCULATED}|\.\d|"
     r"\*\*[\d(]|\s*[-−–+*×÷^=]\s*\\?\$?\d|\s*[-−–]\s*\\?\$\d|"
     r"\s*[+*×÷·]\s*[\w\\(]|\s?[-−–]\s?(?:[b-zB-HJ-Z](?![\w'])|\\(?:[dtc]?frac|sqrt|pi)|\(\d)|"
     r"\s?/\s?(?:\d|\\|\(|[a-zA-Z](?![A-Za-z/]))|"
     r"\s?x\s?\d|[:,]\d|\s:\s\d|\s?\^(?!\s?\{?\s?\\(?:circ|(?:text|mathrm)\s?\{\s?(?:st|nd|rd|th)))|[⁰¹²³⁴-⁹]|_|√|"
     r"\.\\(?:overline|bar|dot)|\\(?:overline|bar)\b|"
-    rf"\s*\\(?:[dtc]?frac|{FUNCTION}|times|cdot|div|pm|binom|mid|in|le|ge|lt|gt|le|geq|leq|ne)\b|"
+    rf"\s*\\(?!(?:{NEUTRAL})(?![A-Za-z]))[A-Za-z]|"
     rf"\s(?:{FUNCTION}|choose)\b|\s?(?:[πτ√∞±∓≤≥>≠∈]|<(?!/?[a-z]))|\s?!(?=[\s]*[$}})/*+×^=\\-]|\s[a-z])|"
     r"\s[b-zB-HJ-Z](?=\s*(?:[=+*/^.)$}\]]|$))(?<!\s[smghlLCFWVJN])|"
     r"\s*(?:\\text\{\s*)?(?:\b(?:or|and|to|und|oder|bis|et|ou|o)\b|[&~])(?:\s*\})?\s*[-−]?\\?\$?\d|"
@@ -122,7 +128,7 @@ LONGEST_LEAD = 14
 ENDLESS = re.compile(r"\.\.\.|…|\\[cl]?dots")
 """What follows 0.333 where its digits go on."""
 BEFORE = re.compile(
-    r"[\w)}\]]\s?[*/×÷·^±√]\s?\(?\{?\Z|\d\s?[xX]\s?\Z|[<>≤≥≠]\s?\Z|\\(?:le|ge|ne|lt|gt)q?\s?\Z|"
+    r"\d\Z|[\w)}\]]\s?[*/×÷·^±√]\s?\(?\{?\Z|\d\s?[xX]\s?\Z|[<>≤≥≠]\s?\Z|\\(?:le|ge|ne|lt|gt)q?\s?\Z|"
     r"\b(?:(?:more|less|greater|fewer|larger|smaller|higher|lower)\s+than|(?:half|root|factorial|double|"
     r"twice|square|cube)\s+of)\s+\Z|[\d)]\*\*\(?\Z|[\d)}\]]\s*[-−–+]\s*\Z|"
     r"(?<![\w'])[b-zB-HJ-Z]\s?[-−–+]\s?\Z|(?<=[A-Za-z0-9)}\]])[_^]\{?\Z|[√±∓]\s?[({]?\Z|"
@@ -218,7 +224,9 @@ def is_attached(match: re.Match[str]) -> bool:
         )
     if not before or not (before == "_" or before.isalpha()) or before >= "\u2e80":
         return False
-    return not COMMAND.search(text, max(0, begin - 14), begin) and before not in "xX×π"
+    if before in "xX×π":  # a calculation: 2x3
+        return before in "xX" and not text[begin - 2 : begin - 1].isdigit()
+    return not COMMAND.search(text, max(0, begin - 14), begin)
 
 
 def is_part(match: re.Match[str]) -> bool:

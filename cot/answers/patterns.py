@@ -517,7 +517,8 @@ CONDITION_NEEDLES = (
     *("wrong", "false", "incorrect", "mistake", "say ", "suppose", "assume", "think "),
 )
 CONDITION = re.compile(
-    r"(?:\A|(?<=[\s,.(]))(?:(?P<supposed>if|suppose|assume|(?:n['’]t|might|may)\s+think|doubt|(?<!i'd )(?<!i’d )(?<!i would )(?<!i )say|"
+    r"(?:\A|(?<=[\s,.(]))(?:(?P<supposed>if|suppose|assume|(?:n['’]t|might|may)\s+think|doubt|"
+    r"(?<!i'd )(?<!i’d )(?<!i would )(?<!i )say|"
     r"(?:wrong|false|incorrect|mistake)\b[^.\n]{0,20}\bthat)|whether|until|unless|what|when|"
     r"(?:cannot|can['’]t|could\s+not|not)\s+(?:be|true|so)(?:\s+that)?)\s+(?:that\s+)?"
     r"(?:the|this|my|your|our)?\s*(?:final\s|correct\s)?$",
