@@ -6,9 +6,13 @@ r"""The equations that a trace states.
 
 Signs and words are understood (`5 plus 7 is 12`, `half of 10 is 5`, `\frac{1}{2} \times 8 = 4`,
 GSM8K's `<<5+7=12>>`), units between numbers are passed over. Of `a = b = c`, where b is an
-expression too, the first equation says a = c, or, in the loose way people write, a = the first
-number of b: `3 * 4 = 12 + 1 = 13` says 3 * 4 = 12 and 12 + 1 = 13. A number alone on the left
+expression too, the first equation says a = b or a = c, or, in the loose way people write, a = the
+first number of b: `3 * 4 = 12 + 1 = 13` says 3 * 4 = 12 and 12 + 1 = 13. A number alone on the left
 (`x = 5`, `12 = 12`) says nothing to check; `12 = 5 + 7` does.
+
+A side that is not read whole makes no equation (`analysis.paths.parser`), and what may be meant in
+a way in which it holds is not wrong: an equation is stated in the reading in which it holds, if
+there is one.
 """
 
 from __future__ import annotations
@@ -19,21 +23,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
+from math import factorial
+from typing import NamedTuple
 
 from analysis.paths.allowance import is_doubtful, tolerance
-from analysis.paths.evaluate import Expression, Number, Operation, evaluate, numbers
+from analysis.paths.claims import Claim, is_amount, read_claims
+from analysis.paths.context import FILLERS
+from analysis.paths.evaluate import Number, Operation, evaluate, operations
 from analysis.paths.lexer import Token, lex
-from analysis.paths.parser import (
-    FILLERS,
-    UNKNOWN,
-    TooLongError,
-    after_units,
-    is_call,
-    match_brackets,
-    read_expression,
-)
+from analysis.paths.parser import UNKNOWN, Parser, Side, TooLongError
+from analysis.paths.readings import other_values
 
-__all__ = ["Equation", "find_equations"]
+__all__ = ["Equation", "find_equations", "holds"]
 
 MAX_TEXT = 200_000
 """Characters of a trace that are read; later equations are not found."""
@@ -41,7 +42,20 @@ MAX_LINKS = 20
 """A longer chain a = b = c is cut."""
 MAX_EQUATIONS = 2_000
 """Of a trace; later ones are not found."""
+MAX_FACTORIAL = 60
+DEFINITION = re.compile(r"\b[a-z] ?\* ?[a-z]\$? ?=")
+"""A star that stands for an operation of the question: `a * b = a^b + b^a`."""
 MARK = re.compile(r"<<[^<>\n]{1,200}>>")
+AND_PART = re.compile(
+    r"\s(?:and\s)?(?:\(?\$?(?P<top>\d{1,3})/(?P<bottom>\d{1,3})\b|(?:an?\s|one[\s-])?"
+    r"(?P<name>half|third|quarter)\b)",
+    re.I,
+)
+"""A part after a whole number: `5 and 2/3`, `5 (2/3)`, `two and a half`."""
+PARTS = {"half": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4)}
+
+BEGINS = frozenset(("operation", "number", "fraction", "letter", "odd", "open", "prefix"))
+"""Kinds of tokens that a side may begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +78,16 @@ class Equation:
     percent: bool = False
     """Whether the result is in percent, which may be meant as the number before the sign."""
     doubtful: bool = False
-    """Whether a result that is off may be so for its units (minutes, hours) or a remainder."""
+    """Whether a result that is off may be so for its units (minutes, hours), a remainder, rounded
+    numbers, or another reading."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Link:
-    """One side of a chain a = b = c."""
+class _Whole(NamedTuple):
+    """A trace's text."""
 
-    expression: Expression
-    begin: int
-    """Its first token."""
-    end: int
-    """The token after its last."""
+    text: str
+    has_own_star: bool
+    """Whether a star may be an operation of the question: LaTeX writes its products otherwise."""
 
 
 def find_equations(text: str) -> list[Equation]:
@@ -86,144 +98,182 @@ def find_equations(text: str) -> list[Equation]:
     text = text[:MAX_TEXT]
     marks = list(MARK.finditer(text))
     plain = MARK.sub(lambda mark: " " * len(mark[0]), text) if marks else text
-    found = list(islice(_read(plain, text, 0), MAX_EQUATIONS))
+    has_own_star = "*" in text and ("\\" in text or DEFINITION.search(text) is not None)
+    whole = _Whole(text=text, has_own_star=has_own_star)
+    found = list(islice(_read(plain, whole, 0), MAX_EQUATIONS))
     starts = [equation.start for equation in found]
     marked: list[Equation] = []
     for mark in marks[:MAX_EQUATIONS]:  # 5+7=<<5+7=12>>12 says it twice
         before = bisect_right(starts, mark.start())
         near = found[max(0, before - MAX_LINKS) : before]
         if not any(mark.end() <= equation.end for equation in near):
-            marked.extend(_read(mark[0][2:-2], text, mark.start() + 2))
+            marked.extend(_read(mark[0][2:-2], whole, mark.start() + 2))
     return sorted(found + marked, key=lambda equation: (equation.start, equation.end))
 
 
-def _read(text: str, whole: str, offset: int) -> Iterator[Equation]:
+def holds(equation: Equation) -> bool | None:
+    """Whether the value is the stated one, exactly or rounded; None where it is not known."""
+    value = evaluate(equation.expression)
+    if value is None:
+        return None
+    return _agrees(value, equation.stated, equation.tolerance, equation.percent)
+
+
+def _agrees(value: Fraction, stated: Fraction, tolerance: Fraction, percent: bool) -> bool:
+    if abs(value - stated) <= tolerance:
+        return True
+    return percent and abs(value / 100 - stated) <= tolerance  # 5 / 20 * 100 = 25%
+
+
+def _read(text: str, whole: _Whole, offset: int) -> Iterator[Equation]:
     """The equations of a text that begins at `offset` of the whole one."""
     tokens = lex(text)
-    if not any(token.kind == "equals" for token in tokens):
+    if not any(token.kind in ("equals", "says") for token in tokens):
         return
-    brackets = match_brackets(tokens)
+    parser = Parser(tokens)
     place = 0
     while place < len(tokens) - 1:
-        if not _begins(tokens, place):
-            place += 1
-            continue
         try:
-            chain = _chain(tokens, place, brackets)
+            first = _first(parser, place)
+            if first is None:
+                place += 1
+                continue
+            sides, relations = _chain(parser, first)
         except TooLongError as given_up:
             place = max(given_up.place, place + 1)
             continue
-        for expression, stated, first, last in _pairs(chain, tokens):
-            start, end = tokens[first].start + offset, tokens[last - 1].end + offset
-            equation = _equation(expression, stated, whole, start, end)
+        for claim in read_claims(sides, relations, parser):
+            equation = _equation(claim, parser, whole, offset)
             if equation is not None:
                 yield equation
-        place = max(chain[-1].end if chain else 0, place + 1)
+        place = max(sides[-1].end, place + 1)
 
 
-def _begins(tokens: list[Token], place: int) -> bool:
-    """Whether an expression may begin at a place."""
-    token, before = tokens[place], tokens[place - 1]
+def _first(parser: Parser, place: int) -> Side | None:
+    """The side that begins at a place, or None where none does."""
+    tokens = parser.tokens
+    token = tokens[place]
+    if token.kind not in BEGINS:
+        return None
+    before = tokens[place - 1]
     if token.kind == "operation":  # `price * 3`, but not a bullet, and a sign only if it is close
         is_sign = token.text == "sub" and token.end == tokens[place + 1].start
-        return before.kind in ("word", "close") or (is_sign and before.kind != "number")
-    if token.kind == "open":
-        return not is_call(tokens, place)
-    return token.kind in ("number", "fraction", "prefix")
+        if is_sign and parser.begins_cleanly(place) and before.kind != "word":
+            return parser.side(place)
+        return parser.side(place, UNKNOWN) if before.kind in ("word", "close") and place else None
+    if token.kind in ("number", "fraction", "letter"):
+        return parser.side(place) if parser.begins_cleanly(place) else parser.unread(place)
+    if token.kind == "odd":
+        return parser.side(place)
+    if token.kind == "open" and parser.context.is_remark(place):
+        return parser.unread(place)
+    if token.kind in ("open", "prefix") and parser.begins_cleanly(place):
+        return parser.whole_side(place)
+    return None
 
 
-def _chain(tokens: list[Token], begin: int, brackets: dict[int, int]) -> list[_Link]:
-    """The expressions from a place on that equalities link."""
-    before = tokens[begin - 1].kind
-    is_unknown = tokens[begin].kind == "operation" and before in ("word", "close")
-    left = UNKNOWN if is_unknown else None
-    links: list[_Link] = []
+def _chain(parser: Parser, first: Side) -> tuple[list[Side], list[Token]]:
+    """The sides from one on that relations link, and the relations between them."""
+    tokens = parser.tokens
+    sides, relations = [first], list[Token]()
     while True:
-        read = read_expression(tokens, begin, brackets, left)
-        if read is None:
-            return links
-        expression, end = read
-        links.append(_Link(expression=expression, begin=begin - (left is not None), end=end))
-        left = None
-        begin = after_units(tokens, end, brackets)
-        token = tokens[begin]
-        in_words = token.text[-1:].isalpha() and not token.text.startswith("\\")
-        if token.kind != "equals" or len(links) == MAX_LINKS:
-            return links
-        if in_words and _is_amount(expression):
-            return links
-        begin += 1
-        while tokens[begin].kind == "word" and tokens[begin].text in FILLERS:
-            begin += 1
-        if tokens[begin].kind == "word":
-            return links
+        side = sides[-1]
+        relation = tokens[side.after]
+        if relation.kind not in ("equals", "says") or len(sides) == MAX_LINKS:
+            return sides, relations
+        if relation.kind == "says":
+            linked = relations and relations[-1].kind == "equals"  # a = b is c
+            if linked or side.expression is None or is_amount(side.expression):
+                return sides, relations
+        place = side.after + 1
+        if tokens[place].text == "\n":
+            place += 1
+        begin = place
+        while tokens[place].kind == "word" and tokens[place].text in FILLERS:
+            place += 1
+        is_pronoun = begin < place and tokens[place].text == "one"  # is the only one
+        if relation.kind == "says" and (tokens[place].kind == "word" or is_pronoun):
+            return sides, relations
+        is_words = tokens[place].kind == "word" or is_pronoun
+        sides.append(parser.unread_words(place) if is_words else parser.side(place))
+        relations.append(relation)
 
 
-def _pairs(chain: list[_Link], tokens: list[Token]) -> Iterator[tuple[Operation, Number, int, int]]:
-    """Each calculation of a chain with its result, its first token and the one after its last."""
-    if len(chain) > 1 and isinstance(chain[-2].expression, Operation):
-        chain = [*chain[:-1], replace(chain[-1], expression=_as_fraction(chain[-1].expression))]
-    for k, link in enumerate(chain):
-        expression = link.expression
-        if isinstance(expression, Number):
-            continue
-        follow = next((x for x in chain[k + 1 :] if isinstance(x.expression, Number)), None)
-        if k + 1 < len(chain):
-            near = chain[k + 1]
-            first = next(numbers(near.expression))
-            if isinstance(near.expression, Operation) and _is_loose(expression, near, tokens):
-                yield expression, first, link.begin, near.begin + 1
-            elif follow is not None and isinstance(follow.expression, Number):
-                yield expression, follow.expression, link.begin, follow.end
-            else:
-                value = evaluate(chain[-1].expression)
-                yield expression, Number(value=value), link.begin, chain[-1].end
-        elif k == 1 and isinstance(chain[0].expression, Number):
-            yield expression, chain[0].expression, chain[0].begin, link.end
-
-
-def _is_loose(left: Operation, right: _Link, tokens: list[Token]) -> bool:
-    """Whether `left = right` means that left equals the first number of right."""
-    if tokens[right.begin].kind != "number":
-        return False
-    value, first = evaluate(left), tokens[right.begin].value
-    if value is not None and value in (first, evaluate(right.expression)):
-        return value == first
-    return first not in [number.value for number in numbers(left)]
-
-
-def _is_amount(expression: Expression) -> bool:
-    """Whether nothing is calculated: 5, or 3x, or a proper fraction (`2/5 is 12 hectares`)."""
-    if isinstance(expression, Number) or expression.right is UNKNOWN:
-        return True
-    whole = _as_fraction(expression)
-    return isinstance(whole, Number) and whole.value is not None and 0 < whole.value < 1
-
-
-def _as_fraction(expression: Expression) -> Expression:
-    """A fraction of two whole numbers as the number that it is."""
-    if isinstance(expression, Operation) and expression.name == "div":
-        parts = (expression.left, expression.right)
-        if all(isinstance(part, Number) and part.places == 0 for part in parts):
-            return Number(value=evaluate(expression))
-    return expression
-
-
-def _equation(
-    expression: Operation, stated: Number, text: str, start: int, end: int
-) -> Equation | None:
-    if stated.value is None:
-        return None
-    allowed = tolerance(stated, text, start, end)
+def _equation(claim: Claim, parser: Parser, whole: _Whole, offset: int) -> Equation | None:
+    """The equation of a claim: with the first result that holds, else with the likeliest one."""
+    expression, tokens, text = claim.side.expression, parser.tokens, whole.text
+    assert isinstance(expression, Operation)
     value = evaluate(expression)
-    off = value is not None and abs(value - stated.value) > allowed
-    return Equation(
-        start=start,
-        end=end,
-        text=text[start:end],
-        expression=expression,
-        stated=stated.value,
-        tolerance=allowed,
-        percent=stated.percent,
-        doubtful=off and is_doubtful(expression, stated.value, text, start, end),
+    first: Equation | None = None
+    for result, begin, after in claim.results:
+        start, end = tokens[begin].start + offset, tokens[after - 1].end + offset
+        for stated in _meanings(result, text, end):
+            if stated.value is None:
+                continue
+            allowed = tolerance(stated, text, start, end)
+            right = value is not None and _agrees(value, stated.value, allowed, stated.percent)
+            if not right and first is not None:
+                continue
+            equation = Equation(
+                start=start,
+                end=end,
+                text=text[start:end],
+                expression=expression,
+                stated=stated.value,
+                tolerance=allowed,
+                percent=stated.percent,
+            )
+            if right:
+                return equation
+            first = equation
+    if first is None or claim.only_if_right:
+        return None
+    if value is not None and _may_hold(value, first, claim, parser, whole):
+        return replace(first, doubtful=True)
+    return first
+
+
+def _meanings(result: Number, text: str, end: int) -> Iterator[Number]:
+    """A result as written, then what it may mean with what stands around it."""
+    yield result
+    value = result.value
+    if value is None:
+        return
+    if result.scale != 1:  # 32 / 2 = 16 million
+        yield replace(result, value=value / result.scale, scale=1)
+    if result.places != 0:
+        return
+    if text.startswith("!", end) and 0 <= value <= MAX_FACTORIAL and value.denominator == 1:
+        yield Number(value=Fraction(factorial(int(value))))
+    part = AND_PART.match(text, end)
+    if part and part["name"]:
+        yield Number(value=value + PARTS[part["name"].lower()])
+    elif part and int(part["bottom"]):
+        yield Number(value=value + Fraction(int(part["top"]), int(part["bottom"])))
+
+
+def _may_hold(
+    value: Fraction, equation: Equation, claim: Claim, parser: Parser, whole: _Whole
+) -> bool:
+    """Whether an equation that does not hold may be meant in a way in which it does."""
+    side, near, tokens = claim.side, claim.near, parser.tokens
+    stated = claim.results[0][0]
+    if is_doubtful(equation.expression, value, stated, whole.text, equation.start, equation.end):
+        return True
+    units, others = (
+        parser.context.units(side.begin, side.after),
+        parser.context.words(near.begin, near.after),
     )
+    sums = {"add", "sub"}.intersection(operations(equation.expression))
+    if units and not sums and not others <= units:
+        return True  # seconds and hours, joules and electron volts
+    if tokens[side.begin].text == "[" and parser.context.closes.get(side.begin) == side.end - 1:
+        return True  # the whole part
+    if whole.has_own_star and isinstance(near.expression, Operation) and "*" in equation.text:
+        return True  # 3 * 2 = 3^2 + 2^3
+    in_signs = tokens[side.after].kind == "equals"
+    values = other_values(tokens, side.begin, side.end, in_signs)
+    results = [result.value for result, _, _ in claim.results if result.value is not None]
+    if any(abs(other - result) <= equation.tolerance for other in values for result in results):
+        return True
+    return any(value == other for other in other_values(tokens, near.begin, near.end))

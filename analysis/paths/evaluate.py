@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Expression", "Number", "Operation", "evaluate", "numbers", "operations"]
+__all__ = ["Expression", "Number", "Operation", "bounds", "evaluate", "numbers", "operations"]
 
 MAX_BITS = 400
 """Most bits of a numerator or denominator, about 120 digits."""
@@ -30,6 +30,18 @@ class Number:
     """Decimals that are written; None where it is a fraction or not known."""
     percent: bool = False
     """Whether it is written with a percent sign; `value` is divided by 100 already."""
+    scale: Fraction | int = 1
+    """What its word or power of ten multiplies it by, 1000 in `5 thousand`; `value` is multiplied
+    already."""
+    cut: bool = False
+    """Whether dots follow its last decimal."""
+
+    @property
+    def unit(self) -> Fraction | None:
+        """What one of its last decimal is worth: 1/100 in 3.14; None where there is none."""
+        if self.places is None:
+            return None
+        return Fraction(self.scale) / Fraction(10) ** (self.places + 2 * self.percent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +103,38 @@ def _apply(name: str, left: Fraction, right: Fraction) -> Fraction | None:
     if right.denominator != 1 or abs(right) * _bits(left) > MAX_BITS or (not left and right < 0):
         return None
     return Fraction(left ** int(right))
+
+
+def bounds(expression: Expression) -> tuple[Fraction, Fraction] | None:
+    """Least and largest value where the numbers that look rounded (0.67, 0.1429) are so; None where
+    it is not known."""
+    return _bounds(expression, MAX_DEPTH)
+
+
+def _bounds(expression: Expression, depth: int) -> tuple[Fraction, Fraction] | None:
+    if isinstance(expression, Number):
+        value, unit = expression.value, expression.unit
+        if value is None:
+            return None
+        slack = unit / 2 if unit is not None and _looks_rounded(value, unit) else Fraction(0)
+        return value - slack, value + slack
+    if not depth:
+        return None
+    left, right = _bounds(expression.left, depth - 1), _bounds(expression.right, depth - 1)
+    if left is None or right is None or (expression.name == "div" and right[0] <= 0 <= right[1]):
+        return None
+    corners = [_apply(expression.name, a, b) for a in left for b in right]
+    values = [value for value in corners if value is not None and _bits(value) <= MAX_BITS]
+    return (min(values), max(values)) if len(values) == len(corners) else None
+
+
+def _looks_rounded(value: Fraction, unit: Fraction) -> bool:
+    """Whether a decimal may stand for a fraction such as 2/3 or 1/7, or has many places."""
+    if unit > Fraction(1, 100) or not value % 1:
+        return False
+    return unit < Fraction(1, 1000) or any(
+        abs(round(value * below) / Fraction(below) - value) <= unit / 2 for below in (3, 6, 7, 9)
+    )
 
 
 def _is_share_of_whole(expression: Operation) -> bool:

@@ -1,30 +1,37 @@
-r"""Expressions read from tokens: the usual precedence, brackets, words between numbers.
+r"""Sides of equations, read from tokens: the usual precedence, brackets, words between numbers.
 
     expression := operand (units operation operand)*        units: up to five words
     operand    := number | ( expression ) | \frac{}{} | - operand | prefix operand (and operand)
-                | words that stand for an unknown number
+                | a letter or words that stand for an unknown number
 
-A reader returns what it read and the place of the token after it, or None.
+    >>> from analysis.paths.lexer import lex
+    >>> [Parser(lex(text)).side(0).expression is None for text in ("2 + 4 = 6", "2 + 4! = 26")]
+    [False, True]
+
+A side counts only where it is read whole: it begins where an expression may begin, and what stands
+behind it ends one (a relation, the end of a sentence, a word). `5^2 + x^2` is no 25, `2 \times w`
+no 2, the 3 of `S_3` and the 1 of `\sin 4\pi - 1` are nothing by themselves.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
+from analysis.paths.context import CLAUSE, ENDS, FACTORS_END, FILLERS, MAX_REMARK, Context
 from analysis.paths.evaluate import Expression, Number, Operation
 from analysis.paths.lexer import Token
 
-__all__ = ["UNKNOWN", "TooLongError", "after_units", "is_call", "match_brackets", "read_expression"]
+__all__ = ["UNKNOWN", "Parser", "Side", "TooLongError"]
 
 UNKNOWN = Number(value=None)
 MAX_OPERATIONS = 100
 """An expression of more is not read."""
 MAX_NESTING = 20
-MAX_UNITS = 5
-"""Most words between a number and the operation that follows it."""
-MAX_REMARK = 20
-"""Most words in brackets there."""
+MAX_WORDS = 12
+"""Most words that stand for one unknown."""
 PRECEDENCE = {"add": 1, "sub": 1, "less": 1, "mul": 2, "div": 2, "pow": 4}
 DIVISORS = {"half": 2, "third": 3, "fourth": 4, "fifth": 5, "tenth": 10}
 FACTORS = {"twice": 2, "thrice": 3}
@@ -36,16 +43,8 @@ CONNECTORS = {
     "div": ("by", "and"),
 }
 """What stands between the operands of an operation written before them."""
-CLAUSE = frozenset(
-    "and so then but because since if when while he she they it we i you the has have had are was "
-    "were that which therefore thus hence answer there not".split()
-)
-"""Words that are not part of a unit: something else begins."""
-FILLERS = frozenset(
-    "the a an another his her its their these those all about approximately approx roughly around "
-    "nearly almost only just total of exactly".split()
-)
-"""Words that may stand before a number."""
+ORDINALS = frozenset("first second third last other next one another each final every this".split())
+"""Words before `half` that make it a part of something."""
 
 
 class TooLongError(Exception):
@@ -55,125 +54,118 @@ class TooLongError(Exception):
         self.place = place
 
 
-def match_brackets(tokens: Sequence[Token]) -> dict[int, int]:
-    """Each opening bracket's closing one, where neither a break nor an equality lies between."""
-    matched = {}
-    opened: list[int] = []
-    for place, token in enumerate(tokens):
-        if token.kind in ("break", "equals") and token.text != ",":
-            opened.clear()
-        elif token.kind == "open":
-            opened.append(place)
-        elif token.kind == "close" and opened:
-            matched[opened.pop()] = place
-    return matched
+class Side(NamedTuple):
+    """One side of an equation, or what stands in its place."""
+
+    expression: Expression | None
+    """None where it could not be read whole."""
+    begin: int
+    """Its first token."""
+    end: int
+    """The token after its last."""
+    after: int
+    """The token after the words that belong to it."""
 
 
-def read_expression(
-    tokens: Sequence[Token], begin: int, brackets: dict[int, int], left: Expression | None = None
-) -> tuple[Expression, int] | None:
-    """The longest expression that begins at a place.
+class Parser:
+    """Reads the sides of equations from the tokens of a text."""
 
-    Args:
-        left: what stands before the operation at `begin`, where it is not a number.
-
-    Raises:
-        TooLongError: more than MAX_OPERATIONS operations or MAX_NESTING brackets.
-    """
-    reader = _Reader(tokens, brackets)
-    if left is not None:
-        return reader.rest(left, begin, 1, 0)
-    return reader.expression(begin, 1, 0)
-
-
-def after_units(tokens: Sequence[Token], begin: int, brackets: dict[int, int]) -> int:
-    """The place after the words that belong to a number: `cookies`, `dollars/hour`, `(left)`."""
-    place = begin
-    for _ in range(MAX_UNITS):
-        if (
-            tokens[place].kind == "operation"
-            and tokens[place].text == "div"
-            and _is_unit(tokens[place + 1])
-        ):
-            place += 1
-        if tokens[place].kind == "open" and place in brackets:
-            inside = tokens[place + 1 : brackets[place]][: MAX_REMARK + 1]
-            kinds = [token.kind for token in inside]
-            if "word" not in kinds or len(kinds) > MAX_REMARK or {*kinds} - {"word", "number"}:
-                break
-            place = brackets[place] + 1
-        elif _is_unit(tokens[place]):
-            place += 1
-        else:
-            break
-    return place
-
-
-def is_call(tokens: Sequence[Token], place: int) -> bool:
-    """Whether a bracket opens directly after a word, as in sqrt(16): an unknown."""
-    before = tokens[place - 1]
-    return (
-        tokens[place].kind == "open"
-        and before.kind == "word"
-        and (before.end == tokens[place].start)
-    )
-
-
-def is_letter(token: Token, before: Token) -> bool:
-    """Whether a token is an unknown that multiplies the number before it, as in 3x."""
-    attached = token.kind == "word" and token.start == before.end and len(token.text) == 1
-    return attached and before.kind in ("number", "close")
-
-
-def _is_unit(token: Token) -> bool:
-    return token.kind == "word" and token.text not in CLAUSE and token.text not in ("x", "y")
-
-
-class _Reader:
-    """The state of one reading: how many operations there were."""
-
-    def __init__(self, tokens: Sequence[Token], brackets: dict[int, int]) -> None:
+    def __init__(self, tokens: Sequence[Token]) -> None:
         self.tokens = tokens
-        self.brackets = brackets
+        self.context = Context(tokens)
         self.n_operations = 0
+        self.ended = 0
+        """Where the last side that was read whole came to its end."""
 
-    def expression(self, place: int, level: int, depth: int) -> tuple[Expression, int] | None:
+    def side(self, begin: int, left: Expression | None = None) -> Side:
+        """The side that begins at a place.
+
+        Args:
+            left: what stands before the operation at `begin`, where it is not a number.
+
+        Raises:
+            TooLongError: more than MAX_OPERATIONS operations or MAX_NESTING brackets.
+        """
+        return self.whole_side(begin, left) or self.unread(begin)
+
+    def whole_side(self, begin: int, left: Expression | None = None) -> Side | None:
+        """The same, or None where it can't be read whole."""
+        self.n_operations = 0
+        read = self._rest(left, begin, 1, 0) if left else self._expression(begin, 1, 0)
+        if read is None:
+            return None
+        expression, end = read
+        after = self.context.after_units(end)
+        if not self.context.ends_cleanly(end, after):
+            return None
+        self.ended = after
+        return Side(expression, begin - (left is not None), end, after)
+
+    def begins_cleanly(self, place: int) -> bool:
+        """Whether an expression may begin at a place: another has ended there, or what stands
+        before it ends one."""
+        return place == self.ended or self.context.begins_cleanly(place)
+
+    def unread(self, begin: int) -> Side:
+        """A side that can't be read, up to the next relation or word."""
+        tokens, place = self.tokens, begin
+        while tokens[place].kind not in ENDS and tokens[place].kind != "word":
+            place = self.context.closes.get(place, place) + 1
+        return Side(None, begin, place, place)
+
+    def unread_words(self, begin: int) -> Side:
+        """A side in words."""
+        place = begin
+        while self.tokens[place].kind in ("word", "letter"):
+            place += 1
+        return Side(None, begin, place, place)
+
+    def _expression(self, place: int, level: int, depth: int) -> tuple[Expression, int] | None:
         """Operations of at least this precedence."""
-        first = self.operand(place, depth)
-        return first and self.rest(*first, level, depth)
+        first = self._operand(place, depth)
+        return first and self._rest(*first, level, depth)
 
-    def rest(
+    def _rest(
         self, left: Expression, place: int, level: int, depth: int
     ) -> tuple[Expression, int] | None:
         while True:
-            found = self.operation(left, place)
+            found = self._operation(left, place)
             if found is None or PRECEDENCE.get(found[0], 2) < level:
                 return left, place
             name, after = found
             over = PRECEDENCE.get(name, 2) + (name != "pow")
-            right = self.expression(after, over, depth + (name == "pow"))
+            right = self._expression(after, over, depth + (name == "pow"))
             if right is None:
                 return left, place
-            left, place = self.combine(name, left, right[0], place), right[1]
+            value = UNKNOWN if name == "of" and self._is_one(after) else right[0]
+            left, place = self._combine(name, left, value, place), right[1]
 
-    def operation(self, left: Expression, place: int) -> tuple[str, int] | None:
+    def _operation(self, left: Expression, place: int) -> tuple[str, int] | None:
         """The operation that follows a left operand, and the place of its right one."""
         tokens = self.tokens
         token, before = tokens[place], tokens[place - 1]
         if token.kind == "word" and token.text == "of" and _is_share(left):
-            return ("of", place + 1) if self.is_known(place + 1) else None
-        if token.kind == "open" and before.kind in ("number", "close"):
-            inside = tokens[place + 1 : self.brackets.get(place, place)]
-            if token.start == before.end or all(each.kind != "word" for each in inside):
+            return ("of", place + 1) if self.context.is_known(place + 1) else None
+        if before.kind in FACTORS_END:
+            if token.kind == "letter" or (token.kind == "fraction" and before.kind != "number"):
                 return "mul", place
-        after = after_units(tokens, place, self.brackets)
+            if token.kind == "open" and (token.start == before.end or before.kind == "close"):
+                return "mul", place
+            if token.kind == "open" and self.context.after_remark(place) == place:
+                close = min(self.context.closes.get(place, place), place + MAX_REMARK)
+                inside = tokens[place + 1 : close]
+                if all(each.kind != "word" for each in inside):
+                    return "mul", place
+        after = self.context.after_units(place)
         token = tokens[after]
         # an unknown stands after signs only: "5 times as many" is no product
-        if token.kind == "operation" or (token.kind == "verb" and self.is_known(after + 1)):
+        if token.kind == "operation":
+            return token.text, after + 1
+        if token.kind in ("verb", "comparison") and self.context.is_known(after + 1):
             return token.text, after + 1
         return None
 
-    def combine(self, name: str, left: Expression, right: Expression, place: int) -> Expression:
+    def _combine(self, name: str, left: Expression, right: Expression, place: int) -> Expression:
         self.n_operations += 1
         if self.n_operations > MAX_OPERATIONS:
             raise TooLongError(place)
@@ -185,42 +177,59 @@ class _Reader:
             return Operation(name="div", left=over, right=left.right)
         return Operation(name="mul" if name == "of" else name, left=left, right=right)
 
-    def operand(self, place: int, depth: int) -> tuple[Expression, int] | None:
-        read = self.single(place, depth)
+    def _operand(self, place: int, depth: int) -> tuple[Expression, int] | None:
+        read = self._single(place, depth)
         if read is None:
             return None
-        value, place = read
-        token, before = self.tokens[place], self.tokens[place - 1]
+        value, end = read
+        token, before = self.tokens[end], self.tokens[end - 1]
+        if token.kind == "fraction" and before.number is not None and isinstance(value, Number):
+            return self._mixed(value, end, depth)
         if token.kind == "raised" and before.kind != "word":
-            power = Number(value=Fraction(3 if token.text in ("³", "cubed") else 2), places=0)
-            return self.combine("pow", value, power, place), place + 1
-        if is_letter(token, before):
-            return self.combine("mul", value, UNKNOWN, place), place + 1
-        return value, place
+            return self._combine("pow", value, _power(token.text), end), end + 1
+        return value, end
 
-    def single(self, place: int, depth: int) -> tuple[Expression, int] | None:
+    def _mixed(self, whole: Number, place: int, depth: int) -> tuple[Expression, int] | None:
+        r"""2\frac{3}{4}."""
+        read = self._fraction(place + 1, depth)
+        if read is None or whole.value is None:
+            return None
+        part, end = read
+        numbers = (whole, part.left, part.right) if isinstance(part, Operation) else ()
+        values = [each.value for each in numbers if isinstance(each, Number) and each.places == 0]
+        if len(values) == 3 and None not in values:
+            n, top, bottom = (value or Fraction(0) for value in values)
+            if 0 < top < bottom:
+                return Number(value=n + top / bottom), end
+        return self._combine("mul", whole, part, place), end
+
+    def _single(self, place: int, depth: int) -> tuple[Expression, int] | None:
         tokens = self.tokens
         token = tokens[place]
         if depth > MAX_NESTING:
             raise TooLongError(place)
-        if token.kind == "number":
-            return _number(token), place + 1
+        if token.number is not None:
+            return token.number, place + 1
+        if token.kind == "letter":
+            return UNKNOWN, place + 1
+        if token.kind == "odd" and self.context.closes.get(place + 1):
+            return UNKNOWN, self.context.closes[place + 1] + 1  # a root, a function
         if token.kind == "open":
-            close = self.brackets.get(place)
-            inside = self.expression(place + 1, 1, depth + 1) if close else None
+            close = self.context.closes.get(place)
+            inside = self._expression(place + 1, 1, depth + 1) if close else None
             if not close or not inside:
                 return None
-            end = after_units(tokens, inside[1], self.brackets)
+            end = self.context.after_units(inside[1])
             return (inside[0], close + 1) if end == close else None
         if token.kind == "fraction":
-            return self.fraction(place + 1, depth)
+            return self._fraction(place + 1, depth)
         if token.kind == "operation" and token.text == "sub":
-            return self.negative(self.expression(place + 1, 3, depth + 1), place)
+            return self._negative(self._expression(place + 1, 3, depth + 1), place)
         if token.kind == "prefix":
-            return self.prefix(token.text, place + 1, depth + 1)
-        return self.words(place, depth) if token.kind == "word" else None
+            return self._prefix(place, depth + 1)
+        return self._unknown(place, depth) if token.kind == "word" else None
 
-    def negative(
+    def _negative(
         self, read: tuple[Expression, int] | None, place: int
     ) -> tuple[Expression, int] | None:
         if read is None:
@@ -229,76 +238,93 @@ class _Reader:
         if isinstance(value, Number):
             negated = None if value.value is None else -value.value
             return Number(value=negated, places=value.places, percent=value.percent), end
-        return self.combine("sub", Number(value=Fraction(0), places=0), value, place), end
+        return self._combine("sub", Number(value=Fraction(0), places=0), value, place), end
 
-    def fraction(self, place: int, depth: int) -> tuple[Expression, int] | None:
+    def _fraction(self, place: int, depth: int) -> tuple[Expression, int] | None:
         r"""\frac{a}{b} or \frac12."""
         token = self.tokens[place]
         if token.kind == "number" and len(token.text) == 2 and token.text.isdigit():
             top, bottom = (Number(value=Fraction(int(digit)), places=0) for digit in token.text)
-            return self.combine("div", top, bottom, place), place + 1
-        over = self.single(place, depth + 1)
-        under = over and self.single(over[1], depth + 1)
+            return self._combine("div", top, bottom, place), place + 1
+        over = self._part(place, depth)
+        under = over and self._part(over[1], depth)
         if not over or not under:
             return None
-        return self.combine("div", over[0], under[0], place), under[1]
+        return self._combine("div", over[0], under[0], place), under[1]
 
-    def prefix(self, name: str, place: int, depth: int) -> tuple[Expression, int] | None:
+    def _part(self, place: int, depth: int) -> tuple[Expression, int] | None:
+        """What stands over or under a LaTeX fraction's line: in braces, or one character."""
+        token = self.tokens[place]
+        if token.kind == "open" or (token.kind in ("number", "letter") and len(token.text) == 1):
+            return self._single(place, depth + 1)
+        return None
+
+    def _prefix(self, place: int, depth: int) -> tuple[Expression, int] | None:
         """`half of 10`, `the sum of 5, 7 and 2`, `subtract 5 from 12`."""
-        first = self.expression(place, 2, depth) if self.is_known(place) else None
+        tokens, name = self.tokens, self.tokens[place].text
+        if name == "half" and place and tokens[place - 1].text in ORDINALS:
+            return None
+        first = self._expression(place + 1, 2, depth) if self.context.is_known(place + 1) else None
         if first is None:
             return None
         value, end = first
-        if name in DIVISORS:
-            by = Number(value=Fraction(DIVISORS[name]), places=0)
-            return self.combine("div", value, by, place), end
-        if name in FACTORS:
-            by = Number(value=Fraction(FACTORS[name]), places=0)
-            return self.combine("mul", by, value, place), end
-        n_before = self.n_operations
+        if name in DIVISORS or name in FACTORS:
+            by = Number(value=Fraction(DIVISORS.get(name) or FACTORS[name]), places=0)
+            if self._is_one(place + 1):
+                value = UNKNOWN
+            if name in DIVISORS:
+                return self._combine("div", value, by, place), end
+            return self._combine("mul", by, value, place), end
+        connectors: list[str] = []
         while True:
-            after = after_units(self.tokens, end, self.brackets)
-            while self.tokens[after].text in CONNECTORS[name]:
+            after = self.context.after_units(end)
+            while tokens[after].text in CONNECTORS[name]:
                 after += 1
-            if self.tokens[after - 1].text not in CONNECTORS[name]:
+            if tokens[after - 1].text not in CONNECTORS[name]:
                 break
-            right = self.expression(after, 2, depth) if self.is_known(after) else None
+            right = self._expression(after, 2, depth) if self.context.is_known(after) else None
             if right is None:
                 break
-            value, end = self.combine(name, value, right[0], place), right[1]
+            connectors.append(tokens[after - 1].text)
+            pair = (value, right[0])
+            if name == "sub" and _is_less(*pair):  # the difference between 5 and 12
+                pair = (right[0], value)
+            value, end = self._combine(name, *pair, place), right[1]
             if name not in ("add", "mul"):
                 break
-        return (value, end) if self.n_operations > n_before else None
+        return (value, end) if connectors and connectors[-1] != "," else None
 
-    def known(self, place: int) -> int:
-        """The place after words that may stand before a number."""
-        while self.tokens[place].kind == "word" and self.tokens[place].text in FILLERS:
-            place += 1
-        return place
+    def _is_one(self, place: int) -> bool:
+        """Whether what stands at a place is one of something: `75% of one pan`."""
+        return self.tokens[self.context.known(place)].text == "one"
 
-    def is_known(self, place: int) -> bool:
-        """Whether what stands at a place is not just words."""
-        return self.tokens[self.known(place)].kind != "word"
-
-    def words(self, place: int, depth: int) -> tuple[Expression, int] | None:
+    def _unknown(self, place: int, depth: int) -> tuple[Expression, int] | None:
         """Words in the place of an operand: a number after fillers, else an unknown."""
         tokens = self.tokens
-        after = self.known(place)
+        after = self.context.known(place)
         if tokens[after].kind in ("number", "open", "fraction", "prefix"):
-            return self.single(after, depth + 1)
+            return self._single(after, depth + 1)
         end = after
-        while tokens[end].kind in ("word", "number") and tokens[end].text not in CLAUSE - FILLERS:
+        while tokens[end].kind in ("word", "number", "letter") and end - after < MAX_WORDS:
+            if tokens[end].text in CLAUSE and tokens[end].text not in FILLERS:
+                break
             end += 1
-            if is_call(tokens, end):
-                end = self.brackets.get(end, end - 1) + 1
+            if self.context.is_call(end):
+                end = self.context.closes.get(end, end - 1) + 1
         return (UNKNOWN, end) if end > place else None
 
 
-def _number(token: Token) -> Number:
-    part = token.text.partition(".")[2]
-    digits = next((k for k, character in enumerate(part) if not character.isdigit()), len(part))
-    whole = not any(character in "/e" or ord(character) > 0xBB for character in token.text[:60])
-    return Number(value=token.value, places=digits if whole else None, percent=token.percent)
+def _is_less(left: Expression, right: Expression) -> bool:
+    """Whether a number is less than another."""
+    if not isinstance(left, Number) or not isinstance(right, Number):
+        return False
+    return left.value is not None and right.value is not None and left.value < right.value
+
+
+def _power(text: str) -> Number:
+    """What `squared`, or a small raised number, raises to."""
+    named = {"squared": 2, "cubed": 3}.get(text)
+    return Number(value=Fraction(named or int(unicodedata.normalize("NFKC", text))), places=0)
 
 
 def _is_share(expression: Expression) -> bool:
