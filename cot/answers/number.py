@@ -131,7 +131,7 @@ BEFORE = re.compile(
     r"\d\Z|[\w)}\]]\s?[*/×÷·^±√]\s?\(?\{?\Z|\d\s?[xX]\s?\Z|[<>≤≥≠]\s?\Z|\\(?:le|ge|ne|lt|gt)q?\s?\Z|"
     r"\b(?:(?:more|less|greater|fewer|larger|smaller|higher|lower)\s+than|(?:half|root|factorial|double|"
     r"twice|square|cube)\s+of)\s+\Z|[\d)]\*\*\(?\Z|[\d)}\]]\s*[-−–+]\s*\Z|"
-    r"(?<![\w'])[b-zB-HJ-Z]\s?[-−–+]\s?\Z|(?<=[A-Za-z0-9)}\]])[_^]\{?\Z|[√±∓]\s?[({]?\Z|"
+    r"(?<![\w'])[b-zB-HJ-Z]\s?[-−–+]\s?\Z|\^\{?\Z|(?<=[A-Za-z0-9)}\]])_\{?\Z|[√±∓]\s?[({]?\Z|"
     rf"(?:\\(?:{FUNCTION}|times|cdot|div|pm|mp|binom|[dtc]?frac)\s?(?:\[\d\])?|\bf)\s?[({{]?\Z|"
     rf"(?<![A-Za-z\\])(?:{FUNCTION})\s?\(?\Z|[A-Za-z]\(\Z|\d[.,:]\Z|\d\s:\s\Z|\\over\s?\Z|\\pi\s?/\s?\Z"
 )
@@ -222,7 +222,9 @@ def is_attached(match: re.Match[str]) -> bool:
             and begin > 2
             and (text[begin - 3].isalpha())
         )
-    if not before or not (before == "_" or before.isalpha()) or before >= "\u2e80":
+    if before == "_":  # x_1, but not _12_
+        return text[begin - 2 : begin - 1].isalnum()
+    if not before.isalpha() or before >= "\u2e80":
         return False
     if before in "xX×π":  # a calculation: 2x3
         return before in "xX" and not text[begin - 2 : begin - 1].isdigit()
