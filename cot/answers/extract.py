@@ -191,7 +191,7 @@ def candidates(
             why = "a later statement counts"
         listed.append(Candidate(answer=answer, why=why))
     if not any(each.why.startswith("chosen") for each in listed) and chosen.pattern:
-        listed.append(Candidate(answer=chosen, why="chosen: nothing is stated"))
+        listed.append(Candidate(answer=chosen, why="chosen: nothing surer is stated"))
     return listed
 
 

@@ -187,6 +187,31 @@ COMMA_WORDS = re.compile(
     re.I,
 )
 POINT_WORDS = re.compile(r"\b(?:the|is|and|of|so|has|have|are|answer|it|we|each|they)\b", re.I)
+NEXT_WORD = re.compile(r" ([a-z]{4,20})(?=[ .,!?\n]|$)")
+CALCULATING = frozenset(
+    "more less fewer greater squared cubed factorial remainder divided multiplied below times plus "
+    "minus modulo choose oder sqrt root theta alpha beta".split()
+)
+"""Words that make the number before them a part."""
+CALLING = (
+    *("than", "of", "over", "times", "div", "cdot", "pm", "mp", "x", "X", *FUNCTION.split("|")),
+    *(
+        "negative",
+        "minus",
+        "Rs",
+        "USD",
+        "EUR",
+        "GBP",
+        "INR",
+        "CHF",
+        "AUD",
+        "CAD",
+        "JPY",
+        "CNY",
+        "RMB",
+    ),
+)
+"""Ends of words that make something else of the number behind them: a part, a negative one."""
 
 
 def find_number(text: str, begin: int = 0, end: int | None = None) -> re.Match[str] | None:
@@ -256,40 +281,11 @@ def _plain_word_follows(text: str, end: int) -> bool:
     return word is not None and word[1] not in CALCULATING
 
 
-NEXT_WORD = re.compile(r" ([a-z]{4,20})(?=[ .,!?\n]|$)")
-CALCULATING = frozenset(
-    "more less fewer greater squared cubed factorial remainder divided multiplied below times plus "
-    "minus modulo choose oder sqrt root theta alpha beta".split()
-)
-"""Words that make the number before them a part."""
-
-
 def _follows_a_word(text: str, begin: int) -> bool:
     """Whether a plain word stands right before a place, as in most texts: nothing to look at."""
     if begin < 8 or text[begin - 1] != " " or not text[begin - 2].isalpha():
         return False
     return not text.endswith(CALLING, 0, begin - 1) and "\\" not in text[begin - 8 : begin]
-
-
-CALLING = (
-    *("than", "of", "over", "times", "div", "cdot", "pm", "mp", "x", "X", *FUNCTION.split("|")),
-    *(
-        "negative",
-        "minus",
-        "Rs",
-        "USD",
-        "EUR",
-        "GBP",
-        "INR",
-        "CHF",
-        "AUD",
-        "CAD",
-        "JPY",
-        "CNY",
-        "RMB",
-    ),
-)
-"""Ends of words that make something else of the number behind them: a part, a negative one."""
 
 
 def whole_number(text: str) -> re.Match[str] | None:

@@ -333,6 +333,20 @@ EMPTY_CUE = re.compile(
     re.I,
 )
 """A cue at the end of a text, with nothing behind it."""
+CONDITION_NEEDLES = (
+    *("if ", "ther ", "until", "unless", "what", "when", " be ", "true", " so ", "doubt"),
+    *("wrong", "false", "incorrect", "mistake", "say ", "suppose", "assume", "think "),
+)
+CONDITION = re.compile(
+    r"(?:\A|(?<=[\s,.(]))(?:(?P<supposed>if|suppose|assume|(?:n['’]t|might|may)\s+think|doubt|"
+    r"(?<!i'd )(?<!i’d )(?<!i would )(?<!i )say|"
+    r"(?:wrong|false|incorrect|mistake)\b[^.\n]{0,20}\bthat)|whether|until|unless|what|when|"
+    r"(?:cannot|can['’]t|could\s+not|not)\s+(?:be|true|so)(?:\s+that)?)\s+(?:that\s+)?"
+    r"(?:the|this|my|your|our)?\s*(?:final\s|correct\s)?$",
+    re.I,
+)
+"""What stands before a cue that states nothing: "if the answer is", "it cannot be that the answer
+is"."""
 
 
 def statements(text: str, begin: int, end: int) -> list[Statement]:
@@ -510,22 +524,6 @@ def _condition(text: str, place: int) -> re.Match[str] | None:
         if needle in before:
             return CONDITION.search(before)
     return None
-
-
-CONDITION_NEEDLES = (
-    *("if ", "ther ", "until", "unless", "what", "when", " be ", "true", " so ", "doubt"),
-    *("wrong", "false", "incorrect", "mistake", "say ", "suppose", "assume", "think "),
-)
-CONDITION = re.compile(
-    r"(?:\A|(?<=[\s,.(]))(?:(?P<supposed>if|suppose|assume|(?:n['’]t|might|may)\s+think|doubt|"
-    r"(?<!i'd )(?<!i’d )(?<!i would )(?<!i )say|"
-    r"(?:wrong|false|incorrect|mistake)\b[^.\n]{0,20}\bthat)|whether|until|unless|what|when|"
-    r"(?:cannot|can['’]t|could\s+not|not)\s+(?:be|true|so)(?:\s+that)?)\s+(?:that\s+)?"
-    r"(?:the|this|my|your|our)?\s*(?:final\s|correct\s)?$",
-    re.I,
-)
-"""What stands before a cue that states nothing: "if the answer is", "it cannot be that the answer
-is"."""
 
 
 def _until(

@@ -5,16 +5,17 @@ A reader has three functions: `in_statement`, where the answer stands in a sente
 
 | pattern | format | what it looks like |
 |---|---|---|
-| `conclusion` | choice | "Option B is right", "so it must be (C)", "I would choose D" |
+| `letter_line` | choice | a letter alone on the last of several lines |
+| `conclusion` | choice, number | "Option B is right", "so it must be (C)"; "So she has 12 left." |
 | `first_letter` | choice | "D. The others, A and B, are too soft" |
 | `option_text` | choice | the reply, or its last line, is an option's text |
-| `last_letter` | choice | the last letter that may name an option |
+| `last_letter` | choice | the only letter that the last sentence, or the text, names as an option |
 | `first_word` | yesno | "Yes. There is no reason to doubt it." |
 | `last_word` | yesno | "So no." |
 | `expression` | latex | the last line is an expression and nothing else |
 | `last_formula` | latex | the last formula, or what its sentence says that it is |
 | `first_line` | number | the first line is a number and nothing else, and reasons follow |
-| `bold` | number | a number in bold in the last line |
+| `bold` | number, text | a number or words in bold in the last line |
 | `last_number` | number, latex | the last number in the text |
 | `last_line` | text | the last line, where it is short |
 

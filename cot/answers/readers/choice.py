@@ -15,7 +15,7 @@ from cot.answers.marks import Span, trim
 from cot.answers.readers import text as words
 from cot.answers.readers.found import TAIL, Found
 
-__all__ = ["LETTERS", "canonical", "in_statement", "unstated"]
+__all__ = ["LETTERS", "canonical", "in_statement", "letter_line", "unstated"]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LETTER_TOKEN = re.compile(
@@ -95,6 +95,26 @@ FIGURE = re.compile(
 )
 ALONE = re.compile(r"[\s*_`\"'$>]*")
 FIRST_LINE = re.compile(r"[^\n]+")
+SHORT = 6
+"""Characters of a reply that is a letter and nothing else, small or capital."""
+LABEL = re.compile(r"\s*A\s*:\s*(?=[(\w*])")
+"""The label of an answer: "A: (C) wood" chooses C."""
+FIRST_WORDS = re.compile(r"[\s*_`\"'$>]*(?:(?:Option|Choice|Letter)\s+)?", re.I)
+LINE = re.compile(r"[^\n]+")
+LETTERED_LINE = re.compile(r"\s*[*_]{0,2}\(?[A-Z][).:]")
+LETTER_LINE = re.compile(r"\n[ \t*_(`]*(?P<letter>[A-Z])[ \t*_)`.]*\s*\Z")
+SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+CALLED = re.compile(
+    r"(?:\b(?:option|choice|answer|letter|alternativa|is|it['’]s|be|only|so|therefore|thus|hence|"
+    r"choose|pick|select|with|é|ist|es|est)\s*[:：,]?|(?:选项?|정답)\s*[:：]?|[:：\n.!?])\s*"
+    r"[*_]{0,2}\Z",
+    re.I,
+)
+"""Words before a bare letter that names an option."""
+ENDS = re.compile(r"[*_}$]*[.。!]?\s*\Z")
+REASON = re.compile(
+    r"\b(?:because|since|as|not|while|unlike|whereas|rather|than|but|is|are)\b|[.\n]", re.I
+)
 
 
 def in_statement(text: str, begin: int, end: int, choices: Sequence[str]) -> Span | None:
@@ -229,25 +249,6 @@ def _is_denied(text: str, match: re.Match[str], begin: int, end: int) -> bool:
     before = text[max(begin, match.start() - 40) : match.start()]
     clause = re.split(r"[.;:\n]|\bbut\b|\bso\b", before)[-1]
     return bool(NEGATED.search(clause) or JUDGED.match(text, match.end(), end))
-
-
-SHORT = 6
-"""Characters of a reply that is a letter and nothing else, small or capital."""
-LABEL = re.compile(r"\s*A\s*:\s*(?=[(\w*])")
-"""The label of an answer: "A: (C) wood" chooses C."""
-FIRST_WORDS = re.compile(r"[\s*_`\"'$>]*(?:(?:Option|Choice|Letter)\s+)?", re.I)
-LINE = re.compile(r"[^\n]+")
-LETTERED_LINE = re.compile(r"\s*[*_]{0,2}\(?[A-Z][).:]")
-LETTER_LINE = re.compile(r"\n[ \t*_(`]*(?P<letter>[A-Z])[ \t*_)`.]*\s*\Z")
-SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
-CALLED = re.compile(
-    r"(?:\b(?:option|choice|answer|letter|alternativa|is|it['’]s|be|only|so|therefore|thus|hence|"
-    r"choose|pick|select|with|é|ist|es|est)\s*[:：,]?|(?:选项?|정답)\s*[:：]?|[:：\n.!?])\s*"
-    r"[*_]{0,2}\Z",
-    re.I,
-)
-"""Words before a bare letter that names an option."""
-ENDS = re.compile(r"[*_}$]*[.。!]?\s*\Z")
 
 
 def canonical(text: str, choices: Sequence[str]) -> str | None:
@@ -392,11 +393,6 @@ def _lists_another(text: str, first: re.Match[str], end: int, choices: Sequence[
         ):
             return True
     return False
-
-
-REASON = re.compile(
-    r"\b(?:because|since|as|not|while|unlike|whereas|rather|than|but|is|are)\b|[.\n]", re.I
-)
 
 
 def _is_joined(text: str, place: int, end: int) -> bool:

@@ -11,7 +11,7 @@ import re
 from cot.answers.marks import Span, leads
 from cot.answers.readers.found import Found
 
-__all__ = ["canonical", "in_statement", "unstated"]
+__all__ = ["canonical", "first_line", "in_statement", "unstated"]
 
 YES = frozenset(
     "yes true wahr richtig vrai verdadero ja oui sí sì si sim да "
