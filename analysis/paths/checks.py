@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from analysis.paths.equations import Equation, find_equations
+from analysis.paths.equations import Equation, find_equations, holds
 from analysis.paths.evaluate import evaluate, numbers
 from cot.answers.extract import recital
 from cot.answers.number import find_number, read_number
@@ -60,14 +60,10 @@ class TraceChecks:
 
 def check(equation: Equation) -> Verdict:
     """Whether an equation holds: exactly, or rounded as its result is stated."""
-    value = evaluate(equation.expression)
-    if value is None:
-        return "uncheckable"
-    if abs(value - equation.stated) <= equation.tolerance:
+    held = holds(equation)
+    if held:
         return "right"
-    if equation.percent and abs(value / 100 - equation.stated) <= equation.tolerance:
-        return "right"  # 5 / 20 * 100 = 25%
-    return "uncheckable" if equation.doubtful else "wrong"
+    return "uncheckable" if held is None or equation.doubtful else "wrong"
 
 
 def check_trace(

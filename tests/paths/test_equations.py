@@ -225,7 +225,7 @@ HOSTILE += "|1 + a a a a |[1,|= = |=\n|\n= |1 000 |$1|1!|1_|5 hours 5 minutes |s
 HOSTILE += "|1)(|1=x|x(1|m = 5 m "
 
 
-@pytest.mark.parametrize("tail", ["", "=", " 1 + 1 = 3"])
+@pytest.mark.parametrize("tail", ["", " 1 + 1 = 3"])
 @pytest.mark.parametrize("unit", HOSTILE.split("|"))
 def test_work_is_linear(unit: str, tail: str) -> None:
     once, twice = (unit * (n // len(unit)) + tail for n in (1_000, 2_000))
