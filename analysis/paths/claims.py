@@ -101,6 +101,8 @@ def _is_no_subject(side: Side, near: Side, relation: Token, parser: Parser) -> b
         before = parser.tokens[side.begin - 1]
         is_list = side.begin > 0 and (before.kind == "comma" or before.text in ("or", "and"))
         return is_list or expression.name not in ("add", "mul")
+    if expression.name == "pow" and relation.text in ("giving", "making", "leaving"):
+        return True  # the last is 50^2, giving a total of 19
     is_size = expression.name == "mul" and side.end < side.after  # the 3 * 4 rectangle
     if parser.context.is_object(side.begin) or (
         is_size and parser.tokens[side.begin - 1].text == "the"

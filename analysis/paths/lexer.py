@@ -39,6 +39,7 @@ from analysis.paths.patterns import (
     TOKEN,
     UNIT_RESULT,
     VARIABLE,
+    VARIABLE_E,
 )
 from cot.answers.number import read_words
 
@@ -112,6 +113,7 @@ class _Lexer:
         self.tokens: list[Token] = []
         self.has_latex = "\\" in text
         self.has_x = VARIABLE.search(text) is not None
+        self.has_e = VARIABLE_E.search(text) is not None
 
     @property
     def last(self) -> Token:
@@ -209,6 +211,8 @@ class _Lexer:
             number = Number(value=value, places=0)
         else:
             number, end = _number(match)
+            if self.has_e and match["power"]:
+                number = Number(value=None)
         self.tokens.append(Token("number", self.text[start:end].lower(), start, end, number))
         return end
 

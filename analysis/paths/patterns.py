@@ -31,6 +31,7 @@ __all__ = [
     "TOKEN",
     "UNIT_RESULT",
     "VARIABLE",
+    "VARIABLE_E",
 ]
 
 VERBS = {
@@ -246,6 +247,8 @@ ARTICLE = re.compile(r"\s+(?:[^\W\d_]|\d|\\?\$|\\\()")
 """What follows `a` or `I` where it is a word, and no unknown."""
 VARIABLE = re.compile(r"\bx\s?[=<>^)}]|\dx\b(?!\s?[\d.($\\])", re.I)
 """What shows that an x of a text is an unknown; then 3x(2) is no product of two numbers."""
+VARIABLE_E = re.compile(r"\de(?:[ &]{0,3}=|[-+ ]{0,3}[a-z\\)])|(?<![a-z\\])e[ &]{0,3}=")
+"""What shows that an e of a text is an unknown; then 17e-8 is no power of ten."""
 EMPHASIS = re.compile(r"\*[^*\n]{0,80}[^*\s]\*")
 """A Markdown emphasis."""
 SENTENCE_ENDS = re.compile(r"\s*(?:[A-Z\n\"”]|\Z)")
