@@ -257,6 +257,8 @@ def canonical(text: str, choices: Sequence[str]) -> str | None:
     plain = unwrap_text(text).strip().strip("*_`\"'$. ")
     named = _option_named(plain, choices)
     plain = re.sub(r"\$?\\(?:boxed|fbox)\s*\{([^{}]*)\}\$?", r"\1", plain)
+    if named and (len(plain) > 3 or plain.islower()):  # the option "(i) and (ii)", or "g"
+        return named
     match = _letter_at(plain, 0, len(plain))
     if match and not (named and match["bare"]):
         letter = (match["inside"] or match["bare"]).upper()
@@ -354,7 +356,7 @@ def _option_inside(text: str, begin: int, end: int, choices: Sequence[str]) -> S
         if len(option) < 2 and not option.isdigit():
             continue
         match = re.compile(
-            rf"(?<![\w.,−–-])(?<![−–-] ){re.escape(option)}(?!\w|[.,/]\d|\s?[√^*])", re.I
+            rf"(?<![\w.,−–-])(?<![−–-] ){re.escape(option)}(?!\w|[.,/]\d|\s\d|\s?[√^*])", re.I
         ).search(text, begin, end)
         if match:
             found.append(match.span())
