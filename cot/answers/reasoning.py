@@ -44,6 +44,9 @@ TAG = re.compile(
 """A tag that opens or closes reasoning."""
 NEEDLES = ("<", "THINK]", "think▷", "analysis", "my response:", "[think]", "my thought process:")
 """A text that holds none of them has no tag."""
+IN_WORDS = ("my response:", "my thought process:")
+"""Marks that begin with a letter, as `analysis` at the head of a text does."""
+MARK = re.compile(r"[<\[◁]")
 NOT_BLANK = re.compile(r"\S")
 SOLUTION = re.compile(
     r"\s*(?:<\|(?:begin_of_solution|START_RESPONSE|START_TEXT)\|>|<\|open\|>response<\|sep\|>|"
@@ -87,7 +90,11 @@ def _tags(text: str) -> list[re.Match[str]]:
             break
     else:
         return []
-    tags = list(TAG.finditer(text))
+    if text.startswith("analysis") or any(needle in text for needle in IN_WORDS):
+        tags = list(TAG.finditer(text))
+    else:  # what every other tag begins with is found much sooner
+        places = (mark.start() for mark in MARK.finditer(text))
+        tags = [tag for place in places if (tag := TAG.match(text, place))]
     if not any(tag["bare"] for tag in tags):  # the words alone are no channel
         tags = [tag for tag in tags if not tag["stripped"]]
     if tags and not any(tag["open"] for tag in tags):
