@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections import Counter
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
 
 from analysis.paths.evaluate import Number
@@ -37,6 +38,7 @@ from analysis.paths.patterns import (
     SENTENCE_ENDS,
     SHORT,
     TOKEN,
+    UNIT_LETTER,
     UNIT_RESULT,
     VARIABLE,
     VARIABLE_E,
@@ -67,7 +69,6 @@ DETERMINERS = frozenset(
     "fourth fifth sixth seventh eighth ninth tenth before after whole simple".split()
 )
 """Words before a name that make it no label: `each day 5 + 7`, `the equation 5 + 7`."""
-UNIT_LETTERS = frozenset("g m h l s L".split())
 
 
 class Token(NamedTuple):
@@ -92,14 +93,22 @@ class Token(NamedTuple):
 def lex(text: str) -> list[Token]:
     """The tokens of a text in order; a last `break` is added."""
     lexer = _Lexer(text)
-    place = _after_bullet(text, 0)
-    while place < len(text):
+    place, end = _after_bullet(text, 0), len(text)
+    while place < end:
         if text[place] == " ":
             place += 1  # half of all tokens
             continue
         match = TOKEN.match(text, place)
         assert match is not None  # `other` is any character
-        place = lexer.add(match)
+        group = match.lastgroup or ""
+        reader = READERS.get(group)
+        if reader is not None:
+            place = reader(lexer, match)
+            continue
+        place = match.end()
+        if group not in SKIPPED:
+            kind = SAME.get(group, group)
+            lexer.tokens.append(Token(kind, match[0].lower(), match.start(), place))
     lexer.tokens.append(Token("break", "", len(text), len(text)))
     return lexer.with_units()
 
@@ -112,22 +121,18 @@ class _Lexer:
         self.text = text
         self.tokens: list[Token] = []
         self.has_latex = "\\" in text
-        self.has_x = VARIABLE.search(text) is not None
-        self.has_e = VARIABLE_E.search(text) is not None
+
+    @cached_property
+    def has_x(self) -> bool:
+        return VARIABLE.search(self.text) is not None
+
+    @cached_property
+    def has_e(self) -> bool:
+        return VARIABLE_E.search(self.text) is not None
 
     @property
     def last(self) -> Token:
         return self.tokens[-1] if self.tokens else Token("break", "", 0, 0)
-
-    def add(self, match: re.Match[str]) -> int:
-        group = match.lastgroup or ""
-        if group in SKIPPED:
-            return match.end()
-        reader = READERS.get(group)
-        if reader is not None:
-            return reader(self, match)
-        self.tokens.append(Token(SAME.get(group, group), match[0].lower(), *match.span()))
-        return match.end()
 
     def word(self, match: re.Match[str]) -> int:
         text, (start, end) = match[0], match.span()
@@ -211,7 +216,7 @@ class _Lexer:
             number = Number(value=value, places=0)
         else:
             number, end = _number(match)
-            if self.has_e and match["power"]:
+            if match["power"] and self.has_e:
                 number = Number(value=None)
         self.tokens.append(Token("number", self.text[start:end].lower(), start, end, number))
         return end
@@ -375,10 +380,12 @@ class _Lexer:
         """The tokens, with letters that are units made words: where a result carries one, as in
         `7g - 3g = 4g`, or where, outside LaTeX, each stands behind a number: `4 m x 4 m`."""
         tokens = self.tokens
+        if not UNIT_LETTER.search(self.text):
+            return tokens
         units = {match[1].lower() for match in UNIT_RESULT.finditer(self.text)}
         spaced: Counter[str] = Counter()
         for place, token in enumerate(tokens):
-            if token.kind != "letter" or self.text[token.start : token.end] not in UNIT_LETTERS:
+            if token.kind != "letter" or self.text[token.start : token.end] not in "gmhslL":
                 continue
             before, after = tokens[place - 1], tokens[place + 1]
             is_unit = place > 0 and (before.kind == "number" or before.text == "div")

@@ -29,6 +29,7 @@ __all__ = [
     "SENTENCE_ENDS",
     "SHORT",
     "TOKEN",
+    "UNIT_LETTER",
     "UNIT_RESULT",
     "VARIABLE",
     "VARIABLE_E",
@@ -239,6 +240,8 @@ BULLET = re.compile(
     r"\s*(?:[-*•–]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)])[ \t]+(?![-+*/×÷=^<>])", re.I
 )
 """The mark of a list's entry, at the beginning of a line."""
+UNIT_LETTER = re.compile(r"(?<![^\W\d_])[ghlmsGHLM](?![^\W\d_])")
+"""A letter that may be a unit."""
 UNIT_RESULT = re.compile(r"=\s?\d[\d.,]*\s?([ghlm])\b(?=\s*(?:[a-z.,;!?)]|\Z))", re.I)
 """A result whose letter is a unit, as in `7g - 3g = 4g`; else it would be an unknown, as in 3x."""
 ARGUMENT = re.compile(r"\s*[\d(_^{\\√]|\s+[a-z]\b")

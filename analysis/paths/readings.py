@@ -5,7 +5,7 @@ People write `25 / 1/3` and mean 25 / (1/3), `42 + 20 / 12 + 10` for one sum ove
 reading is not wrong; it is not shown to be right either.
 
     >>> from analysis.paths.lexer import lex
-    >>> [str(value) for value in other_values(lex("25 / 1/3"), 0, 6)]
+    >>> [str(value) for value in other_values(lex("25 / 1/3"), 0, 5)]
     ['75']
 """
 
