@@ -133,7 +133,7 @@ def overview(evidence: Evidence) -> dict[str, Any]:
         "model": identity.get("model") or "an unnamed model (imported traces)",
         "run": evidence.run.path.name,
         "counts": _counts(evidence),
-        "settings": _settings(identity),
+        "settings": [*_settings(identity), *_reading(evidence.get("answers"))],
     }
 
 
@@ -157,19 +157,30 @@ def _counts(evidence: Evidence) -> list[tuple[str, int, str]]:
         "unparsed": "answer not understood",
     }
     counts += [(name, int(statuses.get(name, 0)), note) for name, note in notes.items()]
-    return [*counts, *_patterns(answers)]
-
-
-def _patterns(answers: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """How the answers were found, and how many of them by a weak pattern."""
-    found = answers.loc[answers["status"] == "ok", "pattern"].value_counts()
-    weak = found[found.index.isin(WEAK)]
-    listed = ", ".join(f"{str(name).replace('_', ' ')} {n}" for name, n in found.items())
-    read = [("read", int(found.sum()), f"by pattern: {listed or 'none'}")]
-    if weak.sum() > MOST_WEAK * found.sum():
+    found = _patterns(answers)
+    weak = int(found[found.index.isin(WEAK)].sum())
+    if weak > MOST_WEAK * found.sum():
         note = "whatever stands last in a text that states no answer: look at some"
-        read.append(("weakly read", int(weak.sum()), note))
-    return read
+        counts.append(("weakly read", weak, note))
+    return counts
+
+
+def _patterns(answers: pd.DataFrame) -> pd.Series[int]:
+    """How many answers each pattern found, the commonest first."""
+    return answers.loc[answers["status"] == "ok", "pattern"].value_counts()
+
+
+def _reading(answers: pd.DataFrame) -> list[tuple[str, str]]:
+    """How the answers were read, in words."""
+    if answers.empty:
+        return []
+    found = _patterns(answers).items()
+    return [
+        (
+            "answers read by",
+            ", ".join(f"{str(name).replace('_', ' ')} {n:,}" for name, n in found) or "none",
+        )
+    ]
 
 
 def _settings(identity: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from planted import HOSTILE, INPUTS, planted_run
 
 from analysis.report import as_json, write_report
-from analysis.report.data import _patterns, gather
+from analysis.report.data import gather, overview
 from analysis.report.questions import question_details, question_rows
 from cot.run import Run, create_run
 from cot.types import Completion, Question, Trace
@@ -178,16 +178,19 @@ def test_an_imported_run_without_gold(tmp_path: Path) -> None:
     assert list(page.json("detail-data")) == ["</script>"]
 
 
-def test_the_page_says_how_answers_were_read() -> None:
-    answers = pd.DataFrame(
-        {"status": ["ok"] * 9 + ["missing"], "pattern": ["cue"] * 8 + ["last_number", None]}
-    )
-    assert _patterns(answers) == [
-        ("read", 9, "by pattern: cue 8, last number 1"),
-        ("weakly read", 1, "whatever stands last in a text that states no answer: look at some"),
+def test_the_page_says_how_answers_were_read(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run")
+    said = overview(gather(run))
+    assert ("answers read by", f"cue {int((run.table('answers')['status'] == 'ok').sum())}") in [
+        (name, text) for name, text in said["settings"]
     ]
-    few = pd.concat([answers[:8]] * 2 + [answers[8:]])
-    assert _patterns(few) == [("read", 17, "by pattern: cue 16, last number 1")]
+    assert "weakly read" not in [name for name, _, _ in said["counts"]]
+    answers = run.table("answers")
+    answers.loc[answers["status"] == "ok", "pattern"] = "last_number"
+    with run.lock():
+        run.write_table("answers", answers, command="answers", parameters={}, inputs=["traces"])
+    weak = {name: n for name, n, _ in overview(gather(run))["counts"]}["weakly read"]
+    assert weak == int((answers["status"] == "ok").sum())
 
 
 def test_rows_say_what_the_tables_say(planted: Run, page: Page) -> None:
