@@ -305,7 +305,9 @@ STATED_END = re.compile(  # what it begins with is plain, so that it is tried at
     r"\.(?<!\bRs\.)(?<!\bapprox\.)(?<!\b[SDM][trs]\.)(?<!\bMrs\.)(?<!\bvs\.)(?<!\bca\.)"
     rf"(?<!\b[A-Z]\.\s[A-Z]\.)(?!\s[A-Z]\.)(?:{_CLOSING}|(?<=[\d%]\.)(?=[A-Z][a-z]))"
 )
-MORE = re.compile(r"[.!?]?[*_\"')\]}$]*\s+[A-Z][^.!?\n]*\d|\s*\n[\s\S]{0,400}?\d")
+NEAR = 600
+"""Characters behind a statement in which it may be taken back."""
+MORE = re.compile(r"[.!?]?[*_\"')\]}$]*\s+[A-Z][^.!?\n]*\d|\s*\n[\s\S]{0,200}?\d")
 """Another sentence with a number in it."""
 NEXT_LINE = re.compile(r"\S[^\n]*")
 BLANK = " \t*:：_`-–—>\"'….#"
@@ -573,7 +575,7 @@ def _correction(text: str, denied: Statement, end: int) -> Statement | None:
 def _taken_back(text: str, statement: Statement, end: int) -> Statement | None:
     """What a statement is corrected to right after it: "the answer is 30. Wait, no, it's 36"."""
     again = None
-    for match in TAKEN_BACK.finditer(text, statement.end, end):
+    for match in TAKEN_BACK.finditer(text, statement.end, min(end, statement.end + NEAR)):
         again = match
     found = again and _until(text, again, CORRECTION, again.end(), end)
     return found if found and found.end - found.begin <= 24 else None

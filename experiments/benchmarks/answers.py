@@ -23,7 +23,7 @@ from cot.run import Run, create_run, open_run
 from cot.shards import TRACE_SCHEMA, write_parquet
 from cot.types import Question
 
-GOAL = 5000.0
+GOAL = 20_000.0
 LENGTH = 300
 WAYS = (
     "The answer is {}.",

@@ -35,7 +35,7 @@ __all__ = ["WEAK", "in_statement", "unstated"]
 
 WEAK = frozenset(("last_number", "last_letter", "last_line"))
 REMARK = re.compile(
-    r"\n\s*(?:Let me know|I hope|Hope this|Feel free|Would you like|If you(?:'d| would| have)|"
+    r"\n[ \t]*(?:Let me know|I hope|Hope this|Feel free|Would you like|If you(?:'d| would| have)|"
     r"Do you want|Is there anything)[^\n]*\s*\Z"
 )
 """A closing remark, which is no part of the answer."""
