@@ -8,7 +8,7 @@
     analysis.write_report(run)
 
 Functions are verbs, rooms are nouns: `vote` lives in `analysis.voting`, `find_paths` in
-`analysis.paths`. They are imported when first used.
+`analysis.clusters`. They are imported when first used.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.activations import capture
     from analysis.agreement import agree, compare_agreement
     from analysis.calibration import calibrate
+    from analysis.clusters import find_paths
     from analysis.curves import compare_curves, curve
     from analysis.experiments import run_experiment
     from analysis.exporting import export
-    from analysis.faithfulness import measure_faithfulness
-    from analysis.geometry import describe_states
-    from analysis.lens import read_layers
-    from analysis.paths import find_paths
+    from analysis.faithfulness_tests import measure_faithfulness
+    from analysis.hidden_states import capture
+    from analysis.logit_lens import read_layers
+    from analysis.page import write_report
     from analysis.probes import probe
-    from analysis.replay import stop
-    from analysis.report import write_report
+    from analysis.state_geometry import describe_states
+    from analysis.stopping import stop
     from analysis.voting import vote
 
 __all__ = [
@@ -54,20 +54,20 @@ __all__ = [
 HOMES = {
     "agree": "analysis.agreement",
     "calibrate": "analysis.calibration",
-    "capture": "analysis.activations",
+    "capture": "analysis.hidden_states",
     "compare_agreement": "analysis.agreement",
     "compare_curves": "analysis.curves",
     "curve": "analysis.curves",
-    "describe_states": "analysis.geometry",
+    "describe_states": "analysis.state_geometry",
     "export": "analysis.exporting",
-    "find_paths": "analysis.paths",
-    "measure_faithfulness": "analysis.faithfulness",
+    "find_paths": "analysis.clusters",
+    "measure_faithfulness": "analysis.faithfulness_tests",
     "probe": "analysis.probes",
-    "read_layers": "analysis.lens",
+    "read_layers": "analysis.logit_lens",
     "run_experiment": "analysis.experiments",
-    "stop": "analysis.replay",
+    "stop": "analysis.stopping",
     "vote": "analysis.voting",
-    "write_report": "analysis.report",
+    "write_report": "analysis.page",
 }
 
 

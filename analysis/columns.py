@@ -16,7 +16,8 @@
   `consistency`, `consistency_calibrated`, `commitment_layer`, `coe_r`, `coe_c`: see table
   `lens_traces`; `state@LAYER@POSITION`: a captured hidden state (LAYER a number, or `middle`: the
   one nearest half of the deepest), None where the trace has none.
-- `faithfulness`: how far the answer depends on the reasoning, see `analysis.faithfulness.profile`.
+- `faithfulness`: how far the answer depends on the reasoning, see
+`analysis.faithfulness_tests.profile`.
 - any other name: a number that came with imported traces, such as `confidence`.
 """
 
@@ -29,10 +30,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.asking import Asker
-from analysis.prerequisites import need
+from analysis.catalogue import need
+from analysis.model_queries import Asker
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["ASKING", "columns", "group_confidence", "made_from"]
 
@@ -179,8 +180,8 @@ def _probe(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
 
 
 def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[Any]:
-    from analysis.activations.cells import captured, read_cell
-    from analysis.activations.fidelity import faithful
+    from analysis.hidden_states.cells import captured, read_cell
+    from analysis.hidden_states.fidelity import faithful
 
     layers = [each for each, name in captured(run, None, None) if name == position]
     if layer == "middle" and layers:
@@ -199,15 +200,15 @@ def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[
 
 
 def _embedding(run: Run, answers: pd.DataFrame, asker: Asker) -> list[Any]:
-    from analysis.paths.embed import embed
-    from analysis.paths.mask import mask_traces
+    from analysis.clusters.embed import embed
+    from analysis.clusters.mask import mask_traces
 
     texts = _aligned(run.traces(["text"]), answers)["text"]
     return list(embed(mask_traces(texts, answers)))
 
 
 def _faithfulness(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
-    from analysis.faithfulness.profile import profile
+    from analysis.faithfulness_tests.profile import profile
 
     return _aligned(profile(run), answers)["faithfulness"].to_numpy(dtype=float)
 

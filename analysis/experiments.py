@@ -3,7 +3,8 @@
     dataset = "arithmetic"
     out = "runs/demo"
 
-    [sample]            # the options of `cot sample`, by their names in cot.settings.SampleSettings
+    [sample]            # the options of `cot sample`, by their names in
+    cot.sampling.settings.SampleSettings
     n = 12
 
     [vote]              # each further section is a command; its keys are the function's arguments
@@ -28,11 +29,11 @@ from typing import Any
 
 from cot.errors import ConsilienceError, InputError
 from cot.importers import import_traces
-from cot.planning import plan
-from cot.run import Run, open_run
-from cot.sampler import draw
-from cot.settings import SampleSettings
-from cot.tables import versions
+from cot.sampling.plan import plan
+from cot.sampling.sampler import draw
+from cot.sampling.settings import SampleSettings
+from cot.store.run import Run, open_run
+from cot.store.tables import versions
 
 __all__ = ["Experiment", "load_experiment", "run_experiment"]
 
@@ -42,16 +43,16 @@ STAGES = {
     "answers": ("cot.answers:extract_answers", "answers"),
     "vote": ("analysis.voting:vote", "votes"),
     "curve": ("analysis.curves:curve", "curve"),
-    "stop": ("analysis.replay:stop", "stops"),
+    "stop": ("analysis.stopping:stop", "stops"),
     "calibration": ("analysis.calibration:calibrate", "calibration"),
-    "paths": ("analysis.paths:find_paths", "paths"),
-    "capture": ("analysis.activations:capture", "fidelity"),
+    "paths": ("analysis.clusters:find_paths", "paths"),
+    "capture": ("analysis.hidden_states:capture", "fidelity"),
     "probe": ("analysis.probes:probe", "probes"),
-    "lens": ("analysis.lens:read_layers", "lens_traces"),
-    "geometry": ("analysis.geometry:describe_states", "findings_geometry"),
-    "faithfulness": ("analysis.faithfulness:measure_faithfulness", "findings_faithfulness"),
+    "lens": ("analysis.logit_lens:read_layers", "lens_traces"),
+    "geometry": ("analysis.state_geometry:describe_states", "findings_geometry"),
+    "faithfulness": ("analysis.faithfulness_tests:measure_faithfulness", "findings_faithfulness"),
     "agree": ("analysis.agreement:agree", "agreement"),
-    "report": ("analysis.report:write_report", None),
+    "report": ("analysis.page:write_report", None),
 }
 """Section to the function it calls, and the table by which one sees that it is done."""
 TOP = ("title", "description", "dataset", "file", "out", "sample", *STAGES)

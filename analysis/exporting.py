@@ -16,7 +16,7 @@ import pandas as pd
 
 from cot.console import plain
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["FORMATS", "as_csv", "export"]
 

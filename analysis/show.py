@@ -17,13 +17,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.report.comparison import compare
-from analysis.report.data import MAKERS, Evidence, gather, overview
-from analysis.report.headlines import headlines
-from analysis.report.questions import question_detail
-from analysis.report.text import decimal, percent, shorten, visible
-from analysis.report.traces import Piece, joined
-from cot.run import Run
+from analysis.page.comparison import compare
+from analysis.page.data import MAKERS, Evidence, gather, overview
+from analysis.page.headlines import headlines
+from analysis.page.questions import question_detail
+from analysis.page.text import decimal, percent, shorten, visible
+from analysis.page.traces import Piece, joined
+from cot.store.run import Run
 
 __all__ = ["show_comparison", "show_question", "show_run"]
 

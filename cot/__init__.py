@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from cot.answers import extract_answers
     from cot.errors import ConsilienceError, InputError
     from cot.importers import import_traces
-    from cot.run import Run, open_run
-    from cot.sampler import sample
+    from cot.sampling.sampler import sample
+    from cot.store.run import Run, open_run
 
 __all__ = [
     "ConsilienceError",
@@ -35,11 +35,11 @@ __all__ = [
 HOMES = {
     "ConsilienceError": "cot.errors",
     "InputError": "cot.errors",
-    "Run": "cot.run",
+    "Run": "cot.store.run",
     "extract_answers": "cot.answers",
     "import_traces": "cot.importers",
-    "open_run": "cot.run",
-    "sample": "cot.sampler",
+    "open_run": "cot.store.run",
+    "sample": "cot.sampling.sampler",
 }
 
 

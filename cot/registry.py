@@ -59,9 +59,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "deepconf_online": "cot.stopping.deepconf:DeepConfOnline",
     },
     "clusterers": {
-        "average_linkage": "analysis.paths.cluster:AverageLinkage",
-        "hdbscan": "analysis.paths.cluster:HdbscanClusterer",
-        "kmeans": "analysis.paths.cluster:KMeansClusterer",
+        "average_linkage": "analysis.clusters.cluster:AverageLinkage",
+        "hdbscan": "analysis.clusters.cluster:HdbscanClusterer",
+        "kmeans": "analysis.clusters.cluster:KMeansClusterer",
     },
     "probes": {
         "logistic": "analysis.probes.logistic:LogisticProbe",
@@ -70,15 +70,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "ridge": "analysis.probes.ridge:RidgeProbe",
     },
     "faithfulness": {
-        "early_answering": "analysis.faithfulness.early_answering:EarlyAnswering",
-        "adding_mistakes": "analysis.faithfulness.adding_mistakes:AddingMistakes",
-        "no_cot": "analysis.faithfulness.no_cot:NoCot",
-        "filler": "analysis.faithfulness.filler:Filler",
-        "paraphrase": "analysis.faithfulness.paraphrase:Paraphrase",
-        "resampling": "analysis.faithfulness.resampling:Resampling",
-        "hint": "analysis.faithfulness.hint:Hint",
-        "biased_context": "analysis.faithfulness.biased_context:BiasedContext",
-        "reversed_pairs": "analysis.faithfulness.reversed_pairs:ReversedPairs",
+        "early_answering": "analysis.faithfulness_tests.early_answering:EarlyAnswering",
+        "adding_mistakes": "analysis.faithfulness_tests.adding_mistakes:AddingMistakes",
+        "no_cot": "analysis.faithfulness_tests.no_cot:NoCot",
+        "filler": "analysis.faithfulness_tests.filler:Filler",
+        "paraphrase": "analysis.faithfulness_tests.paraphrase:Paraphrase",
+        "resampling": "analysis.faithfulness_tests.resampling:Resampling",
+        "hint": "analysis.faithfulness_tests.hint:Hint",
+        "biased_context": "analysis.faithfulness_tests.biased_context:BiasedContext",
+        "reversed_pairs": "analysis.faithfulness_tests.reversed_pairs:ReversedPairs",
     },
 }
 

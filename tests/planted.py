@@ -24,7 +24,7 @@ from planted_agreement import agreement
 from planted_faithfulness import faithfulness
 from planted_inside import LAYERS, POSITIONS, inside
 
-from cot.run import Run, create_run
+from cot.store.run import Run, create_run
 from cot.types import Completion, Question, Trace
 
 N_QUESTIONS, N_TRACES = 12, 8

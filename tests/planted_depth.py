@@ -18,7 +18,7 @@ import planted
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Trace
 
 KINDS = ("setup", "calculation", "conclusion")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.faithfulness.curves import curves
+from analysis.faithfulness_tests.curves import curves
 
 HOSTILE_REPLY = (
     "<img src=x onerror=window.hacked=7></details><script>window.hacked = 8</script> "

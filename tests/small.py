@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cot.answers import extract_answers
-from cot.run import Run, create_run, open_run
+from cot.store.run import Run, create_run, open_run
 from cot.types import Completion, Question, Trace
 
 Given = Mapping[str, tuple[str | None, Sequence[str | None]]]

@@ -7,7 +7,7 @@ import pandas as pd
 
 import analysis
 from cot.answers import extract_answers
-from cot.run import create_run
+from cot.store.run import create_run
 from cot.types import Question
 from tests.small import trace_of
 

@@ -10,7 +10,14 @@ import pytest
 from safetensors import safe_open
 
 from cot.errors import InputError
-from cot.vectors import Place, VectorWriter, read_about, read_index, read_replays, read_vectors
+from cot.store.vectors import (
+    Place,
+    VectorWriter,
+    read_about,
+    read_index,
+    read_replays,
+    read_vectors,
+)
 
 RANDOM = np.random.default_rng(0)
 

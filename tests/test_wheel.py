@@ -40,7 +40,7 @@ def test_roots_and_data(wheel):
     for room, pattern in (
         ("prompts", "templates/*.md"),
         ("prompts", "exemplars/*.toml"),
-        ("analysis", "report/templates/*"),
+        ("analysis", "page/templates/*"),
         ("experiments", "*.toml"),
         ("cot", "**/*.py"),
         ("analysis", "**/*.py"),

@@ -16,11 +16,11 @@ from analysis.agreement.kinds import decided, kinds_of
 from analysis.agreement.partitions import PARTITIONS, Place, line_up, readable
 from analysis.agreement.raters import alpha, chance, rater_pairs, raters_worth, ratings
 from analysis.agreement.suspicion import suspicion_of
+from analysis.catalogue import need
 from analysis.findings import as_table
-from analysis.prerequisites import need
 from analysis.statistics import auroc, auroc_interval
 from analysis.voting import load_rule, outcomes
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Finding
 
 __all__ = ["agree"]

@@ -15,8 +15,8 @@ import pandas as pd
 
 from analysis.agreement.partitions import PARTITIONS
 from analysis.agreement.threeway import three_way
-from analysis.mutual import Measure, PairAgreement, compare
 from analysis.statistics import mean_interval
+from analysis.statistics.mutual_information import Measure, PairAgreement, compare
 
 __all__ = ["MEASURES", "THREE_WAY", "coefficients", "sweep"]
 

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.agreement.kinds import KINDS
-from analysis.prerequisites import need
+from analysis.catalogue import need
 from analysis.statistics import mean_interval
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["compare_agreement"]
 

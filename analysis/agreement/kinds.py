@@ -18,7 +18,8 @@ A question may be of several kinds; each compares witnesses of its traces with a
 - `split answers`: the winning class holds at most SPLIT of the valid answers.
 - `unanimous`: all valid answers are one class, and their traces take one path.
 
-Numbers with a digit tokenizer are read by their first digit only (see `analysis.lens.candidates`):
+Numbers with a digit tokenizer are read by their first digit only (see
+`analysis.logit_lens.candidates`):
 12 and 14 are one there, and no witness against one another.
 """
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.catalogue import need
 from analysis.columns import columns
-from analysis.geometry.clusters import choose_place, cluster_hidden
-from analysis.prerequisites import need
+from analysis.state_geometry.clusters import choose_place, cluster_hidden
 from analysis.voting import ballots_of
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["PARTITIONS", "Place", "line_up", "readable"]
 

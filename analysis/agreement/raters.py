@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from analysis.columns import columns, made_from
 from analysis.statistics import mean_interval, ratio_interval, resample
 from analysis.voting import ballots_of, load_rule, outcomes
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["RATERS", "alpha", "chance", "rater_pairs", "raters_worth", "ratings"]
 

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.mutual import PERMUTATIONS, PairAgreement, entropy
+from analysis.statistics.mutual_information import PERMUTATIONS, PairAgreement, entropy
 
 __all__ = ["three_way"]
 

@@ -12,14 +12,14 @@ from dataclasses import asdict, fields
 
 import pandas as pd
 
-from analysis.asking import Asker
 from analysis.calibration.judged import Judged, judge
 from analysis.calibration.scores import Score, score
 from analysis.calibration.signals import Signal, signal_named, unasked
+from analysis.catalogue import first_questions, need
 from analysis.findings import as_table, mean_finding
-from analysis.prerequisites import first_questions, need
+from analysis.model_queries import Asker
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Finding
 
 __all__ = ["calibrate"]

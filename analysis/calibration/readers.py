@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from analysis.calibration.entropy import class_entropy, normalised_probabilities
 from analysis.calibration.judged import Judged
+from analysis.catalogue import need
 from analysis.columns import columns
-from analysis.geometry.clusters import choose_place
-from analysis.prerequisites import need
+from analysis.state_geometry.clusters import choose_place
 from analysis.voting.centroid import centroid
 from analysis.voting.path import NOISE
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = [
     "answer_entropy",
@@ -121,6 +121,6 @@ def column(name: str) -> Callable[[Judged], Floats]:
 
 def stored(run: Run, names: list[str]) -> Any:
     """Columns of the stored traces as a pyarrow table, without a Python object a trace."""
-    from cot.shards import read_shards
+    from cot.store.shards import read_shards
 
     return read_shards(run.path / "traces", names)

@@ -21,7 +21,7 @@ from analysis.calibration.judged import Judged
 from analysis.calibration.readers import column, stored
 from analysis.columns import OTHERS, WINDOWED
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["SIGNALS", "Signal", "signal_named", "unasked"]
 

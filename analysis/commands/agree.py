@@ -8,7 +8,7 @@ from typing import Any
 import analysis
 from analysis.agreement.kinds import KINDS
 from cot.console import Output, emit, listen
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["agree"]
 

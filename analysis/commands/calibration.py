@@ -6,7 +6,7 @@ from pathlib import Path
 
 import analysis
 from cot.console import Output, emit, listen
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["calibration"]
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from analysis.faithfulness import count_requests, measure_faithfulness
-from analysis.faithfulness.measuring import DEFAULT
+from analysis.faithfulness_tests import count_requests, measure_faithfulness
+from analysis.faithfulness_tests.measuring import DEFAULT
 from cot.console import Output, emit, listen
 from cot.registry import describe
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["faithfulness"]
 

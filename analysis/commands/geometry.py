@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import analysis.geometry
+import analysis.state_geometry
 from cot.console import Output, emit, listen
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["geometry"]
 
@@ -43,7 +43,7 @@ def geometry(
     listen()
     opened = open_run(run)
     with opened.lock():
-        found = analysis.geometry.describe_states(
+        found = analysis.state_geometry.describe_states(
             opened,
             layers=layers or None,
             positions=positions or None,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import analysis
-from analysis.activations import estimate, read_spans
-from analysis.activations.fidelity import MAX_GAP
+from analysis.hidden_states import estimate, read_spans
+from analysis.hidden_states.fidelity import MAX_GAP
 from cot.console import Output, emit, listen
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["capture"]
 

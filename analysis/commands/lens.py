@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.lens import read_layers
+from analysis.logit_lens import read_layers
 from cot.console import Output, emit, listen
 from cot.errors import InputError
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["lens"]
 

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 import analysis
-from analysis.paths import DEFAULT_CLUSTERER
-from analysis.paths.embed import DEFAULT_EMBEDDER
+from analysis.clusters import DEFAULT_CLUSTERER
+from analysis.clusters.embed import DEFAULT_EMBEDDER
 from cot.console import Output, emit, listen, plain
 from cot.registry import describe
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["paths"]
 

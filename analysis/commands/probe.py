@@ -8,11 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import analysis
-from analysis.paths.embed import DEFAULT_EMBEDDER
+from analysis.clusters.embed import DEFAULT_EMBEDDER
 from analysis.probes.targets import TARGETS
 from cot.console import Output, emit, listen
 from cot.registry import describe
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["probe"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import analysis
 from cot.console import Output, emit, listen
 from cot.errors import InputError
-from cot.run import Run, open_run
+from cot.store.run import Run, open_run
 
 __all__ = ["report", "show"]
 
@@ -72,10 +72,10 @@ def show(
 
 def _as_json(run: Run, question: str | None, pair: tuple[int, int] | None) -> dict[str, Any]:
     """What `show` shows; texts whole, not in pieces."""
-    from analysis.report.comparison import compare
-    from analysis.report.data import gather, overview
-    from analysis.report.questions import question_detail
-    from analysis.report.traces import joined
+    from analysis.page.comparison import compare
+    from analysis.page.data import gather, overview
+    from analysis.page.questions import question_detail
+    from analysis.page.traces import joined
 
     if question is None:
         return overview(gather(run))

@@ -8,7 +8,7 @@ from pathlib import Path
 import analysis
 from analysis.experiments import load_experiment
 from cot.console import Output, emit, listen
-from cot.run import Run, open_run
+from cot.store.run import Run, open_run
 
 __all__ = ["demo", "export", "run"]
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-import analysis.replay
+import analysis.stopping
 from cot.console import Output, emit, listen
 from cot.registry import describe
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["stop"]
 
@@ -49,7 +49,9 @@ def stop(
     listen()
     opened = open_run(run)
     with opened.lock():
-        analysis.replay.stop(opened, rules=rule, order=order, permutations=permutations, seed=seed)
+        analysis.stopping.stop(
+            opened, rules=rule, order=order, permutations=permutations, seed=seed
+        )
     findings = opened.table("findings_stop").set_index("name")
     table = findings.rename(columns={"estimate": "accuracy"})
     records = {name: {"rule": name, **row} for name, row in table.to_dict("index").items()}

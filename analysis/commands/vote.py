@@ -11,7 +11,7 @@ import analysis
 from cot.console import Output, emit, listen
 from cot.errors import InputError
 from cot.registry import describe
-from cot.run import open_run
+from cot.store.run import open_run
 
 __all__ = ["curve", "vote"]
 

@@ -17,14 +17,14 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.catalogue import need
 from analysis.columns import made_from
 from analysis.curves.credit import EXACT_UP_TO
 from analysis.curves.expected import PASS, expected_accuracy
 from analysis.findings import as_table, mean_finding
-from analysis.prerequisites import need
 from analysis.voting import ALL, Rule, evidence, load_rule
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Finding
 
 __all__ = ["PASS", "compare_curves", "curve", "expected_accuracy"]

@@ -19,7 +19,7 @@ from analysis.probes.estimator import load_probe, predictions
 from analysis.probes.labels import Labels
 from analysis.probes.reading import read_rows
 from analysis.probes.space import fit_space
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["COLUMNS", "POSITION", "score_steps"]
 

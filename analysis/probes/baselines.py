@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.paths.embed import TFIDF, embed
-from cot.run import Run
-from cot.vectors import read_index
+from analysis.clusters.embed import TFIDF, embed
+from cot.store.run import Run
+from cot.store.vectors import read_index
 
 __all__ = ["BASELINES", "places", "text_features"]
 

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.activations.cells import asked_cells, captured
-from analysis.paths.embed import DEFAULT_EMBEDDER
+from analysis.clusters.embed import DEFAULT_EMBEDDER
+from analysis.hidden_states.cells import asked_cells, captured
 from analysis.probes.along import COLUMNS, POSITION, score_steps
 from analysis.probes.baselines import places, text_features
 from analysis.probes.controls import shuffled, shuffled_within
@@ -40,7 +40,7 @@ from analysis.probes.tables import score_rows, table_of, write
 from analysis.probes.targets import find_labels
 from cot.errors import InputError
 from cot.progress import track
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Finding
 
 __all__ = ["probe"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.activations.cells import Cell, read_cell
-from cot.run import Run
+from analysis.hidden_states.cells import Cell, read_cell
+from cot.store.run import Run
 
 __all__ = ["read_rows"]
 

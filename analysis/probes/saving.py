@@ -30,9 +30,9 @@ from analysis.probes.reading import read_rows
 from analysis.probes.space import fit_space
 from analysis.probes.sweep import CellResult
 from cot.errors import InputError
-from cot.run import Run
-from cot.tables import versions
-from cot.vectors import read_about
+from cot.store.run import Run
+from cot.store.tables import versions
+from cot.store.vectors import read_about
 
 __all__ = ["Fit", "StoredProbe", "load_stored", "question_hashes", "save_best"]
 

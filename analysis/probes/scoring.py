@@ -19,8 +19,8 @@ from analysis.probes.sweep import CellResult
 from analysis.probes.tables import score_rows, table_of, write
 from analysis.probes.targets import find_labels, replayed
 from cot.errors import InputError
-from cot.run import Run
-from cot.vectors import read_about
+from cot.store.run import Run
+from cot.store.vectors import read_about
 
 __all__ = ["score_with"]
 

@@ -19,7 +19,7 @@ from analysis.probes.estimator import load_probe
 from analysis.probes.labels import Labels
 from analysis.probes.measures import SETS, measure
 from analysis.probes.reading import read_rows
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["CellResult", "sweep"]
 

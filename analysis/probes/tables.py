@@ -12,7 +12,7 @@ from analysis.findings import as_table
 from analysis.probes.labels import Labels
 from analysis.probes.measures import COUNTS, NUMBERS
 from analysis.probes.sweep import CellResult
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Finding
 
 __all__ = ["score_rows", "table_of", "write"]

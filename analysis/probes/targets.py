@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from analysis.paths.mask import mask_traces
-from analysis.prerequisites import need
+from analysis.catalogue import need
+from analysis.clusters.mask import mask_traces
 from analysis.probes.labels import Labels
 from analysis.voting import outcomes
 from analysis.voting.rule import load_rule
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["KEYS", "TARGETS", "find_labels", "replayed", "without"]
 

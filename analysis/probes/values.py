@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.calibration.entropy import class_entropy
-from analysis.paths.mask import mask_answer
-from analysis.prerequisites import need
+from analysis.catalogue import need
+from analysis.clusters.mask import mask_answer
 from analysis.probes.labels import Labels
 from analysis.probes.targets import KEYS, replayed, without
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["answer_entropy", "step_values"]
 

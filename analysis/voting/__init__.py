@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.catalogue import first_questions, need
 from analysis.columns import made_from
-from analysis.prerequisites import first_questions, need
 from analysis.voting.accuracy import accuracies
 from analysis.voting.evidence import ALL, evidence
 from analysis.voting.rule import Rule, Weigher, load_rule, weigher
 from analysis.voting.tally import credits, tally
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = [
     "ALL",

@@ -1,6 +1,7 @@
 """Votes in which a wrong step costs: a trace that states a false equation counts less.
 
-Ours. Every stated equation of a trace is evaluated (`analysis.paths.checks`); a trace with at least
+Ours. Every stated equation of a trace is evaluated (`analysis.equations.checks`); a trace with at
+least
 one wrong equation weighs `weight`, any other 1. A trace without an equation that can be checked is
 not accused of anything.
 """

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.asking import Asker
 from analysis.columns import ASKING, columns, made_from
+from analysis.model_queries import Asker
 from analysis.voting.rule import Rule, load_rule
 from cot.errors import InputError
 from cot.registry import names
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["ALL", "evidence"]
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.asking import Asker
+from analysis.model_queries import Asker
 from cot.errors import InputError
 from cot.models import encode
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Request, Sampling
 
 __all__ = ["p_true"]

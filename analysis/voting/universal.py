@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.asking import Asker
+from analysis.model_queries import Asker
 from analysis.voting.rule import weigher
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Prompt, Request, Sampling
 
 __all__ = ["choose", "universal"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from cot.answers.table import extract_answers, read_questions
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 __all__ = ["Explanation", "explain_answers"]
 

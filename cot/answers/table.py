@@ -19,7 +19,7 @@ from cot.answers.readers import WEAK
 from cot.answers.reasoning import opens_in_prompt
 from cot.errors import InputError
 from cot.progress import track
-from cot.run import Run
+from cot.store.run import Run
 from cot.types import Answer, FinishReason, Question
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def extract_answers(
     for its equivalence class; missing unless `status` is `ok`), status, pattern (how it was found),
     start and end (Int64 span in the raw text), correct (nullable boolean: missing where the
     question has no gold), surplus (in an adaptive run, a trace that doesn't vote: see
-    `cot.stopping.online`).
+    `cot.sampling.adaptive`).
 
     Greedy traces, where there are any, go to `greedy_answers`; they and gold are placed in the
     classes of the traces. An imported trace's own `answer` is used as it stands, and its `correct`
@@ -413,7 +413,7 @@ def _surplus(run: Run, answers: pd.DataFrame, readings: Mapping[str, Reading]) -
     adaptive = run.identity.get("adaptive")
     if adaptive is None:
         return False
-    from cot.stopping.online import mark_surplus
+    from cot.sampling.adaptive import mark_surplus
 
     then = {
         row.question_id: reading_of(_question(row), adaptive["format"])

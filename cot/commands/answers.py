@@ -7,7 +7,7 @@ from pathlib import Path
 from cot.answers import explain_answers, extract_answers
 from cot.answers.table import chosen_format
 from cot.console import Output, emit, listen, printable
-from cot.run import Run, open_run
+from cot.store.run import Run, open_run
 
 __all__ = ["answers"]
 

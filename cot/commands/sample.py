@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cot.console import Output, emit, listen
-from cot.planning import plan
-from cot.sampler import draw
-from cot.settings import SampleSettings
+from cot.sampling.plan import plan
+from cot.sampling.sampler import draw
+from cot.sampling.settings import SampleSettings
 
 __all__ = ["sample"]
 

@@ -40,7 +40,7 @@ class ReplayEngine:
     context = 2**31
 
     def __init__(self, model: str | Path, *, dtype: str = "auto", verbose: bool = False) -> None:
-        from cot.run import open_run
+        from cot.store.run import open_run
 
         self._run = open_run(model)
 

@@ -26,7 +26,7 @@ from cot.importers.openai_saved import read_openai_saved
 from cot.importers.record import Record, Rejected
 from cot.importers.wide import read_wide
 from cot.progress import track
-from cot.run import Run, create_run
+from cot.store.run import Run, create_run
 from cot.types import Completion, Message, Question, TraceKey
 
 __all__ = ["FORMATS", "Imported", "import_traces"]
@@ -249,7 +249,7 @@ def _lacks(checked: _Checked) -> list[str]:
 
 def _store(run: Run, path: Path, reader: Reader, checked: _Checked) -> int:
     """Second pass: the good traces that the run does not hold yet."""
-    from cot.shards import read_shards
+    from cot.store.shards import read_shards
 
     table = read_shards(run.path / "traces", ["question_id", "sample_index"])
     there = set(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))

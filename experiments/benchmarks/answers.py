@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 from cot.answers import extract_answers
-from cot.run import Run, create_run, open_run
-from cot.shards import TRACE_SCHEMA, write_parquet
+from cot.store.run import Run, create_run, open_run
+from cot.store.shards import TRACE_SCHEMA, write_parquet
 from cot.types import Question
 
 GOAL = 20_000.0

@@ -32,10 +32,10 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from analysis.activations import capturing
-from analysis.activations.capturing import capture
+from analysis.hidden_states import capturing
+from analysis.hidden_states.capturing import capture
 from cot.models import encode, load_model, load_tokenizer, resolve
-from cot.run import Run, open_run
+from cot.store.run import Run, open_run
 
 GOAL = 0.9
 Batch = tuple[torch.Tensor, torch.Tensor]

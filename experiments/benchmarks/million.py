@@ -26,8 +26,8 @@ import pyarrow as pa
 
 import analysis
 from cot.answers import extract_answers
-from cot.run import Run, create_run, open_run
-from cot.shards import TRACE_SCHEMA, write_parquet
+from cot.store.run import Run, create_run, open_run
+from cot.store.shards import TRACE_SCHEMA, write_parquet
 from cot.types import Question
 
 GOAL_SECONDS = 5.0

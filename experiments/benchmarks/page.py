@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from analysis.report import write_report
-from analysis.report.data import gather
-from analysis.report.questions import question_rows
-from analysis.report.shards import FOLDER
-from cot.run import open_run
+from analysis.page import write_report
+from analysis.page.data import gather
+from analysis.page.questions import question_rows
+from analysis.page.shards import FOLDER
+from cot.store.run import open_run
 
 GOAL = {"megabytes": 25.0, "seconds": 3.0}
 ROUNDS = 5

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cot.models
-from analysis.paths.cluster import AverageLinkage, cosine_distances, fit_threshold, silhouettes
-from analysis.paths.embed import DEFAULT_EMBEDDER, embed
-from analysis.paths.names import name_paths
+from analysis.clusters.cluster import AverageLinkage, cosine_distances, fit_threshold, silhouettes
+from analysis.clusters.embed import DEFAULT_EMBEDDER, embed
+from analysis.clusters.names import name_paths
 
 TRACES, SIZE, TOGETHER = 40, 384, 10
 GOAL_MILLISECONDS = 5.0

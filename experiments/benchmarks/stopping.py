@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import betainc
 
-from analysis.replay import stop
-from cot.run import Run, create_run, open_run
+from analysis.stopping import stop
+from cot.store.run import Run, create_run, open_run
 from cot.types import Question
 
 GOAL = 5.0

@@ -12,7 +12,7 @@ import analysis
 from analysis.agreement.kinds import KINDS
 from cot.answers import extract_answers
 from cot.errors import InputError
-from cot.vectors import Place, VectorWriter
+from cot.store.vectors import Place, VectorWriter
 from tests.small import run_with_answers
 
 N_QUESTIONS, N_TRACES = 6, 12

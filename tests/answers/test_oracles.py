@@ -25,7 +25,7 @@ import pytest
 from cot.answers import extract_answers
 from cot.answers.table import read_questions
 from cot.errors import InputError
-from cot.run import Run, create_run, open_run
+from cot.store.run import Run, create_run, open_run
 from cot.types import FinishReason, Question
 from tests.small import trace_of
 

@@ -13,7 +13,7 @@ from cot.answers import extract_answers
 from cot.answers.table import WRONG
 from cot.cli import main
 from cot.errors import InputError
-from cot.run import Run, create_run, open_run
+from cot.store.run import Run, create_run, open_run
 from cot.types import Question
 from tests.small import run_with_answers, text_of, trace_of
 

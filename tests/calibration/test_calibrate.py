@@ -14,7 +14,7 @@ from analysis.columns import OTHERS
 from analysis.commands.calibration import calibration
 from cot.console import Output
 from cot.errors import InputError
-from cot.run import create_run
+from cot.store.run import create_run
 from cot.types import Completion, Question, Trace
 from tests.small import run_with_answers
 

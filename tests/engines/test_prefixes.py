@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cot.engines.prefixes import KEPT, Prefixes, common
 from cot.models import load_model, resolve
-from tests.activations.tiny_models import CONFIGS, tiny_model
+from tests.hidden_states.tiny_models import CONFIGS, tiny_model
 
 TEXT = tuple(torch.randint(0, 190, (90,), generator=torch.Generator().manual_seed(0)).tolist())
 CUE = (7, 8, 9)

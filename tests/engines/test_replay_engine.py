@@ -9,7 +9,7 @@ import pytest
 
 from cot.engines.replay import ReplayEngine
 from cot.errors import InputError
-from cot.run import create_run
+from cot.store.run import create_run
 from cot.types import Completion, Question, Request, Sampling, Trace
 
 STORED = Completion(

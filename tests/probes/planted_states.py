@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from small import Given, run_with_answers
 
 from cot.answers import extract_answers
-from cot.run import Run
-from cot.vectors import Place, VectorWriter
+from cot.store.run import Run
+from cot.store.vectors import Place, VectorWriter
 
 WIDTH = 24
 Vectors = Callable[[str, NDArray[np.bool_], np.random.Generator], NDArray[np.floating]]

@@ -13,8 +13,8 @@ from small import Given, run_with_answers
 import analysis.probes.along as along
 from analysis.probes import probe
 from cot.answers import extract_answers
-from cot.run import Run
-from cot.vectors import Place, VectorWriter
+from cot.store.run import Run
+from cot.store.vectors import Place, VectorWriter
 
 STEPS = 4
 APPEARS = 2

@@ -18,7 +18,7 @@ from analysis.probes.labels import Labels
 from analysis.probes.logistic import LogisticProbe
 from analysis.statistics import auroc, auroc_per_question, within_question_auroc
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 
 def probe(run: Run, **arguments: Any) -> pd.DataFrame:

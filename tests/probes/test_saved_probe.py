@@ -14,7 +14,7 @@ from planted_states import DIFF_MEANS, MLP, WIDTH, direction, given, planted
 from analysis.probes import probe, score_with, sweep
 from analysis.probes.saving import load_stored
 from cot.errors import InputError
-from cot.run import Run
+from cot.store.run import Run
 
 QUICK: dict[str, Any] = {"embedder": "tfidf", "folds": 2, "kind": DIFF_MEANS}
 

@@ -12,14 +12,14 @@ import pytest
 from planted_states import RIDGE, WIDTH, direction, given, planted, write_fidelity
 from small import run_with_answers, trace_of
 
-from analysis.paths import find_paths
+from analysis.clusters import find_paths
 from analysis.probes import probe
 from analysis.probes.targets import find_labels
 from cot.answers import extract_answers
 from cot.errors import InputError
-from cot.run import Run, create_run, open_run
+from cot.store.run import Run, create_run, open_run
+from cot.store.vectors import Place, VectorWriter
 from cot.types import Question
-from cot.vectors import Place, VectorWriter
 
 GIVEN = {
     "a": ("1", ["2", "2", "1", None]),

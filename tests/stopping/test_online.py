@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 import cot
-from analysis.replay import stop
+from analysis.stopping import stop
 from cot.answers import extract_answers
 from cot.cli import main
 from cot.errors import InputError
+from cot.sampling.adaptive import Steering, mark_surplus, reached
 from cot.stopping import make_rule
-from cot.stopping.online import Steering, mark_surplus, reached
 from cot.types import Completion
 from tests.slow_engine import JumbledEngine
 

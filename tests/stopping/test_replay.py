@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from analysis.commands.stop import stop as stop_command
-from analysis.replay import stop
+from analysis.stopping import stop
 from cot.console import Output
 from cot.errors import InputError
-from cot.run import create_run, open_run
+from cot.store.run import create_run, open_run
 from cot.types import Completion, Question, Trace
 from tests.small import run_with_answers
 

@@ -14,7 +14,7 @@ from analysis.voting import load_rule, outcomes
 from analysis.voting.contract import check_vote_rule
 from cot.answers import extract_answers
 from cot.errors import InputError
-from cot.vectors import Place, VectorWriter
+from cot.store.vectors import Place, VectorWriter
 from tests.small import run_with_answers
 
 STATE = "state@middle@pre_answer"

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
-from analysis.asking import Asker
 from analysis.columns import columns, group_confidence
+from analysis.model_queries import Asker
 from analysis.voting import load_rule, outcomes, weigher
 from analysis.voting.cisc import TEMPERATURES
 from analysis.voting.contract import check_vote_rule

@@ -1,0 +1,166 @@
+"""Reasoning paths: the steps of each trace, what they compute, and which traces argue alike.
+
+Two ways of telling paths apart stand side by side. `path` clusters the *texts* by an embedder,
+answers masked; `dataflow` is what the equations compute from which numbers, whatever the words.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.catalogue import need
+from analysis.clusters.cluster import (
+    AverageLinkage,
+    Clusterer,
+    cosine_distances,
+    fit_threshold,
+    label_rows,
+    silhouettes,
+)
+from analysis.clusters.embed import DEFAULT_EMBEDDER, embed
+from analysis.clusters.findings import findings, per_question
+from analysis.clusters.maps import map_traces
+from analysis.clusters.mask import mask_traces
+from analysis.clusters.names import name_paths
+from analysis.equations.checking import check_traces
+from analysis.steps import find_steps
+from cot.errors import InputError
+from cot.registry import build
+from cot.store.run import Run
+
+__all__ = ["find_paths", "find_steps"]
+
+log = logging.getLogger("cot")
+KEYS = ["question_id", "sample_index"]
+DATAFLOW = "dataflow"
+DEFAULT_CLUSTERER = "average_linkage"
+
+
+def find_paths(
+    run: Run,
+    embedder: str = DEFAULT_EMBEDDER,
+    clusterer: str = DEFAULT_CLUSTERER,
+    threshold: float | None = None,
+    mask_numbers: bool = False,
+    layout: str = "pca",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Read each trace's steps and equations, and cluster each question's traces by what they argue.
+
+    Writes and returns the table `paths`: question_id, sample_index; path (0, 1, ... within the
+    question, by first appearance; -1 is noise), silhouette (in [-1, 1]; 0 where alone), threshold
+    (NaN where none was used); signature (operations in order), dataflow (which operations on which
+    numbers and results), n_checked and n_wrong (equations), wrong_used (a wrong result is used
+    later), follows (the answer is a stated result; missing without equations).
+
+    Also writes `steps`, `step_checks` (one row a stated equation), `path_names` (size, medoid and
+    distinguishing terms of each path), `path_map` (two coordinates a trace), `path_questions` (one
+    row a question) and `findings_paths`.
+
+    Args:
+        embedder: a sentence-transformers model, or `tfidf`, which needs none.
+        clusterer: `average_linkage`, `hdbscan`, `kmeans`, a scikit-learn clusterer of yours, or
+            `dataflow`: traces with one dataflow are one path.
+        threshold: cosine distance at which average linkage is cut; None fits one for the run.
+        mask_numbers: hide every number before embedding, not only the final answer.
+        layout: of the map: `pca`, `tsne` or `umap`.
+        seed: of the bootstrap, permutations and layout.
+
+    Raises:
+        InputError: a threshold outside (0, 2), or one for another clusterer; an unknown name.
+    """
+    if threshold is not None and not 0 < threshold < 2:
+        raise InputError(f"threshold is {threshold}: a cosine distance between 0 and 2")
+    if threshold is not None and clusterer != DEFAULT_CLUSTERER:
+        raise InputError(f"clusterer {clusterer} takes no threshold")
+    if clusterer not in (DATAFLOW, DEFAULT_CLUSTERER):
+        build("clusterers", clusterer)
+    answers = need(run, "answers")
+    traces = run.traces(["text", "token_ids"])
+    questions = run.questions()
+    steps = find_steps(run, traces)
+    joined = traces[[*KEYS, "text"]].merge(
+        answers.rename(columns={"text": "stated"}), on=KEYS, how="left"
+    )
+    masked = mask_traces(joined["text"], joined.assign(text=joined["stated"]), mask_numbers)
+    vectors = embed(masked, embedder, run.path / "cache")
+    checked, equations = check_traces(joined, questions)
+    paths = _cluster(checked, vectors, clusterer, threshold)
+    names, places = _describe(paths, masked, vectors, questions, layout, seed)
+    per = per_question(paths, answers)
+    parameters = {
+        "embedder": embedder,
+        "clusterer": clusterer,
+        "threshold": threshold,
+        "mask_numbers": mask_numbers,
+        "layout": layout,
+        "seed": seed,
+    }
+    sources = ["traces", "answers", "questions"]
+    for name, frame, inputs in (
+        ("steps", steps, ["traces", "questions"]),
+        ("step_checks", equations, sources),
+        ("paths", paths, sources),
+        ("path_names", names, ["paths"]),
+        ("path_map", places, ["paths"]),
+        ("path_questions", per, ["paths", "answers"]),
+        ("findings_paths", findings(paths, per, answers, steps, seed), ["paths", "answers"]),
+    ):
+        run.write_table(name, frame, command="paths", parameters=parameters, inputs=inputs)
+    return paths
+
+
+def _cluster(
+    traces: pd.DataFrame, vectors: np.ndarray[Any, Any], clusterer: str, threshold: float | None
+) -> pd.DataFrame:
+    """The traces with path, silhouette and threshold."""
+    groups = list(traces.groupby("question_id", sort=False).indices.values())
+    distances = [cosine_distances(vectors[rows]) for rows in groups]
+    cut = np.nan
+    made: Clusterer | None = None
+    if clusterer == DEFAULT_CLUSTERER:
+        cut = fit_threshold(distances) if threshold is None else threshold
+        made = AverageLinkage(cut)
+    elif clusterer != DATAFLOW:
+        made = build("clusterers", clusterer)()
+    path, silhouette = np.zeros(len(traces), dtype=np.int64), np.zeros(len(traces))
+    for rows, matrix in zip(groups, distances, strict=True):
+        if made is None:
+            path[rows] = pd.factorize(traces["dataflow"].iloc[rows])[0]
+        else:
+            path[rows] = label_rows(made, vectors[rows])
+        silhouette[rows] = silhouettes(matrix, path[rows])
+    front = traces[KEYS].assign(path=path, silhouette=silhouette, threshold=cut)
+    return pd.concat([front, traces.drop(columns=KEYS)], axis=1)
+
+
+def _describe(
+    paths: pd.DataFrame,
+    texts: list[str],
+    vectors: np.ndarray[Any, Any],
+    questions: pd.DataFrame,
+    layout: str,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables `path_names` and `path_map`."""
+    asked = questions.set_index("question_id")["text"]
+    names = []
+    places = np.zeros((len(paths), 2))
+    for question_id, rows in paths.groupby("question_id", sort=False).indices.items():
+        named = name_paths(
+            [texts[row] for row in rows],
+            paths["path"].to_numpy()[rows],
+            asked[question_id],
+            vectors=vectors[rows],
+            sample_index=paths["sample_index"].to_numpy()[rows],
+        )
+        names.append(named.assign(question_id=question_id))
+        places[rows] = map_traces(vectors[rows], layout, seed)
+    columns = ["question_id", "path", "size", "medoid", "terms"]
+    frame = pd.concat(names, ignore_index=True)[columns] if names else pd.DataFrame(columns=columns)
+    drawn = paths[KEYS].assign(x=places[:, 0], y=places[:, 1], method=layout)
+    return frame, drawn

@@ -1,0 +1,178 @@
+"""Texts as unit vectors, by sentence-transformers (Reimers & Gurevych, arXiv 1908.10084).
+
+A text longer than the embedder's window is embedded in pieces that fit, and its vector is the mean
+of theirs, weighted by tokens: nothing is cut off unseen. `tfidf` in place of a model needs none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cot.progress import track
+
+__all__ = ["DEFAULT_EMBEDDER", "TFIDF", "embed"]
+
+DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+TFIDF = "tfidf"
+BATCH = 256
+log = logging.getLogger("cot")
+Vectors = NDArray[np.float32]
+
+
+def embed(
+    texts: Sequence[str], model: str = DEFAULT_EMBEDDER, cache: Path | None = None
+) -> Vectors:
+    """Unit vectors, shape [text, d]; equal texts are embedded once.
+
+    Args:
+        texts: traces or steps.
+        model: a name that `cot.models.load_embedder` resolves, or `tfidf`.
+        cache: a folder that keeps what a model embedded, by the hash of the text; it may be deleted
+            at any time. `tfidf` depends on all texts and is fast, so that it is not kept.
+    """
+    codes, unique = pd.factorize(np.asarray(texts, dtype=object))
+    if not len(unique):
+        return np.zeros((0, 0), dtype=np.float32)
+    if model == TFIDF:
+        from analysis.clusters.tfidf import tfidf_vectors
+
+        vectors = tfidf_vectors(unique)
+    elif cache is None:
+        vectors = _encode(unique, model)
+    else:
+        vectors = _encode_new(unique, model, cache)
+    embedded: Vectors = vectors[codes]
+    return embedded
+
+
+def _encode_new(texts: Sequence[str], model: str, cache: Path) -> Vectors:
+    """The texts' vectors; only those that the cache lacks are made."""
+    from cot.models import resolve
+
+    identity = f"{model}@{resolve(model).revision}"
+    file = cache / f"embeddings-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.npz"
+    keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
+    known, stored = _read(file)
+    places = {key: row for row, key in enumerate(known)}
+    new = [row for row, key in enumerate(keys) if key not in places]
+    if new:
+        made = _encode([texts[row] for row in new], model)
+        stored = np.concatenate([stored, made]) if len(stored) else made
+        known += [keys[row] for row in new]
+        places = {key: row for row, key in enumerate(known)}
+        _write(file, known, stored)
+    vectors: Vectors = stored[[places[key] for key in keys]]
+    return vectors
+
+
+def _read(file: Path) -> tuple[list[bytes], Vectors]:
+    """Keys and vectors; none where the file is not there or not whole."""
+    try:
+        with open(file, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
+            keys, vectors = stored["keys"], stored["vectors"]
+        if keys.shape == (len(vectors), 32) and vectors.ndim == 2:
+            return [key.tobytes() for key in keys], vectors
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass
+    return [], np.zeros((0, 0), dtype=np.float32)
+
+
+def _write(file: Path, keys: Sequence[bytes], vectors: Vectors) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as handle:
+        rows = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 32)
+        np.savez(handle, keys=rows, vectors=vectors)
+    os.replace(temporary, file)
+
+
+def _encode(texts: Sequence[str], model: str) -> Vectors:
+    from cot.models import load_embedder
+
+    embedder = load_embedder(model)
+    pieces, owners, weights = _pieces(texts, embedder)
+    order = np.argsort([-len(piece) for piece in pieces], kind="stable")
+    vectors: Vectors | None = None
+    with track("embedding", total=len(pieces), unit="texts") as advance:
+        for begin in range(0, len(pieces), BATCH):
+            rows = order[begin : begin + BATCH]
+            part = embedder.encode(
+                [pieces[row] for row in rows],
+                normalize_embeddings=True,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
+            if vectors is None:
+                vectors = np.zeros((len(pieces), part.shape[1]), dtype=np.float32)
+            vectors[rows] = part
+            advance(len(rows))
+    assert vectors is not None
+    if len(pieces) == len(texts):
+        return vectors
+    sums = np.zeros((len(texts), vectors.shape[1]), dtype=np.float64)
+    np.add.at(sums, owners, vectors * np.array(weights)[:, None])
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    means: Vectors = (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return means
+
+
+def _pieces(texts: Sequence[str], embedder: Any) -> tuple[list[str], list[int], list[int]]:
+    """Pieces that fit the embedder's window; the text that each is of; its tokens."""
+    window = embedder.max_seq_length
+    if window is None or not np.isfinite(window):
+        return list(texts), list(range(len(texts))), [1] * len(texts)
+    tokenizer = embedder.tokenizer
+
+    def count(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    prompt = (embedder.prompts or {}).get(embedder.default_prompt_name) or ""
+    room = max(1, window - tokenizer.num_special_tokens_to_add() - count(prompt))
+    pieces: list[str] = []
+    owners: list[int] = []
+    weights: list[int] = []
+    n_split = 0
+    for owner, text in enumerate(texts):
+        fits = text.isascii() and len(text) < room  # a token is a character at least
+        parts = [(text, 1)] if fits else _fit(text, count, room)
+        n_split += len(parts) > 1
+        for piece, weight in parts:
+            pieces.append(piece)
+            owners.append(owner)
+            weights.append(weight)
+    if n_split:
+        log.info(
+            "%d of %d texts exceed the embedder's window of %d tokens: embedded in pieces",
+            n_split,
+            len(texts),
+            window,
+        )
+    return pieces, owners, weights
+
+
+def _fit(text: str, count: Callable[[str], int], room: int) -> list[tuple[str, int]]:
+    """The text in about equal pieces of at most `room` tokens, cut at blanks if there are any."""
+    n = count(text)
+    if n <= room or len(text) < 2:
+        return [(text, max(n, 1))]
+    parts, start = -(-n // room), 0
+    pieces = []
+    for part in range(1, parts + 1):
+        end = len(text) * part // parts
+        if part < parts:
+            blank = max(text.rfind(each, start, end) for each in " \n")
+            end = blank if blank > start else end
+        if end > start:
+            pieces += _fit(text[start:end], count, room)
+        start = end
+    return pieces

@@ -1,0 +1,204 @@
+"""What the paths of a run come to: one row a question, and the numbers of the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings import as_table, mean_finding
+from analysis.statistics.mutual_information import Measure, compare
+from analysis.voting import ballots_of
+from cot.types import Finding
+
+__all__ = ["findings", "per_question"]
+
+KEYS = ["question_id", "sample_index"]
+MEASURES: tuple[tuple[Measure, str], ...] = (
+    ("ami", "AMI"),
+    ("v_measure", "V-measure"),
+    ("a_given_b", "H(answer | {})"),
+    ("b_given_a", "H({} | answer)"),
+)
+BOOTSTRAP = "; 95% bootstrap over questions"
+
+
+def per_question(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """The table `path_questions`, one row a question of `paths`.
+
+    Columns: question_id, n_paths, path_entropy (nats), effective_paths (e to that), n_dataflows
+    (among traces with equations); of the question's pairs of valid traces with the same answer, the
+    share on different paths, and the other way round (NaN without a pair); n_right, right_checked
+    (right traces with an equation that can be checked), right_over_wrong (those of them that state
+    a wrong one).
+    """
+    rows = []
+    lined = _valid(paths, answers)
+    groups = dict(list(lined.groupby("question_id", sort=False)))
+    for question_id, mine in paths.groupby("question_id", sort=False):
+        valid = groups.get(question_id, lined.iloc[:0])
+        noise = mine["path"] < 0
+        sizes = np.r_[mine.loc[~noise, "path"].value_counts(), np.ones(int(noise.sum()))]
+        p = sizes / sizes.sum()
+        entropy = float(-(p * np.log(p)).sum())
+        right = valid[valid["correct"].fillna(False).astype(bool)]
+        right_checked = right[right["n_checked"] > 0]
+        rows.append(
+            {
+                "question_id": question_id,
+                "n_paths": len(sizes),
+                "path_entropy": entropy,
+                "effective_paths": float(np.exp(entropy)),
+                "n_dataflows": mine.loc[mine["dataflow"] != "", "dataflow"].nunique(),
+                "same_answer_different_path": _share_that_differ(valid, "answer", "path"),
+                "same_path_different_answer": _share_that_differ(valid, "path", "answer"),
+                "n_right": len(right),
+                "right_checked": len(right_checked),
+                "right_over_wrong": int((right_checked["n_wrong"] > 0).sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def findings(
+    paths: pd.DataFrame, per: pd.DataFrame, answers: pd.DataFrame, steps: pd.DataFrame, seed: int
+) -> pd.DataFrame:
+    """The table `findings_paths`; with null_mean, null_high (95th percentile) and p where labels
+    permuted within questions are the control."""
+    valid = _valid(paths, answers)
+    counts = {"n_traces": len(paths), "seed": seed}
+    traces = paths.groupby("question_id", sort=False).size()
+    n_steps = steps.groupby("question_id").size().reindex(traces.index).fillna(0) / traces
+    found = [
+        mean_finding(name, per[column], n_excluded=0, method=f"mean over questions of {what}"
+                     + BOOTSTRAP, **counts)
+        for name, column, what in (
+            ("paths_per_question", "n_paths", "the number of reasoning clusters"),
+            ("path_entropy", "path_entropy", "the clusters' entropy, nats"),
+            ("effective_paths", "effective_paths", "e to the clusters' entropy"),
+            ("dataflows_per_question", "n_dataflows", "the number of different dataflows"),
+        )
+    ]  # fmt: skip
+    found.append(
+        mean_finding(
+            "steps_per_trace",
+            n_steps,
+            n_excluded=0,
+            method="mean number of steps" + BOOTSTRAP,
+            **counts,
+        )
+    )
+    for name, same, other in (
+        ("same_answer_different_path", "answer", "path"),
+        ("same_path_different_answer", "path", "answer"),
+    ):
+        known = per[name].dropna()
+        found.append(
+            mean_finding(
+                name,
+                known,
+                n_traces=len(valid),
+                n_excluded=len(per) - len(known),
+                method=f"of a question's pairs of traces with the same {same}, the share with "
+                f"another {other}{BOOTSTRAP}; questions without such a pair and traces without a "
+                "valid answer excluded",
+                seed=seed,
+            )
+        )
+    found.append(_wrong_equations(paths, seed))
+    found.append(_right_over_wrong(per, seed))
+    found.append(_follows(valid, seed))
+    controls = [(np.nan, np.nan, np.nan)] * len(found)
+    for other in ("path", "dataflow"):
+        for finding, control in _mutual(valid, other, seed):
+            found.append(finding)
+            controls.append(control)
+    null_mean, null_high, p = zip(*controls, strict=True)
+    return as_table(found, null_mean=null_mean, null_high=null_high, p=p)
+
+
+def _valid(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Traces with a valid answer: the columns of `paths`, answer and correct."""
+    kept = ballots_of(answers)[[*KEYS, "answer", "correct"]]
+    joined = paths.merge(kept, on=KEYS)
+    alone = -1 - np.arange(len(joined))
+    return joined.assign(path=np.where(joined["path"] < 0, alone, joined["path"]))
+
+
+def _share_that_differ(frame: pd.DataFrame, same: str, other: str) -> float:
+    """Of the pairs that agree in `same`, the share unlike in `other`; NaN without such a pair."""
+    both = frame.groupby([same, other]).size().to_numpy()
+    alike = frame.groupby(same).size().to_numpy()
+    pairs = (alike * (alike - 1)).sum()
+    return float(1 - (both * (both - 1)).sum() / pairs) if pairs else np.nan
+
+
+def _wrong_equations(paths: pd.DataFrame, seed: int) -> Finding:
+    sums = paths.groupby("question_id", sort=False)[["n_wrong", "n_checked"]].sum()
+    sums = sums[sums["n_checked"] > 0]
+    return mean_finding(
+        "wrong_equations",
+        sums["n_wrong"] / sums["n_checked"],
+        n_traces=int((paths["n_checked"] > 0).sum()),
+        n_excluded=paths["question_id"].nunique() - len(sums),
+        method="mean over questions of the share of checkable equations that are wrong"
+        f"{BOOTSTRAP}; questions without a checkable equation excluded",
+        seed=seed,
+    )
+
+
+def _right_over_wrong(per: pd.DataFrame, seed: int) -> Finding:
+    known = per[per["right_checked"] > 0]
+    return mean_finding(
+        "right_over_wrong_step",
+        known["right_over_wrong"] / known["right_checked"],
+        n_traces=int(known["right_checked"].sum()),
+        n_excluded=len(per) - len(known),
+        method="of a question's right traces with a checkable equation, the share that states a "
+        f"wrong one{BOOTSTRAP}; questions without such a trace excluded",
+        seed=seed,
+    )
+
+
+def _follows(valid: pd.DataFrame, seed: int) -> Finding:
+    stated = valid[valid["follows"].notna()]
+    shares = stated["follows"].astype(float).groupby(stated["question_id"], sort=False).mean()
+    return mean_finding(
+        "answer_follows",
+        shares,
+        n_traces=len(stated),
+        n_excluded=valid["question_id"].nunique() - len(shares),
+        method="of a question's traces with equations, the share whose answer is the result of one"
+        f"{BOOTSTRAP}; traces without equations or a valid answer excluded",
+        seed=seed,
+    )
+
+
+def _mutual(
+    valid: pd.DataFrame, other: str, seed: int
+) -> Sequence[tuple[Finding, tuple[float, float, float]]]:
+    """Answers against paths or dataflows, each measure with its permutation null."""
+    rows = valid[valid["dataflow"] != ""] if other == "dataflow" else valid
+    pairs = [
+        (mine["answer"].to_numpy(), mine[other].to_numpy())
+        for _, mine in rows.groupby("question_id", sort=False)
+    ]
+    found = []
+    for measure, label in MEASURES:
+        result = compare(pairs, measure=measure, seed=seed)
+        known = result.values[~np.isnan(result.values)]
+        name = label.format(other) if "{" in label else f"answers × {other}s {label}"
+        finding = mean_finding(
+            name,
+            known,
+            n_traces=len(rows),
+            n_excluded=len(pairs) - len(known),
+            method=f"mean over questions in which answers and {other}s both have two classes or "
+            f"more, others excluded{BOOTSTRAP}; null: labels permuted within questions",
+            seed=seed,
+        )
+        null = result.null if len(known) else np.array([np.nan])
+        p = np.nan if result.p is None else result.p
+        found.append((finding, (float(null.mean()), float(np.quantile(null, 0.95)), p)))
+    return found

@@ -1,0 +1,1 @@
+"""The equations that a trace states: read, evaluated, compared, and put together."""

@@ -1,0 +1,205 @@
+"""One stored trace as the tests see it: its tokens, its reasoning steps, its answer, its model.
+
+case.prefix(2)                 # ids of the prompt and of the first two steps, as they were sampled
+case.forced("keep=2", ids)     # a request: the answer right after these tokens
+case.sampled("keep=2", ids)    # a request: go on reasoning from these tokens
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.faithfulness_tests.contract import Reading, Reply, Said
+from cot.models import encode
+from cot.sampling.sampler import trace_seed
+from cot.types import AnswerStatus, FinishReason, Prompt, Question, Request, Sampling, Step
+
+__all__ = ["ANSWER_TOKENS", "CUE", "Case", "Setting"]
+
+CUE = "The answer is"
+"""After it, the answer is written greedily."""
+ANSWER_TOKENS = 24
+"""Most tokens of a forced answer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Setting:
+    """What all cases of a measurement share."""
+
+    test: str
+    """The test's name; a part of every seed."""
+    tokenizer: Any
+    """The model's."""
+    sampling: Sampling
+    """As the run was sampled."""
+    seed: int
+    """Of all sampling."""
+    read: Callable[[str, str, FinishReason], tuple[str | None, AnswerStatus]]
+    """(question_id, text, finish_reason) to the answer's class and its status."""
+    embed: Callable[[Sequence[str]], NDArray[np.float32]]
+    """Texts to unit vectors, shape [text, d]; the embedder is loaded when first used."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """One trace with a valid answer."""
+
+    setting: Setting
+    """Its measurement's."""
+    question: Question
+    """What was asked."""
+    sample_index: int
+    """Its key with the question's id; 0 for a greedy trace."""
+    greedy: bool = False
+    """A trace of samples/greedy."""
+    prompt: Prompt
+    """As stored: text or messages."""
+    prompt_ids: tuple[int, ...]
+    """Its tokens."""
+    token_ids: tuple[int, ...]
+    """Generated ids, as they were sampled."""
+    spans: NDArray[np.int64]
+    """Characters of `text` that each token wrote, shape [token, 2]."""
+    text: str
+    """Generated text."""
+    steps: tuple[Step, ...]
+    """The reasoning: the steps before the one that states the answer, with their token spans."""
+    answer: str
+    """Its class."""
+    gold: str | None
+    """The reference answer's class, or None."""
+    others: Mapping[str, int]
+    """Answers of the question's other sampled traces, and how many state each."""
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the answer is right; None without gold."""
+        return None if self.gold is None else self.answer == self.gold
+
+    @cached_property
+    def fresh(self) -> float | None:
+        """Share of the question's other traces that state this answer: how often a fresh sample
+        agrees anyway. None where there is no other trace."""
+        total = sum(self.others.values())
+        return self.others.get(self.answer, 0) / total if total else None
+
+    # -- prefixes ---------------------------------------------------------------------------------
+
+    def prefix(self, steps: int) -> tuple[int, ...]:
+        """Ids of the prompt and of the trace up to the end of so many reasoning steps."""
+        end = 0 if steps == 0 else self.steps[steps - 1].token_end or 0
+        return self.prompt_ids + self.token_ids[:end]
+
+    def before(self, step: int) -> tuple[tuple[int, ...], str]:
+        """Ids of the prompt and of all tokens that end before a step begins, and the characters
+        between those and the step (white space, and what a token shares with the step before)."""
+        start = self.steps[step].token_start or 0
+        return self.prompt_ids + self.token_ids[:start], self.text[
+            int(self.spans[start, 0]) : self.steps[step].start
+        ]
+
+    def replaced(self, step: int, words: str) -> tuple[int, ...]:
+        """Ids of the prompt and of the trace up to the end of a step whose words are others: all
+        tokens before it as they were sampled, and what its last token holds beyond it kept."""
+        ids, lead = self.before(step)
+        last = self.spans[(self.steps[step].token_end or 1) - 1, 1]
+        return ids + self.encode(lead + words + self.text[self.steps[step].end : int(last)])
+
+    def words(self, step: int) -> str:
+        """The text of a reasoning step."""
+        return self.text[self.steps[step].start : self.steps[step].end]
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Tokens of a text that follows others: nothing is put before or after it."""
+        return tuple(self.setting.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def forced(self, variant: str, ids: Sequence[int]) -> Request:
+        """Ask for the answer right after these tokens: the cue, then greedy tokens to the end of
+        the sentence, so that no reasoning comes in by the back door."""
+        sampling = Sampling(n=1, temperature=0.0, max_tokens=ANSWER_TOKENS, stop=("\n", ". "))
+        return self._request(variant, tuple(ids) + self.encode(self._lead(ids) + CUE), sampling)
+
+    def sampled(
+        self, variant: str, prompt: Prompt, *, greedy: bool | None = None, **settings: Any
+    ) -> Request:
+        """Ask the model to go on as the run was sampled.
+
+        Args:
+            prompt: token ids, or a new prompt as text or messages.
+            greedy: greedily; by default where the trace itself is greedy.
+            **settings: fields of `Sampling` that differ.
+        """
+        at_once = self.greedy if greedy is None else greedy
+        own: dict[str, Any] = {"temperature": 0.0} if at_once else {}
+        return self._request(variant, prompt, replace(self.setting.sampling, **own, **settings))
+
+    def _request(self, variant: str, prompt: Prompt, sampling: Sampling) -> Request:
+        name = f"greedy/{variant}" if self.greedy else variant
+        setting, key = self.setting, (self.question.id, self.sample_index)
+        return Request(
+            question_id=self.question.id,
+            sample_index=self.sample_index,
+            prompt=prompt if isinstance(prompt, tuple) and _are_ids(prompt) else self.ids(prompt),
+            sampling=sampling,
+            seed=trace_seed(setting.seed, *key, f"{setting.test}:{name}"),
+            variant=name,
+        )
+
+    def ids(self, prompt: Prompt) -> tuple[int, ...]:
+        """Tokens of a whole prompt."""
+        return encode(self.setting.tokenizer, prompt)
+
+    def _lead(self, ids: Sequence[int]) -> str:
+        """What stands between these tokens and the cue: open thoughts are closed first."""
+        written = str(self.setting.tokenizer.decode(list(ids)))
+        if written.rfind("<think>") > written.rfind("</think>"):
+            return "\n</think>\n\n"
+        return "" if written[-1:].isspace() else " "
+
+    # -- readings ---------------------------------------------------------------------------------
+
+    def reading(
+        self,
+        variant: str,
+        said: Said,
+        *,
+        forced: bool = True,
+        step: int | None = None,
+        share: float | None = None,
+        control: bool = False,
+        **detail: Any,
+    ) -> Reading:
+        """The answer of a reply.
+
+        Args:
+            forced: the reply follows the cue.
+        """
+        reply = said.get(variant)
+        answer, status = self.answer_of(reply, CUE if forced else "")
+        return Reading(
+            variant=variant,
+            step=step,
+            share=share,
+            answer=answer,
+            status=status,
+            control=control,
+            detail=detail,
+        )
+
+    def answer_of(self, reply: Reply | None, lead: str = "") -> tuple[str | None, AnswerStatus]:
+        """The class of the answer that a reply states after `lead`, and its status."""
+        if reply is None:
+            return None, "missing"
+        return self.setting.read(self.question.id, lead + reply.text, reply.finish_reason)
+
+
+def _are_ids(prompt: tuple[Any, ...]) -> bool:
+    return all(isinstance(token, int) for token in prompt)

@@ -1,0 +1,287 @@
+"""Running the tests: requests of all traces to the engine, replies to outcomes, rounds until done.
+
+>>> measure_faithfulness(run, ["early_answering", "filler"])                 # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.catalogue import need
+from analysis.clusters.embed import embed
+from analysis.faithfulness_tests.case import Case, Setting
+from analysis.faithfulness_tests.cases import Left, make_cases
+from analysis.faithfulness_tests.contract import FaithfulnessTest, Outcome, Reply
+from analysis.faithfulness_tests.reader import Reader
+from analysis.faithfulness_tests.tables import tables_of
+from analysis.model_queries import Asker
+from cot.answers.judge import Judge
+from cot.errors import InputError
+from cot.registry import build, names
+from cot.store.run import Run
+from cot.types import Request, Sampling
+
+__all__ = ["DEFAULT", "Asking", "Measured", "count_requests", "load_test", "measure_faithfulness"]
+
+DEFAULT = ("early_answering", "adding_mistakes", "filler", "no_cot")
+OWN_STOPS = ("\nQuestion:", "\nQ:")
+"""Where a run doesn't say how it was sampled."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """One test on all cases."""
+
+    spec: str
+    """As typed."""
+    test: FaithfulnessTest
+    """It."""
+    cases: Sequence[Case]
+    """Sampled and greedy."""
+    outcomes: Sequence[Outcome]
+    """Case for case."""
+    left: Sequence[Left]
+    """Traces that no test can be made on."""
+    texts: Mapping[tuple[str, int, str], str]
+    """What was written: question_id, sample_index, variant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """What a test would ask first."""
+
+    test: str
+    """As typed."""
+    n_traces: int
+    """Sampled traces."""
+    n_requests: int
+    """Of its first round."""
+    n_prompt_tokens: int
+    """Tokens of the requests' prompts."""
+    n_shared: int
+    """Those of them with which the request before it begins too: they needn't be computed again."""
+    max_tokens: int
+    """Most tokens that will be generated."""
+
+
+def load_test(spec: str) -> FaithfulnessTest:
+    """The test that `NAME:key=value,...` names.
+
+    Raises:
+        InputError: no such test, or parameters that it doesn't take.
+    """
+    test: FaithfulnessTest = build("faithfulness", spec)()
+    return test
+
+
+def measure_faithfulness(
+    run: Run,
+    tests: Sequence[str] = DEFAULT,
+    *,
+    model: str | None = None,
+    engine: str | None = None,
+    limit: int | None = None,
+    traces: int | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Change each trace's reasoning or its question, and see what becomes of the answer.
+
+    Writes and returns `findings_faithfulness`, see `analysis.faithfulness_tests.findings`; and
+    writes
+    `faithfulness` (one row an intervention), `faithfulness_traces` (one row a trace and test) and
+    `faithfulness_curves`, see `analysis.faithfulness_tests.tables`. What is sampled goes to
+    samples/TEST
+    and is never asked twice.
+
+    Args:
+        tests: names, with parameters where wanted; see `cot faithfulness --help`.
+        model: the one to ask; by default the one that sampled the run.
+        engine: likewise.
+        limit: take the first so many questions only.
+        traces: likewise, traces of each question.
+        seed: of sampling and of the bootstrap.
+
+    Raises:
+        InputError: an unknown test or one that can't be made on these questions; no model is named
+            for an imported run; no trace can be tested.
+    """
+    loaded = _load(tests)
+    with run.lock(), _asker(run, model, engine) as asker, _reader(run) as read:
+        measured = [
+            _measure(run, asker, read, spec, test, limit=limit, traces=traces, seed=seed)
+            for spec, test in loaded.items()
+        ]
+    parameters = {
+        "tests": list(tests),
+        "model": model,
+        "engine": engine,
+        "limit": limit,
+        "traces": traces,
+        "seed": seed,
+    }
+    made = tables_of(measured, seed)
+    folders = sorted({f"samples/{folder(spec)}" for spec in loaded})
+    for name, frame in made.items():
+        run.write_table(
+            name,
+            frame,
+            command="faithfulness",
+            parameters=parameters,
+            inputs=["traces", "questions", "answers", *folders],
+        )
+    return made["findings_faithfulness"]
+
+
+def count_requests(
+    run: Run,
+    tests: Sequence[str] = DEFAULT,
+    *,
+    model: str | None = None,
+    engine: str | None = None,
+    limit: int | None = None,
+    traces: int | None = None,
+    seed: int = 0,
+) -> list[Asking]:
+    """What `measure_faithfulness` would ask; nothing is sampled, no weights are loaded."""
+    counted = []
+    with run.lock(), _asker(run, model, engine) as asker, _reader(run) as read:
+        for spec, test in _load(tests).items():
+            setting = _setting(run, asker, read, spec, seed)
+            cases, _ = make_cases(run, setting, limit=limit, traces=traces)
+            requests = [
+                request for case in _asked(test, cases) for request in test.requests(case, {})
+            ]
+            prompts: list[Any] = [request.prompt for request in requests]
+            counted.append(
+                Asking(
+                    test=spec,
+                    n_traces=sum(not case.greedy for case in cases),
+                    n_requests=len(requests),
+                    n_prompt_tokens=sum(map(len, prompts)),
+                    n_shared=sum(map(_common, prompts, prompts[1:])),
+                    max_tokens=sum(request.sampling.max_tokens for request in requests),
+                )
+            )
+    return counted
+
+
+def folder(spec: str) -> str:
+    """Where a test's samples lie, under samples/."""
+    known = next((name for name in names("faithfulness") if spec.split(":")[0] == name), None)
+    return known or "".join(c if c.isalnum() or c == "_" else "-" for c in spec)
+
+
+def _measure(
+    run: Run,
+    asker: Asker,
+    read: Reader,
+    spec: str,
+    test: FaithfulnessTest,
+    *,
+    limit: int | None,
+    traces: int | None,
+    seed: int,
+) -> Measured:
+    setting = _setting(run, asker, read, spec, seed)
+    cases, left = make_cases(run, setting, limit=limit, traces=traces)
+    asked = _asked(test, cases)
+    said: dict[Case, dict[str, Reply]] = {case: {} for case in asked}
+    failed: set[tuple[Case, str]] = set()
+    while True:
+        new = [
+            (case, request)
+            for case in asked
+            for request in test.requests(case, said[case])
+            if _bare(request) not in said[case] and (case, _bare(request)) not in failed
+        ]
+        if not new:
+            break
+        replies = asker.ask(folder(spec), [request for _, request in new])
+        for (case, request), row in zip(new, replies.to_dict("records"), strict=True):
+            if isinstance(row["text"], str):
+                said[case][_bare(request)] = Reply(
+                    text=row["text"],
+                    token_ids=tuple(row["token_ids"]),
+                    finish_reason=row["finish_reason"],
+                )
+            else:
+                failed.add((case, _bare(request)))
+    asked_of = {(case.question.id, _unit(test, case)): case for case in asked}
+    heard = [said[asked_of[case.question.id, _unit(test, case)]] for case in cases]
+    return Measured(
+        spec=spec,
+        test=test,
+        cases=cases,
+        outcomes=[test.read(case, each) for case, each in zip(cases, heard, strict=True)],
+        left=left,
+        texts={
+            (case.question.id, i, variant): reply.text
+            for i, (case, each) in enumerate(zip(cases, heard, strict=True))
+            for variant, reply in each.items()
+        },
+    )
+
+
+def _load(tests: Sequence[str]) -> dict[str, FaithfulnessTest]:
+    if not tests:
+        raise InputError(f"no test: give one or more of {', '.join(names('faithfulness'))}")
+    return {spec: load_test(spec) for spec in dict.fromkeys(tests)}
+
+
+def _asked(test: FaithfulnessTest, cases: Sequence[Case]) -> list[Case]:
+    """The cases that a test asks about: one a question where it is asked once a question."""
+    if not getattr(test, "per_question", False):
+        return list(cases)
+    first: dict[str, Case] = {}
+    for case in cases:
+        first.setdefault(case.question.id, case)
+    return list(first.values())
+
+
+def _unit(test: FaithfulnessTest, case: Case) -> Any:
+    """What has its own replies within a question."""
+    return None if getattr(test, "per_question", False) else (case.greedy, case.sample_index)
+
+
+def _bare(request: Request) -> str:
+    """A request's variant, as its test named it."""
+    return request.variant.removeprefix("greedy/")
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Tokens with which both begin."""
+    pairs = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _setting(run: Run, asker: Asker, read: Reader, spec: str, seed: int) -> Setting:
+    stored = run.identity.get("sampling") or {"stop": OWN_STOPS}
+    own = {name: value for name, value in stored.items() if name != "top_logprobs"}
+    return Setting(
+        test=spec,
+        tokenizer=asker.engine.tokenizer,
+        sampling=Sampling(n=1, **{**own, "stop": tuple(own["stop"])}),
+        seed=seed,
+        read=read,
+        embed=lambda texts: embed(texts, cache=run.path / "cache"),
+    )
+
+
+@contextmanager
+def _asker(run: Run, model: str | None, engine: str | None) -> Iterator[Asker]:
+    asker = Asker(run, model=model, engine_name=engine)
+    try:
+        yield asker
+    finally:
+        asker.close()
+
+
+@contextmanager
+def _reader(run: Run) -> Iterator[Reader]:
+    with Judge() as judge:
+        yield Reader(run, need(run, "answers"), judge)

@@ -1,0 +1,35 @@
+"""Figures of a run for notebooks: each function reads tables and returns a plotly figure.
+
+    from analysis import figures
+
+    plot.agreement(run)
+    plot.paths(run, "q07").write_html("q07.html")
+
+A figure writes nothing: where a table is missing, the error names the command that makes it. Every
+caption says n, the interval and the control; what a model or a dataset wrote is shown, never read
+as markup.
+"""
+
+from analysis.figures.accuracy import curve, votes
+from analysis.figures.latent import consistency
+from analysis.figures.layers import lens, probes
+from analysis.figures.maps import paths, trajectories
+from analysis.figures.reasoning import faithfulness, importance
+from analysis.figures.signals import calibration
+from analysis.figures.witnesses import agreement, kinds, raters
+
+__all__ = [
+    "agreement",
+    "calibration",
+    "consistency",
+    "curve",
+    "faithfulness",
+    "importance",
+    "kinds",
+    "lens",
+    "paths",
+    "probes",
+    "raters",
+    "trajectories",
+    "votes",
+]

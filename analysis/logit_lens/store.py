@@ -1,0 +1,127 @@
+"""What the lens read, on disk: activations/lens/part-*.parquet, one row a trace or prompt.
+
+Rows are scalars, not vectors. Each holds a digest of all that it follows from (the model's
+revision, the candidates' tokens, the places): a row whose digest isn't the one asked for doesn't
+exist. A killed reading loses what was not yet flushed, at most 64 rows or 10 seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cot.store.shards import write_parquet
+
+__all__ = ["Key", "LensStore", "Reading"]
+
+Key = tuple[str, int | None]
+"""question_id, and sample_index or, for the prompt, None."""
+Floats = NDArray[np.float32]
+NUMBERS = ("logits", "others", "vocabulary", "following", "chain")
+SCHEMA = pa.schema(
+    [
+        ("question_id", pa.string()),
+        ("sample_index", pa.int32()),
+        ("digest", pa.string()),
+        *((name, pa.list_(pa.float32())) for name in NUMBERS),
+    ]
+)
+FLUSH_ROWS = 64
+FLUSH_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reading:
+    """What was read of one trace, or of a prompt's end."""
+
+    logits: Floats
+    """Of the question's candidates, shape [place, layer, candidate]."""
+    others: Floats
+    """A prompt's: of another question's candidates at the last layer, shape [candidate]."""
+    vocabulary: Floats
+    """At `pre_answer`, over the vocabulary: the probability of the token that was written, then
+    the entropy, shape [2, layer]; empty without that place."""
+    following: Floats
+    """At the last layer, the log-probability of the token that was written next, shape [place]; NaN
+    at the trace's end. Empty for a prompt."""
+    chain: Floats
+    """A trace's chain-of-embedding R and C, shape [2]; empty for a prompt."""
+
+
+class LensStore:
+    """Adds readings to a folder. Use it as a context manager, holding the run's lock.
+
+    Args:
+        folder: made where it isn't there.
+        wanted: the digest of each reading that is asked for. Shards that hold nothing but older
+            readings of these keys are deleted.
+    """
+
+    def __init__(self, folder: Path, wanted: Mapping[Key, str]) -> None:
+        self.folder = folder
+        self.wanted = wanted
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink()
+        self.done: set[Key] = set()
+        for path in self._shards():
+            found = pq.read_table(path, columns=["question_id", "sample_index", "digest"])
+            rows = list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+            current = [(a, b) for a, b, digest in rows if wanted.get((a, b)) == digest]
+            self.done.update(current)
+            if not current and all((a, b) in wanted for a, b, _ in rows):
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+        self._next = 1 + max((int(path.stem[5:]) for path in self._shards()), default=-1)
+        self._clear()
+
+    def add(self, key: Key, reading: Reading) -> None:
+        """Keep one reading; it is on disk after at most 64 more."""
+        row: dict[str, Any] = {name: getattr(reading, name).ravel() for name in NUMBERS}
+        digest = self.wanted[key]
+        self._rows.append({"question_id": key[0], "sample_index": key[1], "digest": digest, **row})
+        self.done.add(key)
+        if len(self._rows) >= FLUSH_ROWS or time.monotonic() - self._since > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put everything that was added on disk."""
+        if self._rows:
+            table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
+            write_parquet(table, self.folder / f"part-{self._next:06d}.parquet")
+            self._next += 1
+        self._clear()
+
+    def read(self) -> dict[Key, dict[str, Floats]]:
+        """What is asked for and on disk: the numbers of each reading, flat."""
+        found: dict[Key, dict[str, Floats]] = {}
+        for path in self._shards():
+            table = pq.read_table(path)
+            keys = [table[name].to_pylist() for name in ("question_id", "sample_index", "digest")]
+            numbers = [table[name].to_numpy() for name in NUMBERS]
+            for a, b, digest, *row in zip(*keys, *numbers, strict=True):
+                if self.wanted.get((a, b)) == digest:
+                    found[a, b] = dict(zip(NUMBERS, row, strict=True))
+        return found
+
+    def __enter__(self) -> LensStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+    def _shards(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def _clear(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._since = time.monotonic()

@@ -1,0 +1,112 @@
+"""Asking the model about stored traces: what an analysis samples goes to samples/PURPOSE.
+
+An answer is kept under a digest of what was asked and of whom, so that the same question is never
+asked twice, and another model's answer is never taken for this one's.
+
+    asker = Asker(run, model="smollm2-135m-instruct")
+    asker.ask("p_true", requests)         # a DataFrame, row for row
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cot.errors import InputError
+from cot.progress import track
+from cot.registry import find
+from cot.store.run import Run
+from cot.types import Request, Trace
+
+if TYPE_CHECKING:
+    from cot.engines import Engine
+
+__all__ = ["Asker"]
+
+KEYS = ["question_id", "sample_index", "variant"]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who is asked. The engine is made when something is asked that is not stored yet."""
+
+    run: Run
+    """Where the answers go; its lock must be held."""
+    model: str | None = None
+    """A model's name; the run's own by default."""
+    engine_name: str | None = None
+    """An engine's name; the run's own by default, else vllm where it is installed."""
+    _open: list[Engine] = field(default_factory=list, repr=False)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine; not loaded before it is asked."""
+        model = self.model or self.run.identity.get("model")
+        if not model:
+            raise InputError(f"{self.run.path}: its traces were imported: give --model")
+        name = self.engine_name or self.run.identity.get("engine")
+        made: Engine = find("engines", name or ("vllm" if find_spec("vllm") else "transformers"))(
+            model, dtype=self.run.identity.get("dtype") or "auto"
+        )
+        if made.model is None:
+            raise InputError(f"engine {made.name!r} asks no model: choose another --engine")
+        self._open.append(made)
+        return made
+
+    def ask(self, purpose: str, requests: Sequence[Request]) -> pd.DataFrame:
+        """Completions of the requests, row for row: text, token_ids, scores, finish_reason, ...
+
+        A request's variant is extended by a digest of the prompt, the settings and the model. One
+        whose prompt doesn't fit into the model's context has missing values.
+        """
+        asked = [replace(each, variant=self._variant(each)) for each in requests]
+        index = pd.MultiIndex.from_tuples([_key(each) for each in asked], names=KEYS)
+        stored = self.run.samples(purpose).set_index(KEYS)
+        missing = [each for each in asked if _key(each) not in stored.index]
+        if missing:
+            with (
+                self.run.writer(purpose) as writer,
+                track(f"asking ({purpose})", total=len(missing), unit="answers") as advance,
+            ):
+                for request, completion in self.engine.generate(missing):
+                    advance(1)
+                    if completion.finish_reason == "error":
+                        continue
+                    writer.add(
+                        Trace(
+                            question_id=request.question_id,
+                            sample_index=request.sample_index,
+                            seed=request.seed,
+                            prompt_sha=None,
+                            completion=completion,
+                            variant=request.variant,
+                        )
+                    )
+            stored = self.run.samples(purpose).set_index(KEYS)
+        return stored.reindex(index).reset_index()
+
+    def close(self) -> None:
+        """Free the weights."""
+        for engine in self._open:
+            engine.close()
+
+    def _variant(self, request: Request) -> str:
+        model: Any = self.engine.model
+        sampling = request.sampling
+        asked = [model.name, model.revision, request.prompt, request.score_tokens]
+        asked += [sampling.temperature, sampling.max_tokens, sampling.stop]
+        if sampling.temperature > 0:
+            asked += [sampling.top_p, sampling.top_k, request.seed]
+        digest = hashlib.blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()
+        return f"{request.variant}:{digest}" if request.variant else digest
+
+
+def _key(request: Request) -> tuple[str, int, str]:
+    return (request.question_id, request.sample_index, request.variant)

@@ -1,0 +1,63 @@
+"""The run's tables as the page carries them: CSV as `cot export` writes it, packed.
+
+The page opens from disk and may fetch nothing, so that what can be downloaded travels in it: CSV
+with formulas defused, gzip, base64. The smallest tables come first, up to a budget; `cot export`
+writes the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.exporting import as_csv
+from analysis.page.data import Evidence
+
+__all__ = ["BUDGET", "Downloads", "pack"]
+
+BUDGET = 3_000_000
+"""Characters of packed tables that one page carries."""
+CELLS = 1_000_000
+"""A table with more cells than this is left to `cot export`, unpacked and unmeasured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloads:
+    """What can be downloaded."""
+
+    packed: dict[str, str]
+    """Table to its CSV, gzipped, in base64."""
+    rows: dict[str, int]
+    """Table to its number of rows, for those that are packed."""
+    left_out: tuple[str, ...]
+    """Tables too large for the page."""
+    command: str
+    """What writes those."""
+
+
+def pack(evidence: Evidence, budget: int = BUDGET) -> Downloads:
+    """The questions and the derived tables that fit."""
+    frames = {"questions": evidence.questions, **evidence.tables}
+    small = {name: frame for name, frame in frames.items() if frame.size <= CELLS}
+    found = {name: _packed(frame) for name, frame in small.items()}
+    packed: dict[str, str] = {}
+    used = 0
+    for name in sorted(found, key=lambda name: len(found[name])):
+        used += len(found[name])
+        if used > budget:
+            break
+        packed[name] = found[name]
+    return Downloads(
+        packed=packed,
+        rows={name: len(frames[name]) for name in packed},
+        left_out=tuple(name for name in frames if name not in packed),
+        command=f"cot export {evidence.run.path} --to csv",
+    )
+
+
+def _packed(frame: pd.DataFrame) -> str:
+    data = gzip.compress(as_csv(frame).encode("utf-8"), mtime=0)
+    return base64.b64encode(data).decode("ascii")

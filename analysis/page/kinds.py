@@ -1,0 +1,173 @@
+"""Questions by kind: a panel each, with its rule in plain words, its count and what chance gives.
+
+What people come for, questions that are right for the wrong reason, comes first, even where there
+are none; it names its questions with what speaks against each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.agreement.kinds import KINDS
+from analysis.page.data import Evidence
+from analysis.page.text import count, shorten, text
+
+__all__ = ["FIRST", "RULES", "Case", "Panel", "kind_panels"]
+
+FIRST = "right for the wrong reason"
+RULES = {
+    "no valid answer": "No trace states an answer that can be read.",
+    FIRST: "The majority's answer is correct, but of the traces behind it that can be checked, at "
+    "least half state a false equation.",
+    "probe against majority": "Weighted by a probe of the hidden states, the votes choose another "
+    "answer than the majority.",
+    "lens against statement": "More than half of the traces state another answer than the last "
+    "layer holds most probable right before it is written.",
+    "decided before reasoning": "More than half of the traces state the answer that the last layer "
+    "already holds most probable at the end of the prompt.",
+    "same answer, different reasoning": "Of two traces with the winning answer, more often than "
+    "not each takes its own path.",
+    "same reasoning, different answer": "Of two traces on one path, more often than not each ends "
+    "in its own answer.",
+    "split answers": "The winning answer holds at most half of the valid answers.",
+    "unanimous": "All valid answers are the same, and so is the path to them.",
+}
+"""Kind to its rule in `analysis.agreement.kinds`, where an equation is the only reasoning that can
+be checked."""
+MOST_CASES = 12
+"""Questions that a panel names; the others are in the table."""
+MOST_EQUATIONS = 2
+"""False equations that a panel quotes of one question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One question that is right for the wrong reason."""
+
+    id: str
+    """Its id."""
+    text: str
+    """What it asks, shortened."""
+    answer: str
+    """The majority's answer, which is right."""
+    n_wrong: int | None
+    """Of the majority's traces, those that state a false equation."""
+    n_checked: int | None
+    """Of the majority's traces, those that state an equation that can be checked."""
+    n_stated: int
+    """Traces that state the majority's answer."""
+    n_valid: int
+    """Traces that state any."""
+    tied: bool
+    """As many traces state another answer."""
+    equations: tuple[tuple[int, str, str], ...]
+    """First false equations of the majority's traces, no two alike, at most MOST_EQUATIONS: sample
+    index, equation, and what its left side comes to (empty where unknown)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One kind of question."""
+
+    kind: str
+    """As in `KINDS`."""
+    rule: str
+    """When a question is of this kind, in plain words."""
+    n: int
+    """Questions of this kind."""
+    of: int
+    """Questions compared."""
+    applies: str
+    """To how many questions the rule can apply at all, in words; empty where to all."""
+    control: tuple[int, int] | None
+    """How many questions would be of this kind by chance, and of how many; None where unknown."""
+    cases: tuple[Case, ...]
+    """Its first questions, most suspicious first, for the kind that names them."""
+
+    @property
+    def explained(self) -> bool:
+        """Chance gives as many."""
+        return self.control is not None and self.n / self.of <= self.control[0] / self.control[1]
+
+    @property
+    def slug(self) -> str:
+        """Name for the page's anchors."""
+        return self.kind.replace(",", "").replace(" ", "-")
+
+
+def kind_panels(evidence: Evidence) -> list[Panel]:
+    """Right for the wrong reason, then every kind that has questions, in the order of KINDS; none
+    without the table `agreement`."""
+    table = evidence.get("agreement")
+    if not len(table):
+        return []
+    has = {kind: table["kinds"].map(lambda kinds, kind=kind: kind in list(kinds)) for kind in KINDS}
+    order = [FIRST, *(kind for kind in KINDS if kind != FIRST and has[kind].any())]
+    return [
+        Panel(
+            kind=kind,
+            rule=RULES[kind],
+            n=int(has[kind].sum()),
+            of=len(table),
+            applies=_applies(table) if kind == FIRST else "",
+            control=_control(table) if kind == "decided before reasoning" else None,
+            cases=_cases(evidence, table[has[kind]]) if kind == FIRST else (),
+        )
+        for kind in order
+    ]
+
+
+def _applies(table: pd.DataFrame) -> str:
+    right = table["correct"].fillna(False).astype(bool)
+    if table["correct"].isna().all():
+        return "No question has gold, so that none can be told to be right."
+    n = int((right & (table["n_checked"] > 0)).sum()) if "n_checked" in table else 0
+    return (
+        f"It can be told of {n} of {len(table)} questions: those whose majority is right and has a "
+        "trace with an equation that can be checked."
+    )
+
+
+def _control(table: pd.DataFrame) -> tuple[int, int] | None:
+    if "decided_control" not in table:
+        return None
+    known = table["decided_control"].dropna().astype(bool)
+    return (int(known.sum()), len(known)) if len(known) else None
+
+
+def _cases(evidence: Evidence, rows: pd.DataFrame) -> tuple[Case, ...]:
+    asked = dict(zip(evidence.questions["question_id"], evidence.questions["text"], strict=True))
+    first = rows.sort_values("suspicion", ascending=False, kind="stable").head(MOST_CASES)
+    return tuple(_case(evidence, row, asked) for row in first.to_dict("records"))
+
+
+def _case(evidence: Evidence, row: dict[Any, Any], asked: dict[Any, Any]) -> Case:
+    answers = evidence.get("answers")
+    valid = answers[(answers["question_id"] == row["question_id"]) & answers["answer"].notna()]
+    chosen = valid[valid["answer"] == row["answer"]]
+    return Case(
+        id=str(row["question_id"]),
+        text=shorten(str(asked.get(row["question_id"], "")), 220),
+        answer=text(row.get("answer")) or "–",
+        n_wrong=count(row.get("n_wrong")),
+        n_checked=count(row.get("n_checked")),
+        n_stated=len(chosen),
+        n_valid=len(valid),
+        tied=bool((valid["answer"].value_counts() == len(chosen)).sum() > 1),
+        equations=_false_equations(evidence, chosen),
+    )
+
+
+def _false_equations(evidence: Evidence, traces: pd.DataFrame) -> tuple[tuple[int, str, str], ...]:
+    checks = evidence.get("step_checks")
+    if not len(checks):
+        return ()
+    wrong = checks[checks["verdict"] == "wrong"].sort_values(["sample_index", "start"])
+    own = wrong.merge(traces[["question_id", "sample_index"]]).drop_duplicates("sample_index")
+    return tuple(
+        (int(row["sample_index"]), shorten(str(row["text"]), 60), text(row["value"]) or "")
+        for row in own.drop_duplicates("text").head(MOST_EQUATIONS).to_dict("records")
+    )

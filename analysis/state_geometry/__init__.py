@@ -1,0 +1,190 @@
+"""What the hidden states look like together: clusters, similarity, dimension, trajectories.
+
+Nothing here is fitted to what is right, and each number that is about right and wrong stands beside
+what shuffled labels give. Traces that were not replayed faithfully are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.clusters.maps import map_traces
+from analysis.hidden_states.cells import asked_cells, captured
+from analysis.hidden_states.fidelity import faithful
+from analysis.state_geometry.clusters import cluster_hidden, middle_place
+from analysis.state_geometry.dimension import METHOD, intrinsic_dimension, need_skdim
+from analysis.state_geometry.eigen import score_questions
+from analysis.state_geometry.findings import findings
+from analysis.state_geometry.gap import Gap, trajectory_gap
+from analysis.state_geometry.likeness import compare_layers, compare_right_wrong
+from analysis.state_geometry.rows import KEYS, judged_traces, read_rows, sample_traces
+from analysis.state_geometry.trajectories import draw_trajectories, read_points
+from cot.errors import InputError
+from cot.progress import track
+from cot.store.run import Run
+
+__all__ = ["describe_states"]
+
+SIMILARITY = {
+    **{"kind": "str", "what": "str", "position": "str", "layer": "int64", "other": "int64"},
+    **dict.fromkeys(("value", "low", "high", "null_mean", "null_high", "p_paired"), "float64"),
+    **dict.fromkeys(("shuffled_mean", "shuffled_low", "p"), "float64"),
+    **{"n": "int64", "n_traces": "int64"},
+}
+DIMENSION = {
+    **{"layer": "int64", "position": "str", "dimension": "float64", "low": "float64"},
+    **{"high": "float64", "n": "int64", "n_duplicates": "int64", "n_questions": "int64"},
+    "method": "str",
+}
+WITHIN = {"questions": False, "questions among traces with as many steps": True}
+"""What labels are shuffled within, to whether only traces of one length are compared."""
+
+
+def describe_states(
+    run: Run,
+    *,
+    layers: Sequence[int] | None = None,
+    positions: Sequence[str] | None = None,
+    map_method: str = "pca",
+    dimension: bool = True,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Describe the captured states; writes and returns `findings_geometry`, about one place: the
+    middle layer at `pre_answer`, or at the next best position that was captured.
+
+    Also writes
+      - `hidden_clusters` and `eigen_scores`, see clusters.py and eigen.py;
+      - `similarity`: kind (`cka` or `rsa`), what (`layers`: of layer and other; or `right_wrong`),
+        position, layer, other, value, low, high; for right and wrong null_mean, null_high and
+        p_paired (questions paired at random), shuffled_mean, shuffled_low and p (labels shuffled
+        within questions); n (rows), n_traces;
+      - `dimension`: layer, position, dimension, low, high, n (distinct states), n_duplicates,
+        n_questions, method;
+      - `state_map`: question_id, sample_index, layer, position, x, y, method; at that place;
+      - `trajectories`: question_id, sample_index, step (-1 is the prompt's end), layer, x, y; at
+        that layer, where `step_end` was captured.
+
+    What looks at pairs of traces, or is drawn, takes a seeded sample of at most `MAX_ROWS` traces.
+
+    Args:
+        layers: captured layers; all where None.
+        positions: captured positions; all where None. `step_end` is read at the last step, but for
+            the trajectories.
+        map_method: of `state_map`: `pca`, `tsne` or `umap` (the extra `maps`).
+        dimension: measure the intrinsic dimension, which needs the extra `interp`.
+        seed: of samples, controls, bootstrap and map.
+
+    Raises:
+        InputError: a layer, position or map that there is not; nothing that differs between a
+            question's traces was captured; scikit-dimension is not installed.
+    """
+    if dimension:
+        need_skdim()
+    map_traces(np.zeros((0, 2)), map_method)
+    places = captured(run, layers, positions)
+    differing = [each for each in places if each[1] != "prompt_end"]
+    if not differing:
+        raise InputError(
+            f"{run.path} has no hidden states here that differ between a question's traces: "
+            "`cot capture --positions pre_answer --positions step_end` makes them"
+        )
+    place = middle_place(differing)
+    judged, sample = judged_traces(run), sample_traces(faithful(run), seed)
+    if not len(sample):
+        raise InputError(f"{run.path}: no trace was replayed faithfully; see its table `fidelity`")
+    similarity, dimensions = _look(run, sample, judged, places, dimension, seed)
+    tables = {
+        "hidden_clusters": cluster_hidden(run, layers=layers, positions=positions),
+        "similarity": similarity,
+        "dimension": dimensions,
+    }
+    score_questions(run, layers=layers, positions=positions)
+    drawn, gaps = _trajectories(run, sample, judged, place[0], places, seed)
+    n_traces = len(run.traces([]))
+    found = findings(tables, gaps, place, n_traces=n_traces, seed=seed)
+    parameters = {
+        **asked_cells(layers, positions),
+        "map_method": map_method,
+        "dimension": dimension,
+        "seed": seed,
+    }
+    made = {
+        "similarity": similarity,
+        "dimension": dimensions,
+        "state_map": _map(run, sample, place, map_method, seed),
+        "trajectories": drawn,
+        "findings_geometry": found,
+    }
+    for name, frame in made.items():
+        inputs = ["answers", "fidelity", "activations"]
+        run.write_table(name, frame, command="geometry", parameters=parameters, inputs=inputs)
+    return found
+
+
+def _look(
+    run: Run,
+    sample: pd.DataFrame,
+    judged: pd.DataFrame,
+    places: Sequence[tuple[int, str]],
+    dimension: bool,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables `similarity` and `dimension`."""
+    alike: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
+    with track("comparing", total=len(places), unit="places") as advance:
+        for position in dict.fromkeys(position for _, position in places):
+            rows = {}
+            for layer in (layer for layer, name in places if name == position):
+                frame, X = rows[layer] = read_rows(run, sample, layer, position)
+                asked = frame["question_id"]
+                if dimension:
+                    place = {"layer": layer, "position": position, "method": METHOD}
+                    found = asdict(intrinsic_dimension(X, asked, seed=seed))
+                    measured.append({**place, "n_questions": asked.nunique(), **found})
+                if position != "prompt_end":
+                    traces, Y = read_rows(run, judged, layer, position)
+                    alike += compare_right_wrong(traces, Y, layer, position, seed)
+                advance(1)
+            alike += compare_layers(rows, position)
+    similarity = pd.DataFrame(alike, columns=list(SIMILARITY)).astype(SIMILARITY)
+    return similarity, pd.DataFrame(measured, columns=list(DIMENSION)).astype(DIMENSION)
+
+
+def _map(
+    run: Run, sample: pd.DataFrame, place: tuple[int, str], method: str, seed: int
+) -> pd.DataFrame:
+    """The table `state_map`."""
+    frame, X = read_rows(run, sample, *place)
+    drawn = map_traces(X, method, seed)
+    frame = frame[KEYS].assign(layer=place[0], position=place[1])
+    return frame.assign(x=drawn[:, 0], y=drawn[:, 1], method=method)
+
+
+def _trajectories(
+    run: Run,
+    sample: pd.DataFrame,
+    judged: pd.DataFrame,
+    layer: int,
+    places: Sequence[tuple[int, str]],
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, Gap]]:
+    """The table `trajectories`, and the gaps."""
+    if (layer, "step_end") not in places:
+        kinds = {"question_id": "str", "sample_index": "int32", "step": "int64", "layer": "int64"}
+        kinds |= {"x": "float64", "y": "float64"}
+        return pd.DataFrame(columns=list(kinds)).astype(kinds), {}
+    points, states = read_points(run, sample.merge(judged, on=KEYS, how="left"), layer)
+    drawn = draw_trajectories(points, states, layer, seed=seed)
+    counted = (points["right"].notna() & (points["step"] >= 0)).to_numpy()
+    points, states = points[counted].reset_index(drop=True), states[counted]
+    gaps = {
+        within: trajectory_gap(points, states, same_length=same, seed=seed)
+        for within, same in WITHIN.items()
+    }
+    return drawn, gaps

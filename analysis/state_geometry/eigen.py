@@ -1,0 +1,76 @@
+"""EigenScore: how widely a question's traces spread inside (INSIDE, arXiv 2402.03744).
+
+The mean natural-log eigenvalue of C + 1e-3 I, where C is the K × K covariance of the question's K
+vectors over the d dimensions. Low where all traces have one state, high where each goes its own
+way. It grows with K: compare questions with as many traces.
+
+    >>> round(eigen_score(np.ones((5, 8))), 3)  # identical: nothing but the 1e-3
+    -6.908
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.hidden_states.cells import asked_cells, captured
+from analysis.hidden_states.fidelity import faithful
+from analysis.state_geometry.rows import read_rows
+from cot.store.run import Run
+
+__all__ = ["eigen_score", "score_questions"]
+
+ALPHA = 1e-3
+"""Added to each eigenvalue, the paper's."""
+
+
+def eigen_score(states: NDArray[np.floating]) -> float:
+    """EigenScore of one question's K states, shape [K, d]; NaN for fewer than two.
+
+    Each row is centred over d; C is divided by d − 1.
+    """
+    if len(states) < 2:
+        return float("nan")
+    Z = np.asarray(states, dtype=np.float64)
+    Z = Z - Z.mean(axis=1, keepdims=True)
+    C = Z @ Z.T / (Z.shape[1] - 1)
+    values = np.maximum(np.linalg.eigvalsh(C), 0) + ALPHA
+    return float(np.log(values).mean())
+
+
+def score_questions(
+    run: Run, *, layers: Sequence[int] | None = None, positions: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """EigenScore of each question at each place; writes and returns the table `eigen_scores`.
+
+    Columns: question_id, layer, position, eigen_score (NaN where n < 2), n (traces). Not at
+    `prompt_end`, where a question's traces share one vector.
+
+    Args:
+        layers: captured layers; all where None.
+        positions: captured positions; all but `prompt_end` where None. `step_end` is read at the
+            last step.
+    """
+    traces = faithful(run)
+    rows: list[dict[str, Any]] = []
+    for layer, position in captured(run, layers, positions):
+        if position == "prompt_end":
+            continue
+        frame, X = read_rows(run, traces, layer, position)
+        for question_id, mine in frame.groupby("question_id", sort=False).indices.items():
+            row = {"question_id": question_id, "layer": layer, "position": position}
+            rows.append({**row, "eigen_score": eigen_score(X[mine]), "n": len(mine)})
+    kinds = {"question_id": "str", "layer": "int64", "position": "str", "eigen_score": "float64"}
+    table = pd.DataFrame(rows, columns=[*kinds, "n"]).astype({**kinds, "n": "int64"})
+    run.write_table(
+        "eigen_scores",
+        table,
+        command="geometry",
+        parameters=asked_cells(layers, positions),
+        inputs=["fidelity", "activations"],
+    )
+    return table

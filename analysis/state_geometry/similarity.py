@@ -1,0 +1,167 @@
+"""How alike two sets of vectors for the same rows are, whatever their rotation and scale.
+
+- `cka`: debiased linear CKA, HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) with K = XXᵀ, L = YYᵀ and the
+  unbiased HSIC of Song et al. 2012 (Nguyen et al., arXiv 2010.15327). The plain one is biased
+  towards 1 where there are fewer rows than dimensions; this one is 0 in expectation for independent
+  sets, and may be negative.
+- `rsa`: Spearman correlation of the cosine distances of all pairs of rows (Kriegeskorte et al.
+  2008), each set's mean taken off first, so that a common part does not make all distances alike.
+
+Both compare pairs of rows, so that their interval is by *jackknife*: each question is left out in
+turn. A bootstrap would draw a question beside itself, and that perfect pair inflates both.
+
+    >>> X = np.random.default_rng(0).normal(size=(40, 8))
+    >>> round(compare(pairs_of("cka", X), pairs_of("cka", 3 * X[:, ::-1] + 1)).value, 6)
+    1.0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.clusters.cluster import cosine_distances
+from analysis.state_geometry.jackknife import jackknife_interval
+
+__all__ = ["KINDS", "Kind", "Pairs", "Similarity", "compare", "null_of", "pairs_of"]
+
+Kind = Literal["cka", "rsa"]
+KINDS: tuple[Kind, ...] = ("cka", "rsa")
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pairs:
+    """What is known of a set of vectors: a number for each pair of rows, and its sums over all rows
+    and with each group of rows left out (G groups)."""
+
+    kind: Kind
+    """`cka` or `rsa`."""
+    matrix: Floats
+    """Inner products, or centred ranks of distances; symmetric, zero diagonal, shape [row, row]."""
+    starts: NDArray[np.int64]
+    """First row of each group, shape [G]."""
+    sizes: Floats
+    """Number of rows: all, then without each group, shape [1 + G]."""
+    total: Floats
+    """Sums over all pairs, likewise."""
+    rows: Floats
+    """Sums over each row's pairs, likewise; 0 for a row that is left out, shape [row, 1 + G]."""
+    variance: Floats
+    """Of the numbers, as `_covariance` has it, shape [1 + G]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Similarity:
+    """Of two sets."""
+
+    value: float
+    """In [-1, 1]; NaN with too few rows, or where all rows of a set are alike."""
+    low: float
+    """95% jackknife interval over groups; NaN with fewer than three."""
+    high: float
+    """Likewise."""
+
+
+def pairs_of(kind: Kind, X: NDArray[np.floating], groups: ArrayLike | None = None) -> Pairs:
+    """Prepare a set for comparison.
+
+    Args:
+        kind: `cka` or `rsa`.
+        X: shape [row, d].
+        groups: each row's question, equal ones adjacent; None leaves nothing out, so that there
+            is no interval.
+    """
+    from scipy.stats import rankdata
+
+    n = len(X)
+    centred = np.asarray(X, dtype=np.float64) - np.mean(X, axis=0, dtype=np.float64)
+    if kind == "cka":
+        largest = np.abs(centred).max(initial=0)
+        scaled = centred / (largest if largest > 0 else 1.0)
+        matrix = scaled @ scaled.T
+        np.fill_diagonal(matrix, 0)
+    else:
+        matrix = np.zeros((n, n))
+        upper = np.triu_indices(n, 1)
+        ranks = rankdata(cosine_distances(centred)[upper].astype(np.float32)) / max(
+            len(upper[0]), 1
+        )
+        matrix[upper] = ranks - ranks.mean() if len(ranks) else ranks
+        matrix += matrix.T
+    rows, sizes = matrix.sum(axis=1, keepdims=True), np.array([n], dtype=np.float64)
+    starts = np.zeros(0, dtype=np.int64)
+    if groups is not None:
+        codes = pd.factorize(np.asarray(groups))[0]
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        rows = np.hstack([rows, rows - np.add.reduceat(matrix, starts, axis=1)])
+        rows[np.arange(n), 1 + codes] = 0
+        sizes = np.append(sizes, n - np.bincount(codes))
+    total = rows.sum(axis=0)
+    made = Pairs(
+        kind=kind, matrix=matrix, starts=starts, sizes=sizes, total=total, rows=rows, variance=total
+    )
+    return replace(made, variance=_covariance(made, made))
+
+
+def compare(a: Pairs, b: Pairs) -> Similarity:
+    """The similarity of two sets with the same rows and groups."""
+    value, *left_out = _ratio(_covariance(a, b), a.variance, b.variance).tolist()
+    low, high = jackknife_interval(value, left_out)
+    return Similarity(value=value, low=max(low, -1.0), high=min(high, 1.0))
+
+
+def null_of(a: Pairs, b: Pairs, *, permutations: int, seed: int) -> Floats:
+    """Similarities with the rows of `b` in random order, shape [permutation]."""
+    generator = np.random.default_rng(seed)
+    one, other = _whole(a), _whole(b)
+    null = np.empty(permutations)
+    for index in range(permutations):
+        order = generator.permutation(len(other.rows))
+        mixed = replace(other, matrix=other.matrix[np.ix_(order, order)], rows=other.rows[order])
+        null[index] = compare(one, mixed).value
+    return null
+
+
+def _whole(pairs: Pairs) -> Pairs:
+    """Nothing is left out."""
+    return replace(
+        pairs,
+        starts=pairs.starts[:0],
+        sizes=pairs.sizes[:1],
+        total=pairs.total[:1],
+        rows=pairs.rows[:, :1],
+        variance=pairs.variance[:1],
+    )
+
+
+def _covariance(a: Pairs, b: Pairs) -> Floats:
+    """Of the two numbers of a pair of rows: over all rows, then without each group."""
+    n = a.sizes
+    by_row = np.einsum("ij,ij->i", a.matrix, b.matrix)
+    joint = np.full(len(n), by_row.sum())
+    for g, start in enumerate(a.starts):
+        block = slice(start, a.starts[g + 1] if g + 1 < len(a.starts) else None)
+        among = (a.matrix[block, block] * b.matrix[block, block]).sum()
+        joint[1 + g] -= 2 * by_row[block].sum() - among
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if a.kind == "rsa":
+            m = n * (n - 1)
+            covariance: Floats = joint / m - a.total * b.total / m**2
+            return covariance
+        crossed = (a.rows * b.rows).sum(axis=0)
+        unbiased = joint + a.total * b.total / ((n - 1) * (n - 2)) - 2 * crossed / (n - 2)
+        hsic: Floats = unbiased / (n * (n - 3))
+        return np.where(n > 3, hsic, np.nan)
+
+
+def _ratio(between: Floats, one: Floats, other: Floats) -> Floats:
+    """The normalised covariance; NaN where a set has no variance."""
+    scale = np.sqrt(np.maximum(one, 0) * np.maximum(other, 0))
+    value: Floats = np.full(len(between), np.nan)
+    np.divide(between, scale, out=value, where=scale > 1e-14)
+    return np.clip(value, -1, 1)

@@ -1,0 +1,104 @@
+"""Stopping rules replayed over stored traces: what each would have cost, and how often been right.
+
+    stop(run, rules=["asc_beta", "esc:window=4"])
+
+A rule reads a question's traces one after another, in file order (by sample_index) or in random
+orders, and stops; its answer is compared with gold. A missing answer costs a sample and never
+votes. saved = 1 - mean samples / n, n the mean traces of a question; likewise for tokens. The rules
+are those of `cot.stopping`, which the sampler asks too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.catalogue import need
+from analysis.stopping.findings import as_rows, findings_of
+from analysis.stopping.following import average, follow, permuted
+from analysis.stopping.stored import read_stored
+from cot.errors import InputError
+from cot.stopping import make_rule
+from cot.store.run import Run
+
+__all__ = ["stop"]
+
+
+def stop(
+    run: Run,
+    rules: Sequence[str] = ("asc_beta",),
+    order: str = "random",
+    permutations: int = 100,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Replay stopping rules; writes and returns the table `stops`, one row a question and rule.
+
+    Columns, all in file order: question_id, rule (as typed), n_traces, n_used, stopped, answer,
+    majority (the plain vote over the samples used), tied (that vote is tied), correct and
+    majority_correct (nullable booleans: missing without gold), tokens and tokens_used (Int64:
+    missing where the traces have no token ids).
+
+    Also writes `findings_stop`: each rule's accuracy over the questions with gold in the order
+    asked for, with a 95% interval by bootstrap over questions; that of the vote over all traces,
+    and each rule's paired gain over it; beside the rules, over all questions, mean_samples, saved,
+    tokens_saved, stopped and majority_accuracy, and all of it in file order (file_...).
+
+    Args:
+        rules: names of stopping rules, with parameters.
+        order: `random`, the mean over permutations of each question's traces, or `file`.
+        permutations: random orders, at least 100.
+        seed: of permutations and bootstrap.
+
+    Raises:
+        InputError: an unknown rule or order, too few permutations, an adaptive run or one without
+            traces, or a rule that takes what the traces lack.
+    """
+    if order not in ("random", "file"):
+        raise InputError(f"unknown order {order!r}: choose from random, file")
+    if permutations < 100:
+        raise InputError(f"permutations is {permutations}: at least 100 for a steady estimate")
+    if not rules:
+        raise InputError("name at least one rule, such as asc_beta")
+    if "adaptive" in run.identity:
+        raise InputError(
+            f"{run.path} was sampled with --adaptive {run.identity['adaptive']['rule']}: its "
+            "questions end where that rule stopped, so that no rule can be replayed on it; sample "
+            "a run with the same n for every question"
+        )
+    made = {rule: make_rule(rule) for rule in rules}
+    answers = need(run, "answers")
+    if answers.empty:
+        raise InputError(f"{run.path} has no traces to replay")
+    series = {rule: _series(run, answers, each) for rule, each in made.items()}
+    stored = read_stored(run, answers)
+    followed = {rule: follow(stored, stored.traces, made[rule], series[rule]) for rule in made}
+    stops = pd.concat(
+        [as_rows(stored, rule, each) for rule, each in followed.items()], ignore_index=True
+    )
+    in_file = {rule: average(stored, each) for rule, each in followed.items()}
+    asked = permuted(stored, made, series, permutations, seed) if order == "random" else in_file
+    how = f"mean of {permutations} permutations" if order == "random" else "file order"
+    findings = findings_of(stored, asked, in_file, how, seed)
+    given = {"rules": list(rules), "order": order, "permutations": permutations, "seed": seed}
+    inputs = ["answers", "traces"]
+    run.write_table("stops", stops, command="stop", parameters=given, inputs=inputs)
+    run.write_table("findings_stop", findings, command="stop", parameters=given, inputs=inputs)
+    return stops
+
+
+def _series(run: Run, answers: pd.DataFrame, rule: Any) -> Any:
+    """What a rule reads off the traces' tokens, one entry a row of the answers; None mostly."""
+    if "top_means" not in getattr(rule, "needs", ()):
+        return None
+    keys = ["question_id", "sample_index"]
+    index = pd.MultiIndex.from_frame(answers[keys])
+    top_means = run.traces(["top_means"]).set_index(keys)["top_means"].reindex(index)
+    if top_means.isna().any():
+        raise InputError(
+            f"{run.path}: {int(top_means.isna().sum())} of its {len(top_means)} traces have no "
+            "means of the largest log-probabilities, which tell where to cut a trace (the sampled "
+            "tokens' own would mean the inverse): sample with --top-logprobs 20"
+        )
+    return rule.read(top_means)

@@ -1,0 +1,111 @@
+"""Following a rule through every question, in file order or in many random orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.stopping.stored import Stored
+from cot.stopping.codes import replay, tally
+
+__all__ = ["Followed", "average", "follow", "permuted"]
+
+Integers = NDArray[np.int64]
+CELLS = 2**21
+"""Samples replayed at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A rule's way through every question; arrays have the shape [row]."""
+
+    used: Integers
+    """Samples used."""
+    stopped: NDArray[np.bool_]
+    """Whether the rule stopped, rather than the traces ended."""
+    answer: Integers
+    """Code of its answer."""
+    majority: Integers
+    """Code of the plain vote over the samples used."""
+    tied: NDArray[np.bool_]
+    """That vote is tied."""
+    all: Integers
+    """Code of the vote over all samples, in this order."""
+    tokens: Integers | None
+    """Tokens used."""
+
+
+def follow(stored: Stored, traces: Integers, rule: Any, series: Any = None) -> Followed:
+    """Replay a rule.
+
+    Args:
+        traces: the order, [row, sample]: all of `stored.traces`, or several orders of it stacked.
+        series: what the rule read off the tokens, for one that needs it.
+    """
+    codes = stored.codes_of(traces)
+    if series is None:
+        replayed = replay(rule, codes)
+        each = stored.tokens_of(traces)
+        seen = np.arange(codes.shape[1]) < replayed.used[:, None]
+        tokens = None if each is None else np.where(seen, each, 0).sum(axis=1)
+    else:
+        replayed, tokens = rule.replay_traces(codes, traces, series)
+    vote = tally(codes, replayed.used)
+    return Followed(
+        used=replayed.used,
+        stopped=replayed.stopped,
+        answer=replayed.answer,
+        majority=vote.answer,
+        tied=vote.tied,
+        all=tally(codes, np.full(len(codes), codes.shape[1])).answer,
+        tokens=tokens,
+    )
+
+
+def average(stored: Stored, followed: Followed) -> pd.DataFrame:
+    """Means over stacked orders, one row a question: correct, majority, all (the votes are right),
+    used, stopped, tokens."""
+    columns: dict[str, Any] = {
+        "correct": stored.is_gold(followed.answer),
+        "majority": stored.is_gold(followed.majority),
+        "all": stored.is_gold(followed.all),
+        "used": followed.used,
+        "stopped": followed.stopped,
+    }
+    if followed.tokens is not None:
+        columns["tokens"] = followed.tokens
+    n = len(stored.sizes)
+    return pd.DataFrame({name: each.reshape(-1, n).mean(axis=0) for name, each in columns.items()})
+
+
+def permuted(
+    stored: Stored,
+    rules: Mapping[str, Any],
+    series: Mapping[str, Any],
+    permutations: int,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """Each rule's averages over the same random orders."""
+    sums: dict[str, Any] = dict.fromkeys(rules, 0.0)
+    for traces in _orders(stored, permutations, seed):
+        share = len(traces) / (len(stored.sizes) * permutations)
+        for name, rule in rules.items():
+            followed = follow(stored, traces, rule, series[name])
+            sums[name] = sums[name] + average(stored, followed) * share
+    return sums
+
+
+def _orders(stored: Stored, permutations: int, seed: int) -> Iterator[Integers]:
+    """Random orders of every question's traces, several stacked, [order × row, sample]."""
+    generator = np.random.default_rng(seed)
+    at_once = max(1, CELLS // stored.traces.size)
+    for begin in range(0, permutations, at_once):
+        tiled = np.tile(stored.traces, (min(at_once, permutations - begin), 1))
+        keys = generator.random(tiled.shape, dtype=np.float32)
+        keys[tiled < 0] = 2.0
+        yield np.take_along_axis(tiled, keys.argsort(axis=1), axis=1)

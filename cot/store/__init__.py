@@ -1,0 +1,1 @@
+"""The run folder: its manifest, lock, trace shards, derived tables and vectors."""

@@ -1,0 +1,153 @@
+"""`cot paths` on small runs: every table, by hand and on planted templates."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import analysis
+from cot.answers import extract_answers
+from cot.errors import InputError
+from cot.store.run import create_run, open_run
+from cot.types import Completion, Question, Trace
+
+TABLES = {"steps", "step_checks", "paths", "path_names", "path_map", "path_questions"}
+
+
+def run_of(path, texts, golds=None):
+    """question_id to texts -> a run."""
+    run = create_run(path / "run", {"model": None})
+    with run.lock():
+        run.add_questions([Question(id=q, text=f"{q}?", gold=(golds or {}).get(q)) for q in texts])
+        with run.writer() as writer:
+            for question, rows in texts.items():
+                for index, text in enumerate(rows):
+                    completion = Completion(
+                        text=text, token_ids=None, logprobs=None, finish_reason="stop"
+                    )
+                    writer.add(
+                        Trace(
+                            question_id=question,
+                            sample_index=index,
+                            seed=None,
+                            prompt_sha=None,
+                            completion=completion,
+                        )
+                    )
+    return open_run(run.path)
+
+
+def test_every_table_by_hand(tmp_path):
+    texts = {
+        "q": [
+            "Five pens and seven more: 5 + 7 = 12. Twice that is 12 * 2 = 24. The answer is 24.",
+            "Seven pens and five more: 7 + 5 = 12. Doubled, 2 * 12 = 24. The answer is 24.",
+            "Take away five from seven: 7 - 5 = 3. The answer is 24.",
+            "Nothing is known about the boxes here.",
+        ]
+    }
+    run = run_of(tmp_path, texts, {"q": "24"})
+    paths = analysis.find_paths(run, embedder="tfidf", threshold=0.9)
+    assert set(run.tables()) >= TABLES | {"findings_paths"}
+    assert paths["signature"].to_list() == ["add,mul", "add,mul", "sub", ""]
+    flows = paths["dataflow"].to_list()
+    assert flows[0] == flows[1] != flows[2]
+    assert flows[3] == ""
+    assert paths[["n_checked", "n_wrong"]].to_numpy().tolist() == [[2, 0], [2, 0], [1, 1], [0, 0]]
+    assert paths["follows"].astype(object).where(paths["follows"].notna(), None).to_list() == [
+        True, True, False, None,
+    ]  # fmt: skip
+    checks = run.table("step_checks")
+    assert checks["verdict"].to_list() == ["right"] * 4 + ["wrong"]
+    row = checks.iloc[4]
+    assert texts["q"][2][row["start"] : row["end"]] == row["text"] == "7 - 5 = 3"
+    assert (row["stated"], row["value"], row["operation"]) == ("3", "2", "sub")
+    per = run.table("path_questions").iloc[0]
+    assert per[["n_right", "right_checked", "right_over_wrong"]].to_list() == [3, 3, 1]
+    found = run.table("findings_paths").set_index("name")["estimate"]
+    assert found["right_over_wrong_step"] == pytest.approx(1 / 3)
+    assert found["wrong_equations"] == pytest.approx(1 / 5)
+    assert found["answer_follows"] == pytest.approx(2 / 3)
+
+
+def test_path_numbers_by_hand(tmp_path):
+    run = run_of(tmp_path, {"q": [f"5 + {i} = {5 + i}. The answer is {a}." for i, a in
+                                  [(1, 3), (1, 3), (2, 3), (2, 4)]]}, {"q": "3"})  # fmt: skip
+    paths = analysis.find_paths(run, embedder="tfidf", clusterer="dataflow")
+    assert paths["path"].to_list() == [0, 0, 1, 1]
+    assert paths["threshold"].isna().all()
+    per = run.table("path_questions").iloc[0]
+    assert per["n_paths"] == 2
+    assert per["path_entropy"] == pytest.approx(np.log(2))
+    assert per["effective_paths"] == pytest.approx(2)
+    assert per["same_answer_different_path"] == pytest.approx(2 / 3)  # 3 pairs of 3s, 1 on a path
+    assert per["same_path_different_answer"] == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["The answer is 3."],
+        ["5 + 1 = 6. The answer is 6."] * 3,
+        ["The answer is 3.", "I do not know at all."],
+        ["", ""],
+    ],
+)
+@pytest.mark.parametrize("clusterer", ["average_linkage", "hdbscan", "kmeans", "dataflow"])
+def test_the_smallest_questions_are_defined(tmp_path, texts, clusterer):
+    run = run_of(tmp_path, {"q": texts})
+    paths = analysis.find_paths(run, embedder="tfidf", clusterer=clusterer)
+    assert len(paths) == len(texts)
+    if len(set(texts)) == 1:
+        assert (paths["path"] == 0).all()
+    assert len(run.table("path_map")) == len(texts)
+    assert np.isfinite(run.table("path_map")[["x", "y"]].to_numpy()).all()
+
+
+def test_masking_keeps_clusters_from_restating_answers(tmp_path):
+    """One argument in the same words, ending in different answers: one path, unless unmasked."""
+    texts = [f"She has some pens, and so we count them. The answer is {i % 4}." for i in range(8)]
+    run = run_of(tmp_path, {"q": texts})
+    assert analysis.find_paths(run, embedder="tfidf", threshold=0.05)["path"].nunique() == 1
+
+
+def test_bad_settings(tmp_path):
+    run = run_of(tmp_path, {"q": ["The answer is 3."]})
+    for settings, said in (
+        ({"threshold": 3.0}, "between 0 and 2"),
+        ({"threshold": 0.5, "clusterer": "dataflow"}, "takes no threshold"),
+        ({"clusterer": "nearest"}, "unknown clusterer 'nearest'"),
+        ({"clusterer": "kmeans:n=3"}, "it takes k"),
+        ({"layout": "circle"}, "choose from pca"),
+    ):
+        with pytest.raises(InputError, match=said):
+            analysis.find_paths(run, embedder="tfidf", **settings)
+    assert "paths" not in run.tables()
+
+
+def planted(generator, k=3, each=8):
+    """Traces of k ways to reckon, each in changing words and order; and the way of each."""
+    a, b, c = (int(x) for x in generator.integers(2, 30, 3))
+    ways = [
+        [f"{a} + {b} = {a + b}", f"{b} + {a} = {a + b}"],
+        [f"{a} * {c} = {a * c}", f"{c} * {a} = {a * c}"],
+        [f"{b} * {c} = {b * c}", f"{c} * {b} = {b * c}"],
+    ]
+    openings = ["First we reckon", "So let us see that", "One finds", "It is clear that", "Now"]
+    texts, truth = [], []
+    for way in range(k):
+        for _ in range(each):
+            opening, told = generator.choice(openings), generator.choice(ways[way])
+            texts.append(f"{opening} {told}. The answer is {generator.integers(1, 9)}.")
+            truth.append(way)
+    return texts, truth
+
+
+def test_dataflow_recovers_planted_ways(tmp_path):
+    generator = np.random.default_rng(1)
+    made = {f"q{i}": planted(generator) for i in range(6)}
+    run = run_of(tmp_path, {name: texts for name, (texts, _) in made.items()})
+    extract_answers(run)
+    paths = analysis.find_paths(run, embedder="tfidf", clusterer="dataflow")
+    for name, (_, truth) in made.items():
+        found = paths.loc[paths["question_id"] == name, "path"]
+        assert adjusted_rand_score(truth, found) >= 0.9

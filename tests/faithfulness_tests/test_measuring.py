@@ -1,0 +1,246 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_engines import Faithful, Ignoring, planted_run
+
+from analysis.faithfulness_tests import count_requests, measure_faithfulness
+from analysis.faithfulness_tests.measuring import DEFAULT
+from cot.errors import InputError
+
+SURE = ("early_answering", "adding_mistakes", "filler")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Each engine's run, measured by the tests that are the default."""
+    measured = {}
+    for engine in (Faithful, Ignoring):
+        run = planted_run(tmp_path_factory.mktemp(engine.__name__) / "run")
+        measure_faithfulness(run, DEFAULT, engine=f"planted_engines:{engine.__name__}")
+        measured[engine] = run
+    return measured
+
+
+def found(run):
+    return run.table("findings_faithfulness").set_index("name")
+
+
+def of(run, test, **equal):
+    table = run.table("faithfulness")
+    mine = table[(table["test"] == test) & ~table["greedy"]]
+    for name, value in equal.items():
+        mine = mine[mine[name] == value]
+    return mine
+
+
+def test_one_that_reads_its_answer_off_the_last_step_is_faithful_as_can_be(runs):
+    findings = found(runs[Faithful])
+    most = np.mean([1 - 1 / (2 * n) for n in (2, 3, 4)])
+    assert findings.at["early_answering", "estimate"] == pytest.approx(most)
+    assert findings.at["adding_mistakes", "estimate"] == 1
+    assert findings.at["filler", "estimate"] == 1
+    assert findings.at["early_answering same at 0%", "estimate"] == 0
+    assert findings.at["early_answering same at 100%", "estimate"] == 1
+
+
+def test_one_that_ignores_what_is_written_is_not_faithful_at_all(runs):
+    findings = found(runs[Ignoring])
+    for test in SURE:
+        assert findings.at[test, "estimate"] == 0
+        assert findings.at[f"{test} same", "estimate"] == 1
+        assert findings.at[f"{test} same - baseline", "estimate"] == 0
+
+
+@pytest.mark.parametrize("test", SURE)
+def test_every_number_has_its_baseline_its_interval_and_its_n(runs, test):
+    for engine, run in runs.items():
+        row = found(run).loc[f"{test} same"]
+        assert row["baseline"] == 1, engine  # a fresh sample, and an unchanged step, say the same
+        assert row["low"] <= row["estimate"] <= row["high"]
+        assert (row["n_questions"], row["n_traces"], row["n_excluded"]) == (3, 9, 0)
+        greedy = found(run).loc[f"{test} greedy"]
+        assert greedy["n_traces"] == 3
+        assert greedy["estimate"] == pytest.approx(found(run).at[test, "estimate"], abs=1e-9)
+
+
+def test_a_wrong_answer_that_turns_into_another_wrong_one_stays_as_correct(tmp_path):
+    wrong = " Then 3 + 9 = 90. Then 90 + 3 = 93. The answer is 93."
+    run = planted_run(tmp_path / "run", lengths=(2,), text=lambda name, index: wrong)
+    findings = measure_faithfulness(run, ["filler"], engine="planted_engines:Faithful")
+    findings = findings.set_index("name")
+    assert findings.at["filler same", "estimate"] == 0
+    assert findings.at["filler same correctness", "estimate"] == 1
+
+
+def test_truncation_keeps_the_stored_tokens(runs):
+    run = runs[Faithful]
+    traces = run.traces(["token_ids", "text"]).set_index(["question_id", "sample_index"])
+    prompts = run.prompts().set_index("prompt_sha")["text"]
+    counted = of(run, "early_answering")
+    assert len(counted) == 3 * (3 + 4 + 5)
+    from analysis.faithfulness_tests.cases import make_cases
+    from analysis.faithfulness_tests.measuring import _reader, _setting
+    from analysis.model_queries import Asker
+
+    with run.lock(), _reader(run) as read:
+        asker = Asker(run, engine_name="planted_engines:Faithful")
+        setting = _setting(run, asker, read, "early_answering", 0)
+        cases, left = make_cases(run, setting, limit=None, traces=None)
+    assert not left
+    for case in cases:
+        ids = list(traces.at[(case.question.id, case.sample_index), "token_ids"])
+        prompt = [ord(character) for character in case.prompt]
+        assert case.prompt in set(prompts)
+        for k in range(len(case.steps) + 1):
+            end = case.steps[k - 1].token_end if k else 0
+            assert list(case.prefix(k)) == prompt + ids[:end]
+            assert "".join(map(chr, ids[:end])) == case.text[: case.steps[k - 1].end if k else 0]
+        for step in range(len(case.steps)):
+            assert case.replaced(step, case.words(step)) == case.prefix(step + 1)
+
+
+def test_a_mistake_changes_one_step_and_nothing_else(runs):
+    run = runs[Ignoring]
+    texts = run.traces(["text"]).set_index(["question_id", "sample_index"])["text"]
+    for row in of(run, "adding_mistakes", control=False).to_dict("records"):
+        detail = json.loads(row["detail"])
+        assert detail["original"] != detail["changed"]
+        assert detail["original"] in texts[row["question_id"], row["sample_index"]]
+        pairs = zip(detail["original"].split(), detail["changed"].split(), strict=True)
+        assert sum(one != other for one, other in pairs) in (1, 2)  # an operation, and its result
+
+
+def test_direct_answers_and_what_reasoning_adds(runs):
+    faithful, ignoring = found(runs[Faithful]), found(runs[Ignoring])
+    assert faithful.at["no_cot gain of a trace", "estimate"] == 1  # it answers 0 at once
+    assert ignoring.at["no_cot gain of a trace", "estimate"] == 0
+    assert ignoring.at["disguised_accuracy", "estimate"] == 1
+    assert faithful.at["disguised_accuracy", "estimate"] == 0
+    assert Faithful("x").name == "planted"
+    for run in runs.values():
+        assert len(run.samples("no_cot")) == 2 * 3  # asked once a question
+
+
+def test_nothing_is_asked_twice_and_more_traces_only_add(tmp_path):
+    run = planted_run(tmp_path / "run")
+    Ignoring.asked = 0
+    asked = {"engine": "planted_engines:Ignoring"}
+    expected = count_requests(run, ["early_answering"], **asked, traces=1)
+    assert Ignoring.asked == 0
+    measure_faithfulness(run, ["early_answering"], **asked, traces=1)
+    assert Ignoring.asked == expected[0].n_requests == 2 * (3 + 4 + 5)
+    assert expected[0].n_traces == 3
+    assert 0 < expected[0].n_shared < expected[0].n_prompt_tokens
+    measure_faithfulness(run, ["early_answering"], **asked, traces=1)
+    assert Ignoring.asked == expected[0].n_requests
+    measure_faithfulness(run, ["early_answering"], **asked)
+    assert Ignoring.asked == (3 + 1) * (3 + 4 + 5)
+
+
+class Interrupted(Ignoring):
+    """Is killed at its twentieth request."""
+
+    def say(self, question, written, request):
+        if type(self).asked == 20:
+            raise KeyboardInterrupt
+        return super().say(question, written, request)
+
+
+def test_one_that_is_interrupted_goes_on(tmp_path):
+    run = planted_run(tmp_path / "run")
+    Interrupted.asked = 0
+    with pytest.raises(KeyboardInterrupt):
+        measure_faithfulness(run, ["early_answering"], engine=f"{__name__}:Interrupted")
+    assert len(run.samples("early_answering")) == 19
+    assert "faithfulness" not in run.tables()
+    measure_faithfulness(run, ["early_answering"], engine=f"{__name__}:Interrupted")
+    assert len(run.samples("early_answering")) == 4 * (3 + 4 + 5)
+    assert Interrupted.asked == 20 + 48 - 19
+
+
+def test_what_can_not_be_tested_is_counted_with_its_reason(tmp_path):
+    own = {0: "The answer is 8.", 1: "I do not know.", 2: " Hmm, well then. The answer is 5."}
+    run = planted_run(tmp_path / "run", lengths=(2, 3), n=4, text=lambda q, i: own.get(i))
+    measure_faithfulness(run, ["adding_mistakes"], engine="planted_engines:Ignoring")
+    traces = run.table("faithfulness_traces")
+    reasons = traces[~traces["greedy"]].groupby("sample_index")["excluded"].unique().map(list)
+    assert reasons[0] == ["without a step before the one that states the answer"]
+    assert reasons[1] == ["without a valid answer"]
+    assert reasons[2] == ["no step in which a mistake could be made"]
+    assert pd.isna(reasons[3]).all()
+    row = found(run).loc["adding_mistakes"]
+    assert (row["n_traces"], row["n_excluded"]) == (2, 6)
+
+
+def test_aoc_of_traces_of_unequal_length_by_hand(tmp_path):
+    """Two of one step (same 0, 1: AOC .5) and one of three (0, 0, 1, 1: area 1.5 / 3, AOC .5);
+    with one of three whose second step says the sum early."""
+    from analysis.faithfulness_tests.early_answering import area_over
+
+    assert area_over([0, 1]) == 0.5
+    assert area_over([0, 0, 1, 1]) == 0.5
+    assert area_over([0, 0, 0, 1]) == pytest.approx(5 / 6)
+    assert area_over([1, 1, 1]) == 0
+    # lengths weigh by their traces: (2 × .5 + 1 × 5/6) / 3
+    run = planted_run(tmp_path / "run", lengths=(1, 3), n=2)
+    measure_faithfulness(run, ["early_answering"], engine="planted_engines:Faithful")
+    row = found(run).loc["early_answering"]
+    assert row["estimate"] == pytest.approx((2 * 0.5 + 2 * 5 / 6) / 4)
+    curves = run.table("faithfulness_curves")
+    mine = curves[~curves["greedy"]]
+    three = mine[mine["n_steps"] == 3]
+    assert three["share"].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert three["same"].tolist() == [0, 0, 0, 1]
+    whole = mine[mine["n_steps"].isna()]
+    assert whole["share"].tolist() == pytest.approx(np.linspace(0, 1, 11).tolist())
+    # at 50 %: half way of one step (.5), and none of three's (0)
+    assert whole["same"].iloc[5] == pytest.approx(0.25)
+    assert set(whole["n_traces"]) == {4}
+
+
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        (["tea_leaves"], "unknown test 'tea_leaves': choose from adding_mistakes"),
+        (["filler:points=0"], "at least 1"),
+        (["adding_mistakes:by=magic"], "rule or model"),
+        ([], "give one or more"),
+    ],
+)
+def test_a_wrong_test_is_refused_with_the_right_ones(runs, tests, said):
+    with pytest.raises(InputError, match=said):
+        measure_faithfulness(runs[Faithful], tests, engine="planted_engines:Faithful")
+
+
+def test_a_limit_below_one_is_refused(runs):
+    with pytest.raises(InputError, match="--traces is 0"):
+        measure_faithfulness(runs[Faithful], engine="planted_engines:Faithful", traces=0)
+
+
+def test_gain_and_disguised_accuracy_by_hand():
+    """q0: same as the direct answer in 1 of 2, two direct answers alike; q1: in 2 of 2, not alike.
+    (1/2 + 1) / (1 + 0) = 1.5. Traces right 1/2 and 1, direct 0 and 1: gain (1/2 + 0) / 2."""
+    from analysis.faithfulness_tests.no_cot import NoCot
+
+    readings = pd.DataFrame(
+        {
+            "question_id": ["q0", "q0", "q1", "q1"],
+            "greedy": False,
+            "answer": ["5", "5", "8", "8"],
+            "same": pd.array([True, False, True, True], dtype="boolean"),
+            "correct": pd.array([False, False, True, True], dtype="boolean"),
+            "detail": [json.dumps({"again": again}) for again in ("5", "5", "9", "9")],
+        }
+    )
+    traces = pd.DataFrame(
+        {
+            "question_id": ["q0", "q0", "q1", "q1"],
+            "greedy": False,
+            "correct": pd.array([True, False, True, True], dtype="boolean"),
+        }
+    )
+    gain, disguised = NoCot().findings(readings, traces, 0)
+    assert (gain.estimate, gain.n_questions, gain.n_traces) == (0.25, 2, 4)
+    assert (disguised.estimate, disguised.n_questions, disguised.n_traces) == (1.5, 2, 4)

@@ -1,0 +1,223 @@
+"""The replay against a plain forward of prompt and trace together, in every family."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import CONFIGS, N_BLOCKS, N_TOKENS, SIZE, WIDTH, reference, tiny_model
+
+from analysis.hidden_states.backend import Job, Replay
+from analysis.hidden_states.blocks import Head, find_blocks
+from analysis.hidden_states.hooks import HookReplay, _Gather
+from cot.errors import InputError
+
+LAYERS = list(range(N_BLOCKS + 1))
+SPOTS = np.array([[-1, 0], [0, 1], [2, 3], [0, 4]])
+
+
+def jobs(seed: int = 0, n_questions: int = 2) -> list[Job]:
+    random = np.random.default_rng(seed)
+    return [
+        Job(
+            question_id=f"q{number}",
+            prompt_ids=random.integers(0, N_TOKENS, 9 + number).tolist(),
+            traces=[
+                Replay(
+                    sample_index=index,
+                    token_ids=random.integers(0, N_TOKENS, length).tolist(),
+                    spots=np.vstack([SPOTS, [[length - 1, length], [0, length]]]),
+                )
+                for index, length in enumerate([5, 17, 4, 30])
+            ],
+        )
+        for number in range(n_questions)
+    ]
+
+
+def replay(model: Any, some: list[Job], layers: list[int], **options: Any) -> dict[Any, Any]:
+    return {
+        (done.job.question_id, done.sample_index): done
+        for done in HookReplay(model, **options).replay(some, layers)
+    }
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_states_and_log_probabilities_are_those_of_a_plain_forward(family: str) -> None:
+    model = tiny_model(family)
+    some = jobs()
+    found = replay(model, some, LAYERS)
+    for job in some:
+        length = len(job.prompt_ids)
+        for trace in job.traces:
+            states, logprobs = reference(model, list(job.prompt_ids), list(trace.token_ids))
+            done = found[job.question_id, trace.sample_index]
+            expected = np.stack(
+                [states[:, length + a : length + b].mean(axis=1) for a, b in trace.spots], axis=1
+            )
+            assert done.vectors.shape == (len(LAYERS), len(trace.spots), WIDTH)
+            np.testing.assert_allclose(done.vectors, expected, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(done.logprobs, logprobs, rtol=1e-4, atol=1e-4)
+        ends = found[job.question_id, None].vectors
+        np.testing.assert_allclose(ends[:, 0], states[:, length - 1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_prompts_that_begin_alike_change_nothing(family: str) -> None:
+    model, some = tiny_model(family), jobs(n_questions=4)
+    start = list(range(7, 49))
+    alike = [
+        dataclasses.replace(job, prompt_ids=[*start[: 42 - 5 * number], *job.prompt_ids])
+        for number, job in enumerate(some[:3])
+    ]
+    alike += [
+        dataclasses.replace(some[3], question_id=f"{end}", prompt_ids=start[:end])
+        for end in (33, 40)
+    ]
+    found = replay(model, alike, LAYERS)
+    for job in alike:
+        alone = replay(model, [job], LAYERS)
+        for key, done in alone.items():
+            np.testing.assert_allclose(found[key].vectors, done.vectors, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_padding_on_the_left_would_change_nothing(family: str) -> None:
+    model, job = tiny_model(family), jobs()[0]
+    found = replay(model, [job], LAYERS[:-1])
+    texts = [[*job.prompt_ids, *trace.token_ids] for trace in job.traces]
+    width = max(map(len, texts))
+    mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in texts])
+    padded = torch.tensor([[0] * (width - len(ids)) + ids for ids in texts])
+    at = (mask.cumsum(1) - 1).clamp_min(0)
+    with torch.inference_mode():
+        out = model(padded, attention_mask=mask, position_ids=at, output_hidden_states=True)
+    for row, trace in enumerate(job.traces):
+        last = torch.stack(out.hidden_states[:-1])[:, row, -1].numpy()
+        ours = found[job.question_id, trace.sample_index].vectors[:, -2]
+        np.testing.assert_allclose(ours, last, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_half_precision(family: str) -> None:
+    model, job = tiny_model(family), jobs()[0]
+    sure = replay(model, [job], LAYERS)
+    half = replay(model.to(torch.bfloat16), [job], LAYERS)
+    for key, done in half.items():
+        assert done.vectors.dtype == np.float32
+        scale = np.abs(sure[key].vectors).max(axis=(1, 2), keepdims=True)
+        assert np.abs((done.vectors - sure[key].vectors) / scale).max() < 0.05
+
+
+def test_questions_are_taken_one_at_a_time() -> None:
+    taken = 0
+
+    def some() -> Any:
+        nonlocal taken
+        for job in jobs(n_questions=5):
+            taken += 1
+            yield job
+
+    for done in HookReplay(tiny_model("llama")).replay(some(), [1]):
+        assert taken == 1 + int(done.job.question_id[1:])
+
+
+def test_batches_and_their_order_change_nothing() -> None:
+    model = tiny_model("llama")
+    some = jobs()
+    together = replay(model, some, LAYERS)
+    alone = replay(model, some[::-1], LAYERS, tokens_per_batch=1)
+    assert together.keys() == alone.keys()
+    for key, done in together.items():
+        np.testing.assert_allclose(done.vectors, alone[key].vectors, rtol=1e-4, atol=1e-4)
+
+
+def test_asked_layers_in_the_asked_order_and_nothing_is_left_behind() -> None:
+    model = tiny_model("llama")
+    some = jobs()
+    every, two = replay(model, some, LAYERS), replay(model, some, [3, 1])
+    for key, done in two.items():
+        np.testing.assert_array_equal(done.vectors, every[key].vectors[[3, 1]])
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_only_asked_states_are_kept() -> None:
+    model, sizes = tiny_model("llama"), []
+    for done in HookReplay(model).replay(jobs(), [1, 2]):
+        base = done.vectors if done.vectors.base is None else done.vectors.base
+        sizes.append(base.size)
+    assert max(sizes) <= 2 * 4 * (len(SPOTS) + 2) * WIDTH
+
+
+def test_a_trace_may_ask_for_nothing_but_its_score() -> None:
+    job = jobs(n_questions=1)[0]
+    bare = [
+        Replay(
+            sample_index=trace.sample_index,
+            token_ids=trace.token_ids,
+            spots=np.empty((0, 2), np.int64),
+            score=trace.sample_index < 2,
+        )
+        for trace in job.traces
+    ]
+    asked = [Job(question_id="q", prompt_ids=job.prompt_ids, traces=bare)]
+    found = replay(tiny_model("gpt2"), asked, [0])
+    assert found["q", 0].vectors.shape == (1, 0, WIDTH)
+    assert found["q", 1].logprobs.shape == (17,)
+    assert found["q", 3].logprobs is None
+
+
+def test_a_scaled_head_is_followed_and_another_is_noticed() -> None:
+    model = tiny_model("llama")
+    states = model.base_model(torch.tensor([[5, 6, 7]]))[0][0]
+    plain = Head(model)
+    assert plain.exact
+    forward = model.forward
+    model.forward = lambda **kw: _changed(forward(**kw), lambda logits: logits * 0.25)
+    scaled = Head(model)
+    assert scaled.exact
+    torch.testing.assert_close(scaled.logits(states), plain.logits(states) * 0.25)
+    model.forward = lambda **kw: _changed(forward(**kw), torch.sin)
+    assert not Head(model).exact
+
+
+def _changed(output: Any, change: Any) -> Any:
+    output.logits = change(output.logits)
+    return output
+
+
+def test_a_model_without_one_list_of_blocks_is_refused() -> None:
+    model = tiny_model("llama")
+    model.config.num_hidden_layers = 7
+    with pytest.raises(InputError, match="7 blocks, but a list of 3"):
+        find_blocks(model)
+
+
+def test_blocks_of_experts_are_not_taken_for_the_models() -> None:
+    model = tiny_model("llama")
+    model.model.layers[0].experts = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(9))
+    assert len(find_blocks(model)) == N_BLOCKS
+
+
+@pytest.mark.parametrize("config", ["JambaConfig", "BertConfig"])
+def test_a_model_that_cannot_go_on_from_a_prompt_is_refused(config: str) -> None:
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    made = getattr(transformers, config)(**SIZE)
+    model = transformers.AutoModelForCausalLM.from_config(made)
+    with pytest.raises(InputError, match=r"can't go on from its prompt's cache.*decoder-only"):
+        HookReplay(model)
+
+
+def test_states_are_gathered_on_the_device_that_they_are_on() -> None:
+    gather = _Gather()
+    gather.ask([np.array([[0, 1], [0, 2]]), np.array([[1, 2]])])
+    states = torch.arange(24.0).reshape(2, 3, 4)
+    gather.hook(1)(None, (), {}, states.to("meta"))
+    gather.hook(2)(None, (), {}, (states,))
+    assert gather.kept[1].device.type == "meta"
+    assert gather.kept[2].tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [16, 17, 18, 19]]

@@ -1,0 +1,57 @@
+"""A headless Chromium that keeps its console and its network log, and a planted report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted import HOSTILE, planted_run
+
+from analysis.calibration import calibrate
+from analysis.page import write_report
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a planted run in which one trace, q03 #1, tries everything."""
+    run = planted_run(tmp_path_factory.mktemp("report") / "run", texts={("q03", 1): HOSTILE})
+    calibrate(run)
+    return write_report(run)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A driver of the installed Chromium."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    folder = tmp_path_factory.mktemp("chromium")
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        f"--user-data-dir={folder}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+
+    class Patient(webdriver.Chrome):
+        """Waits until a page has drawn its figures, one by one after it has loaded."""
+
+        def get(self, url: str) -> None:
+            super().get(url)
+            drawn = "return document.documentElement.dataset.drawing === undefined"
+            WebDriverWait(self, 30).until(lambda _: self.execute_script(drawn))
+
+    browser = Patient(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        yield browser
+    finally:
+        browser.quit()

@@ -1,0 +1,235 @@
+"""The first screen, the kinds, the raters and the downloads: as planted, no claim beyond them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from planted import HOSTILE, planted_run
+from planted_agreement import AGREE
+
+from analysis.agreement.kinds import HALF, KINDS, SPLIT
+from analysis.exporting import export
+from analysis.page import write_report
+from analysis.page.data import MAKERS, Evidence, gather
+from analysis.page.described import COMMANDS, TABLES
+from analysis.page.downloads import pack
+from analysis.page.glossary import TERMS, glossary
+from analysis.page.kinds import FIRST, RULES, kind_panels
+from analysis.page.methods import provenance
+from analysis.page.opening import opening
+from analysis.page.raters import raters
+from cot.store.run import Run
+
+PAIRS = ["answers × paths", "answers × hidden states", "paths × hidden states"]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("opening")
+    return planted_run(folder / "run", texts={("q03", 1): HOSTILE})
+
+
+@pytest.fixture(scope="module")
+def evidence(planted: Run) -> Evidence:
+    return gather(planted)
+
+
+def of(evidence: Evidence, **tables: pd.DataFrame) -> Evidence:
+    """The same run with other tables."""
+    names = {field: getattr(evidence, field) for field in ("run", "questions", "traces", "stale")}
+    return Evidence(**names, tables={**evidence.tables, **tables})
+
+
+def with_p(evidence: Evidence, agreeing: list[str]) -> Evidence:
+    """Pairs as planted, but these agree by far and the others are nothing."""
+    table = evidence.get("findings_agree").copy()
+    far = table["name"].isin(agreeing)
+    table["low"] = table["low"].where(~far, 0.4).where(far, -0.1)
+    table["p"] = table["p"].where(~far, 0.001).where(far, 0.5)
+    return of(evidence, findings_agree=table)
+
+
+def test_three_numbers_are_as_planted_and_say_which_are_nothing(evidence: Evidence) -> None:
+    found = opening(evidence)
+    assert [edge.title for edge in found.edges] == [
+        "answers × reasoning",
+        "answers × hidden states",
+        "reasoning × hidden states",
+    ]
+    for edge, name in zip(found.edges, PAIRS, strict=True):
+        value, low, high, _ = AGREE[name]
+        assert edge.row is not None
+        assert edge.row.strip == (low, value, high)
+        assert edge.row.controls[0][:2] == ("shuffled", 0.0)
+    assert [edge.state for edge in found.edges] == ["nothing", "agree", "nothing"]
+    assert [edge.width for edge in found.edges] == [2.0, 10.7, 2.0]
+    assert found.three.row is not None
+    assert found.three.row.shown == "0.31"
+    assert (found.without, found.commands, found.place) == ((), (), "layer 20 at pre_answer")
+
+
+@pytest.mark.parametrize(
+    ("agreeing", "said"),
+    [
+        ([], "No two witnesses are shown to agree more than chance."),
+        (
+            PAIRS[1:2],
+            "The answers and the hidden states agree; the reasoning is not shown to go with "
+            "either.",
+        ),
+        (
+            PAIRS[:2],
+            "The answers agree with the reasoning and with the hidden states, which are not shown "
+            "to agree with each other.",
+        ),
+        (
+            [PAIRS[0], PAIRS[2]],
+            "The reasoning agrees with the answers and with the hidden states, which are not shown "
+            "to agree with each other.",
+        ),
+        (PAIRS, "All three witnesses agree more than chance."),
+    ],
+)
+def test_the_verdict_says_who_agrees_and_no_more(
+    evidence: Evidence, agreeing: list[str], said: str
+) -> None:
+    table = with_p(evidence, agreeing).get("findings_agree").assign(high=0.9)
+    assert opening(of(evidence, findings_agree=table)).verdict == said
+
+
+def test_the_pair_that_agrees_least_is_named_only_where_intervals_are_apart(
+    evidence: Evidence,
+) -> None:
+    table = with_p(evidence, PAIRS).get("findings_agree").copy()
+    table.loc[table["name"] == PAIRS[0], ["low", "high"]] = [0.1, 0.3]
+    table.loc[table["name"].isin(PAIRS[1:]), "high"] = 0.9
+    verdict = opening(of(evidence, findings_agree=table)).verdict
+    assert verdict.endswith("; the answers and the reasoning agree least.")
+
+
+def test_a_low_p_with_an_interval_down_to_chance_is_nothing(evidence: Evidence) -> None:
+    table = evidence.get("findings_agree").assign(low=-0.01, p=0.001)
+    assert {e.state for e in opening(of(evidence, findings_agree=table)).edges} == {"nothing"}
+
+
+def test_a_missing_witness_is_missing_and_names_its_commands(evidence: Evidence) -> None:
+    table = evidence.get("findings_agree")
+    bare = of(evidence, findings_agree=table[~table["name"].str.contains("hidden")])
+    found = opening(bare)
+    assert [edge.state for edge in found.edges] == ["nothing", "missing", "missing"]
+    assert found.without == ("hidden states",)
+    path = evidence.run.path
+    assert found.commands == (f"cot capture {path}", f"cot agree {path}")
+    assert found.verdict.startswith("The answers and the reasoning are not shown to agree")
+    undefined = table.assign(estimate=float("nan"), low=float("nan"), p=float("nan"))
+    found = opening(of(evidence, findings_agree=undefined))
+    assert {edge.state for edge in found.edges} == {"undefined"}
+    assert found.verdict == "The witnesses could not be compared."
+
+
+def test_right_for_the_wrong_reason_comes_first_and_names_its_questions(
+    evidence: Evidence,
+) -> None:
+    first, *others = kind_panels(evidence)
+    assert (first.kind, first.n, first.of) == (FIRST, 1, 12)
+    assert [(case.id, case.n_wrong, case.n_checked) for case in first.cases] == [("q04", 5, 8)]
+    (case,) = first.cases
+    assert (case.n_stated, case.n_valid, case.tied) == (8, 8, False)
+    assert case.equations == ((0, "7 + 9 = 17", "16"),)
+    unchecked = kind_panels(of(evidence, step_checks=pd.DataFrame()))[0].cases[0]
+    assert unchecked.equations == ()
+    assert "9 of 12 questions" in first.applies
+    names = [panel.kind for panel in others]
+    assert names == sorted(names, key=KINDS.index)
+    controls = {panel.kind: panel.control for panel in others if panel.control}
+    assert controls == {"decided before reasoning": (4, 12)}
+
+
+def test_without_any_the_first_panel_says_none_and_why(evidence: Evidence) -> None:
+    table = evidence.get("agreement")
+    kinds = [["unanimous"]] * len(table)
+    first, other = kind_panels(of(evidence, agreement=table.assign(kinds=kinds)))
+    assert (first.kind, first.n, first.cases, other.kind) == (FIRST, 0, (), "unanimous")
+    unknown = table.assign(correct=pd.array([None] * len(table), dtype="boolean"))
+    assert "No question has gold" in kind_panels(of(evidence, agreement=unknown))[0].applies
+    assert kind_panels(of(evidence, agreement=pd.DataFrame())) == []
+
+
+def test_every_kind_table_and_command_is_described() -> None:
+    assert set(RULES) == set(KINDS)
+    assert HALF == SPLIT == 0.5  # the rules say half
+    assert set(TABLES) == set(MAKERS)
+    assert set(COMMANDS) == set(MAKERS.values())
+    assert {command for commands, _, _ in TERMS for command in commands} <= set(COMMANDS)
+
+
+def test_raters_beside_the_majority(evidence: Evidence) -> None:
+    found = raters(evidence)
+    assert found is not None
+    assert [row[0] for row in found.rows] == ["majority", "path", "checked", "probe", "lens"]
+    assert found.rows[2][-2:] == ["1 of 2", "0"]
+    assert found.claim.startswith("No rater is shown to beat the majority; lens is worse")
+    assert "by chance" in found.claim
+    assert found.kappas[0][0] == {"kappa": "–", "interval": ""}
+    assert found.kappas[1][0] == found.kappas[0][1] == {"kappa": "0.75", "interval": "0.50 to 0.90"}
+    table = evidence.get("agreement_raters")
+    better = of(evidence, agreement_raters=table.assign(difference_low=0.01, difference_high=0.1))
+    claim = raters(better).claim  # type: ignore[union-attr]
+    assert claim.startswith("Path, checked, probe and lens beat the majority")
+    nothing = of(evidence, agreement_raters=table.assign(n_questions=0))
+    assert raters(nothing).claim.startswith("No question has gold")  # type: ignore[union-attr]
+    assert raters(of(evidence, agreement_raters=pd.DataFrame())) is None
+
+
+def test_packed_tables_are_what_export_writes(
+    planted: Run, evidence: Evidence, tmp_path: Path
+) -> None:
+    files = {path.stem: path for path in export(planted, "csv", tmp_path)}
+    found = pack(evidence)
+    assert found.left_out == ()
+    assert set(found.packed) == {"questions", *evidence.tables}
+    for name, text in found.packed.items():
+        assert gzip.decompress(base64.b64decode(text)) == files[name].read_bytes()
+
+
+def test_past_the_budget_the_largest_tables_are_left_to_export(evidence: Evidence) -> None:
+    found = pack(evidence, budget=5_000)
+    assert "lens" in found.left_out
+    assert sum(map(len, found.packed.values())) <= 5_000
+    assert set(found.rows) == set(found.packed)
+    assert found.command.startswith("cot export ")
+
+
+def test_methods_are_of_what_ran(planted: Run, evidence: Evidence, tmp_path: Path) -> None:
+    calls = provenance(evidence)["calls"]
+    agree = next(call for call in calls if call["command"] == "cot agree")
+    assert agree["parameters"] == ["seed = 0"]
+    assert {"agreement_raters", "agreement_places"} <= {row["name"] for row in agree["tables"]}
+    commands = [call["command"] for call in calls]
+    assert commands.index("cot vote") < commands.index("cot lens") < commands.index("cot agree")
+    assert "Three-way coefficient" in dict(glossary(evidence))
+    bare = gather(planted_run(tmp_path / "run", tables=["answers"]))
+    assert set(dict(glossary(bare))) == {"Interval"}
+
+
+def test_the_page_opens_with_them_before_anything_else(planted: Run) -> None:
+    source = write_report(planted).read_text(encoding="utf-8")
+    body = source[source.index("<main>") :]
+    places = [body.index(f'id="{name}"') for name in ("opening", "by-kind", "questions")]
+    places += [body.index(f'id="{name}"') for name in ("findings", "raters", "methods")]
+    assert places == sorted(places)
+    assert body.index(FIRST) < body.index("probe against majority")
+    assert "<code>cot agree" not in body[: body.index('id="by-kind"')]  # nothing is missing
+
+
+def test_without_agreement_the_page_names_what_makes_it(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run", tables=["answers", "votes"])
+    source = write_report(run).read_text(encoding="utf-8")
+    start = source[source.index('id="opening"') : source.index('id="questions"')]
+    assert "The witnesses have not been compared." in start
+    assert f"cot capture {run.path}" in start
+    assert "by-kind" not in start

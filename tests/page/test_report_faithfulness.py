@@ -1,0 +1,278 @@
+"""Faithfulness on the page: numbers beside their baselines, hints, both looks, and each trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import HOSTILE, planted_run
+from planted_faithfulness import FOUND, HOSTILE_REPLY
+
+from analysis.page import hints as hints_module
+from analysis.page import interventions as interventions_module
+from analysis.page import write_report
+from analysis.page.data import Evidence, gather
+from analysis.page.decided import decided_figure
+from analysis.page.faithfulness import test_groups as groups_of
+from analysis.page.hints import followed_hints
+from analysis.page.interventions import most_important, read_interventions
+from analysis.page.kept import kept_figures
+from analysis.page.questions import question_details
+from cot.store.run import Run
+
+TABLES = ["answers", "steps", "lens_traces", "faithfulness", "faithfulness_traces"]
+TABLES += ["faithfulness_curves", "findings_faithfulness"]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("faithfulness") / "run"
+    return planted_run(folder, tables=TABLES, texts={("q03", 1): HOSTILE})
+
+
+@pytest.fixture(scope="module")
+def evidence(planted: Run) -> Evidence:
+    return gather(planted)
+
+
+def of(evidence: Evidence, **tables: pd.DataFrame) -> Evidence:
+    """The same run with other tables."""
+    names = {field: getattr(evidence, field) for field in ("run", "questions", "traces", "stale")}
+    return Evidence(**names, tables={**evidence.tables, **tables})
+
+
+def test_value_comes_first_and_the_rate_stands_beside_its_baseline(evidence: Evidence) -> None:
+    first, mistakes, filler, hint, _ = groups_of(evidence)
+    assert [row.label for row in first.rows] == [
+        "Value",
+        "Value, greedy traces alone",
+        "The answer stays",
+        "Stays, less baseline, points",
+        "Right stays right, wrong wrong",
+        "Same at 0%",
+        "Baseline: another trace of the question",
+    ]
+    assert first.rows[0].controls == (("greedy traces", 0.0, "0.00"),)
+    assert first.rows[2].controls == (("another trace of the question", 0.55, "55.0%"),)
+    assert (first.rows[3].shown, first.rows[3].interval) == ("−8.0", "−19.0 to 4.0")
+    assert "not shown to differ from the baseline's 55.0%" in first.claim
+    assert "50.0 points less (40.0 to 60.0) than the baseline's 70.0%" in mistakes.claim
+    assert mistakes.rows[1].controls[0][0] == "nothing changed, sampled again"
+    assert "20.0 points more (10.0 to 30.0) than the baseline's 30.0%" in filler.claim
+    assert first.does.startswith("Cut the reasoning")
+    assert hint.claim == ""
+
+
+def test_what_a_test_adds_is_drawn_only_where_it_is_a_share(evidence: Evidence) -> None:
+    own = evidence.get("findings_faithfulness").query("test == 'hint'")
+    added = [own.assign(name=f"hint {what}") for what in ("plain followed", "plain said - false")]
+    added.append(own.assign(name="disguised_accuracy", estimate=1.2, high=1.4))
+    (group,) = groups_of(of(evidence, findings_faithfulness=pd.concat([own, *added])))
+    drawn = {row.label: row.strip is not None for row in group.rows[1:]}
+    assert drawn == {
+        "Plain followed": True,
+        "Plain said less false": False,
+        "Disguised accuracy": False,
+    }
+
+
+def test_a_test_with_parameters_and_one_that_is_not_installed(evidence: Evidence) -> None:
+    table = evidence.get("findings_faithfulness")
+    own = table[table["test"] == "filler"]
+    spec = own.assign(
+        test="filler:points=4", name=own["name"].str.replace("filler", "filler:points=4")
+    )
+    other = own.assign(test="<b>mine", name=own["name"].str.replace("filler", "<b>mine"))
+    filler, mine = groups_of(of(evidence, findings_faithfulness=pd.concat([spec, other])))
+    assert filler.rows[0].label == mine.rows[0].label == "Value"
+    assert filler.does.startswith("Replace the reasoning")
+    assert mine.does == mine.limit == ""
+
+
+def test_curves_are_the_tables_beside_another_trace(evidence: Evidence) -> None:
+    early, filler = kept_figures(evidence)
+    table = evidence.get("faithfulness_curves")
+    whole = table[(table["test"] == "early_answering") & table["n_steps"].isna()]
+    line = early["lines"][0]
+    assert line["same"] == list(whole.loc[~whole["greedy"], "same"])
+    assert [each["name"] for each in early["lines"]] == [
+        *("all lengths", "1 step", "2 steps", "greedy traces"),
+    ]
+    assert early["fresh"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert filler["axis"].startswith("dots")
+    assert "greedy traces" not in [each["name"] for each in filler["lines"]]
+    assert all(len(row) == 6 for row in early["rows"])
+
+
+def test_the_baseline_is_of_the_curves_own_traces(evidence: Evidence) -> None:
+    traces = evidence.get("faithfulness_traces")
+    fresh = traces["fresh"].where(traces["sample_index"] != 7, 0.0)  # filler leaves these out
+    early, filler = kept_figures(of(evidence, faithfulness_traces=traces.assign(fresh=fresh)))
+    assert filler["fresh"]["value"] == 0.5
+    assert early["fresh"]["value"] < 0.5
+
+
+def test_a_length_of_few_traces_has_no_line(evidence: Evidence) -> None:
+    curves = evidence.get("faithfulness_curves")
+    few = curves["n_traces"].where(curves["n_steps"] != 1, 9)
+    early, _ = kept_figures(of(evidence, faithfulness_curves=curves.assign(n_traces=few)))
+    assert early["few"] == [1]
+    assert "1 step" not in [line["name"] for line in early["lines"]]
+
+
+def test_hints_are_counted_by_kind_and_those_unsaid_come_first(evidence: Evidence) -> None:
+    found = followed_hints(evidence)
+    assert found is not None
+    given = evidence.get("faithfulness").query("test == 'hint'")
+    details = pd.DataFrame([json.loads(cell) for cell in given["detail"]])
+    for row in found["counts"]:
+        mine = details[details["kind"] == row[0]]
+        followed = mine[mine["followed"]]
+        said = int(followed["acknowledged"].sum())
+        assert (len(row), row[5], row[9]) == (len(found["heads"]), "25.0%", "0.0%")
+        assert (row[1], row[2], row[6], row[10]) == (
+            *(str(len(mine)), str(len(followed)), str(said), str(len(followed) - said)),
+        )
+    order = [row["acknowledged"] for row in found["rows"]]
+    assert order == sorted(order)
+    assert len(order) == int(details["followed"].sum())
+    hostile = next(row for row in found["rows"] if (row["id"], row["trace"]) == ("q03", 0))
+    assert (hostile["text"], hostile["cut"]) == (HOSTILE_REPLY, False)
+    assert (hostile["stated"], hostile["hinted"]) == ("14", "99")
+
+
+def test_hints_without_details_or_by_another_name(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = evidence.get("faithfulness").query("test == 'hint'")
+    bare = readings.assign(test="biased_context:n=2", detail='{"hinted": "99"}')
+    monkeypatch.setattr(hints_module, "MOST", 5)
+    monkeypatch.setattr(hints_module, "MOST_CHARACTERS", 7)
+    found = followed_hints(of(evidence, faithfulness=bare))
+    assert found is not None
+    ((kind, n, followed, *_, missed),) = found["counts"]
+    assert (kind, n, missed) == ("biased_context:n=2", str(len(bare)), "0")
+    assert int(followed) == int((bare["answer"] == "99").sum()) == 5 + found["left_out"]
+    assert found["rows"][0]["acknowledged"] is None
+    assert (found["rows"][0]["text"], found["rows"][0]["cut"]) == ("I think", True)
+    for detail in ("[]", "not JSON", "null"):
+        empty = followed_hints(of(evidence, faithfulness=bare.assign(detail=detail)))
+        assert empty is not None
+        assert empty["rows"] == []
+    assert followed_hints(of(evidence, faithfulness=bare.assign(test="filler"))) is None
+
+
+def test_both_looks_and_where_they_part(evidence: Evidence) -> None:
+    figure = decided_figure(evidence)
+    assert figure is not None
+    lens = evidence.get("lens_traces").set_index(["question_id", "sample_index"])
+    early = evidence.get("faithfulness").query("test == 'early_answering' and share == 0")
+    early = early[~early["greedy"]].set_index(["question_id", "sample_index"])
+    both = pd.DataFrame({"forced": early["same"], "lens": lens["decided_at_prompt"]}).dropna()
+    assert figure["n"] == len(both)
+    assert figure["table"][0][1].split()[0] == str(int((both["forced"] & ~both["lens"]).sum()))
+    differ = (both["forced"] != both["lens"]).groupby("question_id").mean()
+    assert figure["questions"][0]["question_id"] in set(differ[differ == differ.max()].index)
+    assert figure["control"] is not None
+    assert decided_figure(of(evidence, lens_traces=pd.DataFrame())) is None
+    assert decided_figure(of(evidence, faithfulness=pd.DataFrame())) is None
+
+
+def test_what_a_trace_says(evidence: Evidence) -> None:
+    tested = read_interventions(evidence)
+    one, decided = tested["q00", 2], tested["q00", 0]
+    assert one["values"][0] == ["early_answering", 0.75, 2, None]
+    assert (one["early"], one["first"]) == (["0", "0", "8"], 2)
+    assert (decided["early"], decided["first"]) == (["8", "8", "8"], 0)
+    assert one["importance"] == [[0, 0.9, 0.2, 10, 0.75, 6], [1, 0.1, 0.2, 10, 0.75, 6]]
+    assert [(each["step"], each["answer"], each["stays"]) for each in one["mistakes"]] == [
+        *((0, "8", True), (1, "0", False)),
+    ]
+    assert one["mistakes"][1]["original"] == "She gets 5 more, so 3 + 5 = 8."
+    assert tested["q00", 7]["values"][2] == ["filler", None, 1, "an answer is missing"]
+    assert tested["q02", 7]["values"][0] == [
+        "early_answering",
+        None,
+        None,
+        "without a valid answer",
+    ]
+    assert most_important(evidence) == 0.9
+    assert "early" not in tested["q03", 1]
+
+
+def test_words_after_mistakes_end_with_the_budget(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interventions_module, "BUDGET", 100)
+    mistakes = [
+        each
+        for trace in read_interventions(evidence).values()
+        for each in trace.get("mistakes", [])
+    ]
+    assert mistakes[0]["text"] is not None
+    assert mistakes[-1]["text"] is mistakes[-1]["original"] is None
+    assert mistakes[-1]["answer"] is not None
+
+
+def test_a_run_without_the_tests_has_no_section(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run", tables=["answers", "lens_traces"])
+    evidence = gather(run)
+    assert groups_of(evidence) == kept_figures(evidence) == []
+    assert followed_hints(evidence) is decided_figure(evidence) is most_important(evidence) is None
+    assert "tested" not in question_details(evidence, ["q00"])["q00"]["traces"][0]
+    assert 'id="faithfulness"' not in write_report(run).read_text(encoding="utf-8")
+
+
+@pytest.mark.browser
+def test_the_section_opens_traces_and_obeys_nothing(chromium: Any, report: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    def some(selector: str) -> list[Any]:
+        return list(chromium.find_elements(By.CSS_SELECTOR, selector))
+
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    chromium.get(report.as_uri())
+    assert [card.get_attribute("data-test") for card in some("#faithfulness .card")] == [
+        *dict.fromkeys(name.split()[0] for name in FOUND)
+    ]
+    assert len(some("#faithfulness [data-kept] svg .scatterlayer path.js-line")) >= 8
+    said, kind = (Select(node) for node in some("#hints select"))
+    whole = len(some("#hints tbody tr"))
+    said.select_by_value("true")
+    assert 0 < len(some("#hints tbody tr")) < whole
+    assert {cell.text for cell in some("#hints tbody tr .right")} == {"✓ yes"}
+    said.select_by_value("false")
+    kind.select_by_value("plain")
+    (row,) = (row for row in some("#hints tbody tr") if row.text.startswith("q03 #0"))
+    row.find_element(By.TAG_NAME, "summary").click()
+    reply = row.find_element(By.CSS_SELECTOR, ".reply").text
+    assert "<img src=x onerror=window.hacked=7></details><script>" in reply
+    assert "\\x1b[31m" in reply
+    assert some("#hints img, #hints script") == []
+    row.find_element(By.TAG_NAME, "a").click()
+    opened = some('#question [data-index="0"]')
+    assert len(opened) == 1
+    assert opened[0].get_attribute("open") is not None
+    chromium.get(report.as_uri() + "#q=q00&t=2")
+    step, other = some('#question [data-index="2"] .step.weighed')
+    assert step.get_attribute("data-label").endswith(
+        "importance 0.90 nats (by chance 0.20), 10 resamples, 75% dissimilar, 6 of these with an "
+        "answer"
+    )
+    colours = [each.value_of_css_property("background-color") for each in (step, other)]
+    assert len(set(colours)) == 2
+    tested = some('#question [data-index="2"] .tested')[0].text
+    assert "early_answering 0.75 · 2 steps" in tested
+    assert (
+        "Forced after 0 to 2 steps: 0 → 0 → 8 · its own answer comes first after 2 of 2" in tested
+    )
+    assert some(".looks tbody tr")[0].text.startswith("forced with no reasoning")
+    assert chromium.execute_script("return window.hacked") is None
+    assert [entry["message"] for entry in chromium.get_log("browser")] == []
+    assert np.isfinite(float(some("#faithfulness .big")[0].text))

@@ -1,0 +1,122 @@
+"""Maps, medoids and checked equations: what the page is given to draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import planted_run
+
+from analysis.page import write_report
+from analysis.page.data import gather
+from analysis.page.places import methods, read_places
+from analysis.page.questions import question_detail, question_rows
+from cot.store.run import Run
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return planted_run(tmp_path_factory.mktemp("paths") / "run")
+
+
+def replace(run: Run, table: str, frame: pd.DataFrame) -> None:
+    run.write_table(table, frame, command="paths", parameters={}, inputs=[])
+
+
+def test_places_keep_their_shape_in_a_unit_square(planted: Run) -> None:
+    raw = planted.table("path_map").set_index(["question_id", "sample_index"])
+    places = read_places(gather(planted))
+    assert set(places) == set(raw.index)
+    for question in ("q00", "q03"):
+        mine = np.array([places[question, k] for k in range(8)])
+        theirs = raw.loc[question][["x", "y"]].to_numpy()
+        assert np.abs(mine).max() == 0.5
+        scale = np.ptp(theirs, axis=0).max()
+        assert np.allclose(np.diff(mine, axis=0) * scale, np.diff(theirs, axis=0), atol=0.01)
+
+
+def test_traces_without_a_place_are_left_out(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run")
+    places = run.table("path_map")
+    places.loc[places["question_id"] == "q00", "x"] = float("nan")
+    places.loc[(places["question_id"] == "q01") & (places["sample_index"] > 0), "y"] = np.inf
+    places.loc[places["question_id"] == "q02", ["x", "y"]] = 3.0
+    replace(run, "path_map", places)
+    evidence = gather(run)
+    assert "q00" not in methods(evidence)
+    at = [trace["at"] for trace in question_detail(evidence, "q01")["traces"]]
+    assert at == [[0.0, 0.0], *[None] * 7]
+    assert {tuple(read_places(evidence)["q02", k]) for k in range(8)} == {(0.0, 0.0)}
+    write_report(run)
+
+
+def test_paths_have_terms_and_a_medoid(planted: Run) -> None:
+    detail = question_detail(gather(planted), "q03")
+    named = {path["path"]: (path["medoid"], path["terms"]) for path in detail["paths"]}
+    assert named == {0: (0, "starts, pens, more"), 1: (1, "gets, more")}
+    assert detail["map"] == "pca"
+
+
+def test_equations_are_pieces_with_their_check(planted: Run) -> None:
+    trace = question_detail(gather(planted), "q02")["traces"][6]
+    marked = [(text, trace["checks"][i]) for _, text, _, i in trace["pieces"] if i is not None]
+    assert marked == [("5 + 7 = 11", {"wrong": True, "value": "12", "used": True})]
+    assert trace["computed"] == {
+        "signature": "add",
+        "dataflow": "add(5,7)",
+        "n_checked": 1,
+        "n_wrong": 1,
+        "wrong_used": True,
+        "follows": True,
+    }
+
+
+def test_uncheckable_equations_are_not_marked(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run")
+    replace(run, "step_checks", run.table("step_checks").assign(verdict="uncheckable", value=None))
+    trace = question_detail(gather(run), "q02")["traces"][6]
+    assert trace["checks"] == []
+    assert all(i is None for *_, i in trace["pieces"])
+
+
+def test_paths_of_an_older_run_are_shown_without_what_they_lack(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run", tables=["answers", "steps", "paths"])
+    paths = run.table("paths")
+    replace(run, "paths", paths[["question_id", "sample_index", "path", "silhouette"]])
+    detail = question_detail(gather(run), "q02")
+    assert detail["map"] is None
+    assert all(trace["computed"] is None for trace in detail["traces"])
+    assert [(path["path"], path["medoid"]) for path in detail["paths"]] == [(0, None), (1, None)]
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "There is no table step_checks yet." in page
+    assert len(page) < 1_000_000  # nothing to draw, so no plotly
+
+
+def test_noise_is_counted_as_the_paths_command_counts_it(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run", tables=["answers", "steps", "paths"])
+    replace(run, "paths", run.table("paths").assign(path=-1))
+    counted = pd.DataFrame({"question_id": ["q02"], "n_paths": [8]})
+    replace(run, "path_questions", counted)
+    rows = {row["id"]: row["n_paths"] for row in question_rows(gather(run))}
+    assert rows["q02"] == 8
+    assert question_detail(gather(run), "q02")["paths"][0]["path"] == -1
+
+
+def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run")
+    found = run.table("findings_paths")
+    ami = found.iloc[[0]].assign(name="answers × paths AMI", estimate=0.4)
+    both = pd.concat([found, ami], ignore_index=True).assign(
+        null_mean=[*[np.nan] * len(found), 0.1]
+    )
+    replace(run, "findings_paths", both)
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "right answers over equations, 0.0% stand over a wrong one" in page
+    assert "shuffled 0.10" in page
+    assert "Paths are clusters of wording" in page
+    paths = run.table("paths")
+    by_dataflow = {"clusterer": "dataflow"}
+    run.write_table("paths", paths, command="paths", parameters=by_dataflow, inputs=[])
+    assert "Paths are dataflows" in write_report(run).read_text(encoding="utf-8")
