@@ -1,60 +1,80 @@
-"""Tables that other tables need: made with defaults where missing, again where stale, and said."""
+"""The analyses that there are, by name and by the tables that they make.
+
+A name is looked up in `cot.registry`: among the project's own, among installed entry points (group
+`cot.analyses`), and among those whose modules were imported, as `--plugin package.module` does.
+Nothing is imported before it is asked for.
+
+    >>> find("vote").makes["votes"]
+    "one row a question and rule: the vote's answer, share and margin"
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from importlib import import_module
 
 import pandas as pd
 
+from analysis.declaration import Analysis, declared
+from cot import registry
 from cot.errors import InputError
 from cot.store.run import Run
 
-__all__ = ["first_questions", "need"]
+__all__ = ["analyses", "find", "first_questions", "maker_of", "names", "need"]
 
 log = logging.getLogger("cot")
 
-MAKERS = {
-    "answers": "cot.answers:extract_answers",
-    "votes": "analysis.voting:vote",
-    "curve": "analysis.curves:curve",
-    "stops": "analysis.stopping:stop",
-    "calibration": "analysis.calibration:calibrate",
-    "steps": "analysis.clusters:find_paths",
-    "paths": "analysis.clusters:find_paths",
-    "fidelity": "analysis.hidden_states:capture",
-    "probes": "analysis.probes:probe",
-    "probe_scores": "analysis.probes:probe",
-    "lens": "analysis.logit_lens:read_layers",
-    "lens_traces": "analysis.logit_lens:read_layers",
-    "hidden_clusters": "analysis.state_geometry.clusters:cluster_hidden",
-    "eigen_scores": "analysis.state_geometry.eigen:score_questions",
-    "trajectories": "analysis.state_geometry:describe_states",
-    "faithfulness_traces": "analysis.faithfulness_tests:measure_faithfulness",
-    "agreement": "analysis.agreement:agree",
-}
-"""Table to the function that makes it; its keyword arguments are the table's stored parameters."""
+
+def names() -> list[str]:
+    """Names of all analyses: the project's in their order, then those of plug-ins."""
+    return list(dict.fromkeys([*registry.ANALYSES, *registry.names("analyses")]))
 
 
-def need(run: Run, name: str) -> pd.DataFrame:
-    """The table, current with its inputs.
+def find(name: str) -> Analysis:
+    """The analysis of this name.
 
-    A missing table is made with defaults; a stale one is made again with its own parameters.
+    Raises:
+        InputError: there is none (the message lists those there are).
     """
-    if name not in run.tables():
-        log.info("%s has no table %s yet: making it with defaults", run.path, name)
-        _maker(name)(run)
-    elif reason := run.stale(name):
-        log.info("table %s is stale (%s): making it again", name, reason)
-        _maker(name)(run, **run.provenance(name).parameters)
-    return run.table(name)
+    if name not in registry.names("analyses"):
+        raise InputError(
+            f"unknown analysis {name!r}: choose from {', '.join(names())}; "
+            "--plugin package.module adds one of your own"
+        )
+    return declared(registry.find("analyses", name))
 
 
-def _maker(name: str) -> Callable[..., object]:
-    module, _, function = MAKERS[name].partition(":")
-    make: Callable[..., object] = getattr(import_module(module), function)
-    return make
+def analyses() -> list[Analysis]:
+    """All analyses, imported."""
+    return [find(name) for name in names()]
+
+
+def maker_of(table: str) -> Analysis:
+    """The analysis that makes a table.
+
+    Raises:
+        InputError: none that is known does.
+    """
+    for name in names():
+        if table in find(name).makes:
+            return find(name)
+    raise InputError(f"no analysis makes a table {table!r}: --plugin package.module adds yours")
+
+
+def need(run: Run, table: str) -> pd.DataFrame:
+    """A table, current with its inputs.
+
+    A missing table is made with defaults; a stale one is made again with its own parameters. Both
+    are said.
+    """
+    if table not in run.tables():
+        maker = maker_of(table)
+        log.info("%s has no table %s yet: cot %s makes it", run.path, table, maker.name)
+        maker.function(run)
+    elif reason := run.stale(table):
+        made = run.provenance(table)
+        log.info("table %s is stale (%s): cot %s makes it again", table, reason, made.command)
+        find(made.command).function(run, **made.parameters)
+    return run.table(table)
 
 
 def first_questions(answers: pd.DataFrame, limit: int | None) -> pd.DataFrame:

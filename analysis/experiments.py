@@ -7,55 +7,39 @@
     cot.sampling.settings.SampleSettings
     n = 12
 
-    [vote]              # each further section is a command; its keys are the function's arguments
-    rules = ["majority"]
+    [vote]              # each further section is an analysis; its keys are its parameters
+    rule = ["majority"]
 
-Instead of `dataset` and `[sample]`, `file` names traces to import. A stage whose table is current
+Instead of `dataset` and `[sample]`, `file` names traces to import; `plugins` names modules that
+declare analyses of your own. A stage whose table is current
 and was made with the same parameters is not done again.
 """
 
 from __future__ import annotations
 
 import difflib
-import inspect
-import json
 import logging
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from analysis.catalogue import find, names
 from cot.errors import ConsilienceError, InputError
 from cot.importers import import_traces
+from cot.registry import load_plugin
 from cot.sampling.plan import plan
 from cot.sampling.sampler import draw
 from cot.sampling.settings import SampleSettings
 from cot.store.run import Run, open_run
-from cot.store.tables import versions
 
 __all__ = ["Experiment", "load_experiment", "run_experiment"]
 
 log = logging.getLogger("cot")
 
-STAGES = {
-    "answers": ("cot.answers:extract_answers", "answers"),
-    "vote": ("analysis.voting:vote", "votes"),
-    "curve": ("analysis.curves:curve", "curve"),
-    "stop": ("analysis.stopping:stop", "stops"),
-    "calibration": ("analysis.calibration:calibrate", "calibration"),
-    "paths": ("analysis.clusters:find_paths", "paths"),
-    "capture": ("analysis.hidden_states:capture", "fidelity"),
-    "probe": ("analysis.probes:probe", "probes"),
-    "lens": ("analysis.logit_lens:read_layers", "lens_traces"),
-    "geometry": ("analysis.state_geometry:describe_states", "findings_geometry"),
-    "faithfulness": ("analysis.faithfulness_tests:measure_faithfulness", "findings_faithfulness"),
-    "agree": ("analysis.agreement:agree", "agreement"),
-    "report": ("analysis.page:write_report", None),
-}
-"""Section to the function it calls, and the table by which one sees that it is done."""
-TOP = ("title", "description", "dataset", "file", "out", "sample", *STAGES)
+TOP = ("title", "description", "plugins", "dataset", "file", "out", "sample")
+"""Keys of a file beside the names of analyses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,19 +74,20 @@ def load_experiment(path: str | Path) -> Experiment:
         raise InputError(f"{path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not TOML: {error}") from None
-    _check(path, "the file", content, TOP)
+    for module in content.get("plugins", []):
+        load_plugin(module)
+    _check(path, "the file", content, (*TOP, *names()))
     if ("dataset" in content) == ("file" in content):
         raise InputError(f"{path}: name either a dataset to sample or a file to import")
     if "out" not in content:
         raise InputError(f"{path}: no `out`, the run's folder")
-    stages = {name: content[name] for name in content if name in STAGES}
+    stages = {name: content[name] for name in content if name in names()}
     settings = content.get("sample", {})
     for name, section in {**stages, "sample": settings}.items():
         if not isinstance(section, dict):
             raise InputError(f"{path}: {name} is not a section: write [{name}]")
     for name, section in stages.items():
-        known = [each for each in inspect.signature(_function(name)).parameters if each != "run"]
-        _check(path, f"[{name}]", section, known)
+        _check(path, f"[{name}]", section, find(name).parameters)
     _check(path, "[sample]", settings, [field.name for field in fields(SampleSettings)])
     return Experiment(
         path=path,
@@ -154,27 +139,14 @@ def run_experiment(
     with run.lock():
         for number, (name, arguments) in enumerate(experiment.stages.items(), start=1):
             label = f"[{number}/{len(experiment.stages)}] {name}"
-            if _is_current(run, name, arguments):
+            if find(name).is_current(run, arguments):
                 log.info("%s: nothing new", label)
             else:
                 log.info("%s", label)
-                _function(name)(run, **arguments)
+                find(name).function(run, **arguments)
     if failed:
         raise ConsilienceError(f"{len(failed)} questions don't fit into the model's context")
     return run
-
-
-def _is_current(run: Run, name: str, arguments: Mapping[str, Any]) -> bool:
-    """Whether a stage's table follows from the run as it is, with these arguments and versions."""
-    table = STAGES[name][1]
-    if table is None or table not in run.tables() or run.stale(table):
-        return False
-    made = run.provenance(table)
-    bound = inspect.signature(_function(name)).bind(run, **arguments)
-    bound.apply_defaults()
-    asked = {key: value for key, value in bound.arguments.items() if key != "run"}
-    same = json.loads(json.dumps(asked, default=list)) == dict(made.parameters)
-    return same and dict(made.versions) == versions()
 
 
 def _settings(section: Mapping[str, Any]) -> SampleSettings:
@@ -182,12 +154,6 @@ def _settings(section: Mapping[str, Any]) -> SampleSettings:
         key: tuple(value) if isinstance(value, list) else value for key, value in section.items()
     }
     return SampleSettings(**given)
-
-
-def _function(name: str) -> Callable[..., Any]:
-    module, _, attribute = STAGES[name][0].partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), attribute)
-    return function
 
 
 def _check(path: Path, where: str, given: Mapping[str, Any], known: Any) -> None:

@@ -1,4 +1,4 @@
-"""The table `steps`: every trace's steps as character and token spans."""
+"""Steps: every trace's reasoning, split into sentences and lines, as character and token spans."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from typing import Any
 
 import pandas as pd
 
-from cot.steps import segment
+from analysis.declaration import analysis
+from cot.steps import segment as split
 from cot.store.run import Run
 from cot.types import Step
 
-__all__ = ["find_steps"]
+__all__ = ["segment"]
 
 
-def find_steps(run: Run, traces: pd.DataFrame) -> pd.DataFrame:
-    """One row a step: question_id, sample_index, step (from 0), start, end (characters of the raw
-    text), token_start, token_end (Int64; missing where the run names no model or the trace has no
-    token ids), kind.
+@analysis(makes={"steps": "one row a step: its characters, its tokens and its kind"})
+def segment(run: Run) -> pd.DataFrame:
+    """Split each trace into steps; writes and returns the table `steps`, one row a step.
 
-    Args:
-        traces: question_id, sample_index, text, token_ids.
+    Columns: question_id, sample_index, step (from 0), start, end (characters of the raw text),
+    token_start, token_end (Int64; missing where the run names no model or the trace has no token
+    ids), kind. How a text is split: `cot.steps`.
     """
+    traces = run.traces(["text", "token_ids"])
     spans_of = _token_spans(run)
     rows = []
     for question_id, index, text, token_ids in zip(
         *(traces[name] for name in ("question_id", "sample_index", "text", "token_ids")),
         strict=True,
     ):
-        spans = segment(text)
+        spans = split(text)
         tokens = spans_of(token_ids, text) if spans and token_ids is not None else None
         for number, span in enumerate(spans):
             first, last = (None, None) if tokens is None else tokens(span.start, span.end)
@@ -48,7 +50,9 @@ def find_steps(run: Run, traces: pd.DataFrame) -> pd.DataFrame:
             )
     names = ["question_id", "sample_index", "step", "start", "end"]
     frame = pd.DataFrame(rows, columns=[*names, "token_start", "token_end", "kind"])
-    return frame.astype({"token_start": "Int64", "token_end": "Int64", "kind": "str"})
+    frame = frame.astype({"token_start": "Int64", "token_end": "Int64", "kind": "str"})
+    run.write_table("steps", frame)
+    return frame
 
 
 def _token_spans(run: Run) -> Callable[[Any, str], Callable[[int, int], tuple[int, int]] | None]:

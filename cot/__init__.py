@@ -3,7 +3,7 @@
     import cot, analysis
 
     run = cot.sample("arithmetic", out="runs/demo", n=12, limit=12)
-    votes = analysis.vote(run, rules=["majority"])
+    votes = analysis.vote(run, rule=["majority"])
 
 Functions are imported when first used, so that `cot --help` stays quick.
 """
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import cot._rooms  # noqa: F401 - says if another file hides a package
 
 if TYPE_CHECKING:
-    from cot.answers import extract_answers
     from cot.errors import ConsilienceError, InputError
     from cot.importers import import_traces
     from cot.sampling.sampler import sample
@@ -26,7 +25,6 @@ __all__ = [
     "ConsilienceError",
     "InputError",
     "Run",
-    "extract_answers",
     "import_traces",
     "open_run",
     "sample",
@@ -36,7 +34,6 @@ HOMES = {
     "ConsilienceError": "cot.errors",
     "InputError": "cot.errors",
     "Run": "cot.store.run",
-    "extract_answers": "cot.answers",
     "import_traces": "cot.importers",
     "open_run": "cot.store.run",
     "sample": "cot.sampling.sampler",

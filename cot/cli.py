@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, Parameter
 
 from cot.errors import ConsilienceError, InputError
+from cot.registry import ANALYSES, load_plugin, names
 
 __all__ = ["app", "main"]
 
@@ -18,35 +19,19 @@ COMMANDS = {
     "sample": ("cot.commands.sample:sample", "Sample chains of thought into a run."),
     "prompts": ("cot.commands.prompts:show_prompts", "List prompts, or show one rendered."),
     "import": ("cot.commands.imports:import_file", "Make a run from samples made elsewhere."),
-    "answers": ("cot.commands.answers:answers", "Extract and compare the traces' answers."),
-    "vote": ("analysis.commands.vote:vote", "Vote on each question's answer."),
-    "curve": ("analysis.commands.vote:curve", "Accuracy against the number of samples."),
-    "stop": ("analysis.commands.stop:stop", "Replay stopping rules on the stored traces."),
-    "calibration": (
-        "analysis.commands.calibration:calibration",
-        "Does confidence predict correctness?",
-    ),
-    "paths": ("analysis.commands.paths:paths", "Steps, and clusters of reasoning."),
-    "capture": ("analysis.commands.hidden:capture", "Hidden states of the stored traces."),
-    "probe": ("analysis.commands.probe:probe", "Probes on hidden states, with controls."),
-    "lens": ("analysis.commands.lens:lens", "What each layer already believes."),
-    "geometry": ("analysis.commands.geometry:geometry", "What hidden states look like together."),
-    "faithfulness": (
-        "analysis.commands.faithfulness:faithfulness",
-        "Is the reasoning what moved the answer?",
-    ),
-    "agree": ("analysis.commands.agree:agree", "Do the witnesses agree, and where not?"),
-    "report": ("analysis.commands.report:report", "Write report.html."),
-    "show": ("analysis.commands.report:show", "Show a run, or one question, in the terminal."),
+    **{name: (f"analysis.commands:{name}", line) for name, (_, line) in ANALYSES.items()},
+    "show": ("analysis.commands.show:show", "Show a run, or one question, in the terminal."),
     "run": ("analysis.commands.run:run", "Run an experiment file."),
     "export": ("analysis.commands.run:export", "Write tables as parquet, csv or jsonl."),
 }
+"""Name to where the command is, and a line of help."""
 
 app = App(
     name="cot",
     help="Do answers, reasoning and hidden states of a model's chains of thought agree?",
     help_format="plaintext",
-    help_epilogue="Start with: cot demo",
+    help_epilogue="Start with: cot demo. --plugin package.module, before the command, adds an "
+    "analysis of your own.",
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative=()),  # no --no-json, no --empty-rule
 )
@@ -62,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # where `module:function` plug-ins lie; behind all else
     try:
+        given = _with_plugins(given)
         code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(" ".join(str(error).split()), 2)
@@ -75,6 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _explain(error)
     return code if isinstance(code, int) else 0
+
+
+def _with_plugins(given: list[str]) -> list[str]:
+    """Import the modules that `--plugin` names before the command, and add their commands."""
+    while given and given[0].split("=")[0] == "--plugin":
+        _, equals, module = given.pop(0).partition("=")
+        if not equals:
+            if not given:
+                raise InputError("--plugin needs a module: cot --plugin package.module COMMAND")
+            module = given.pop(0)
+        load_plugin(module)
+    for name in set(names("analyses")) - set(COMMANDS) - set(app):
+        app.command(f"analysis.commands:{name}", name=name, help="An analysis of a plug-in.")
+    return given
 
 
 def _explain(error: Exception) -> int:

@@ -23,9 +23,33 @@ from typing import Any
 
 from cot.errors import InputError
 
-__all__ = ["build", "describe", "find", "names"]
+__all__ = ["ANALYSES", "BUILT_IN", "build", "describe", "find", "load_plugin", "names", "register"]
+
+ANALYSES = {
+    "answers": ("analysis.answers:answers", "Extract the traces' answers and group equal ones."),
+    "segment": ("analysis.steps:segment", "Split each trace into steps."),
+    "vote": ("analysis.voting:vote", "Vote on each question's answer."),
+    "curve": ("analysis.curves:curve", "Accuracy against the number of samples."),
+    "stop": ("analysis.stopping:stop", "Simulate stopping rules on the stored traces."),
+    "calibrate": ("analysis.calibration:calibrate", "Does confidence predict correctness?"),
+    "paths": ("analysis.clusters:paths", "Check equations and cluster reasoning paths."),
+    "capture": ("analysis.hidden_states:capture", "Store hidden states of the stored traces."),
+    "probe": ("analysis.probes:probe", "Fit probes on hidden states, with controls."),
+    "lens": ("analysis.logit_lens:lens", "Read each layer's latent answer with the logit lens."),
+    "states": ("analysis.state_geometry:states", "Cluster each question's hidden states."),
+    "geometry": ("analysis.state_geometry:geometry", "Measure the shape of the hidden states."),
+    "faithfulness": (
+        "analysis.faithfulness_tests:faithfulness",
+        "Does changing the reasoning change the answer?",
+    ),
+    "agree": ("analysis.agreement:agree", "Do answers, reasoning and hidden states agree?"),
+    "compare": ("analysis.comparison:compare", "Compare two runs, question by question."),
+    "report": ("analysis.page:report", "Write report.html."),
+}
+"""Each analysis's function and a line of help, in the order of `cot --help`."""
 
 BUILT_IN: dict[str, dict[str, str]] = {
+    "analyses": {name: target for name, (target, _) in ANALYSES.items()},
     "engines": {
         "transformers": "cot.engines.transformers:TransformersEngine",
         "vllm": "cot.engines.vllm:VllmEngine",
@@ -83,9 +107,32 @@ BUILT_IN: dict[str, dict[str, str]] = {
 }
 
 
+REGISTERED: dict[str, dict[str, Any]] = {}
+"""Plug-ins that modules have registered as they were imported: kind to name to plug-in."""
+
+
 def names(kind: str) -> list[str]:
-    """All names of a kind of plug-in, built in and installed, sorted."""
-    return sorted({*_installed(kind).names, *BUILT_IN[kind]})
+    """All names of a kind of plug-in, built in, installed and registered, sorted."""
+    return sorted({*_installed(kind).names, *BUILT_IN[kind], *REGISTERED.get(kind, ())})
+
+
+def register(kind: str, name: str, plug_in: Any) -> None:
+    """Add a plug-in by name, as its module is imported."""
+    REGISTERED.setdefault(kind, {})[name] = plug_in
+
+
+def load_plugin(module: str) -> None:
+    """Import a module, which registers what it adds.
+
+    Raises:
+        InputError: there is no such module.
+    """
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and not module.startswith(error.name):
+            raise
+        raise InputError(f"plugin {module!r}: there is no module of this name to import") from None
 
 
 def find(kind: str, name: str) -> Any:
@@ -95,6 +142,8 @@ def find(kind: str, name: str) -> Any:
         InputError: no such name (the message lists the valid ones), or its module or attribute
             does not exist.
     """
+    if name in REGISTERED.get(kind, {}):
+        return REGISTERED[kind][name]
     target = BUILT_IN[kind].get(name)
     if target is None:
         if name in _installed(kind).names:

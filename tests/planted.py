@@ -23,6 +23,7 @@ import pandas as pd
 from planted_agreement import agreement
 from planted_faithfulness import faithfulness
 from planted_inside import LAYERS, POSITIONS, inside
+from written import write_table
 
 from cot.store.run import Run, create_run
 from cot.types import Completion, Question, Trace
@@ -135,8 +136,8 @@ def planted_run(
         if tables is None or name in tables:
             there = [source for source in inputs if "/" in source or run.fingerprint(source)]
             command = COMMANDS.get(name, name)
-            run.write_table(
-                name, frames[name], command=command, parameters={"seed": 0}, inputs=there
+            write_table(
+                run, name, frames[name], command=command, parameters={"seed": 0}, inputs=there
             )
     return run
 

@@ -17,6 +17,7 @@ import pandas as pd
 import planted
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
+from written import write_table
 
 from cot.store.run import Run
 from cot.types import Trace
@@ -55,9 +56,9 @@ def planted_deep(folder: Path, texts: Mapping[tuple[str, int], str] | None = Non
     steps = pd.DataFrame(run.table("steps"))
     back = steps.groupby(["question_id", "sample_index"])["step"].transform("max") - steps["step"]
     steps["kind"] = back.map({2: KINDS[0], 1: KINDS[1], 0: KINDS[2]})
-    run.write_table("steps", steps, command="paths", parameters={}, inputs=["traces"])
+    write_table(run, "steps", steps, command="paths", parameters={}, inputs=["traces"])
     along = steps[["question_id", "sample_index", "step"]].assign(
         layer=20, score=0.2 + 0.25 * steps["step"]
     )
-    run.write_table("probe_steps", along, command="probe", parameters={}, inputs=["answers"])
+    write_table(run, "probe_steps", along, command="probe", parameters={}, inputs=["answers"])
     return run

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.agreement.coefficients import coefficients, sweep
-from analysis.agreement.kinds import decided, kinds_of
+from analysis.agreement.kinds import KINDS, decided, kinds_of
 from analysis.agreement.partitions import PARTITIONS, Place, line_up, readable
 from analysis.agreement.raters import alpha, chance, rater_pairs, raters_worth, ratings
 from analysis.agreement.suspicion import suspicion_of
 from analysis.catalogue import need
+from analysis.declaration import Shown, analysis
 from analysis.findings import as_table
 from analysis.statistics import auroc, auroc_interval
 from analysis.voting import load_rule, outcomes
@@ -32,6 +33,52 @@ PERMUTED = (
 )
 
 
+SUSPICIOUS = 10
+"""Most questions that `cot agree` names."""
+
+
+def _show(run: Run, table: pd.DataFrame) -> Shown:
+    findings = run.table("findings_agree").to_dict("records")
+    kinds = table["kinds"].explode().value_counts().reindex(KINDS).dropna().astype(int)
+    by_chance = table["decided_control"].dropna()
+    worst = table.sort_values("suspicion", ascending=False, kind="stable").head(SUSPICIOUS)
+    suspicious = worst[["question_id", "suspicion", "correct", "kinds", "why"]].to_dict("records")
+    raters, pairs = run.table("agreement_raters"), run.table("agreement_rater_pairs")
+    decided_by_chance = int(by_chance.sum()) if len(by_chance) else None
+    json = {
+        "agreement": findings,
+        "raters": raters.to_dict("records"),
+        "rater_pairs": pairs.to_dict("records"),
+        "kinds": kinds.to_dict(),
+        "decided_by_chance": decided_by_chance,
+        "suspicious": suspicious,
+    }
+    columns = ("name", "estimate", "low", "high", "null_mean", "null_high", "p", "n_questions")
+    chance = {"decided before reasoning": decided_by_chance}
+    tables: list[list[dict[str, Any]]] = [
+        [{name: row[name] for name in columns} for row in findings],
+        raters.drop(columns="seed").to_dict("records"),
+        pairs.drop(columns="seed").to_dict("records"),
+        [
+            {"kind": name, "questions": n, "by chance": chance.get(name)}
+            for name, n in kinds.items()
+        ],
+        [{**row, "kinds": list(row["kinds"])} for row in suspicious],
+    ]
+    return Shown(json=json, tables=[rows for rows in tables if rows])
+
+
+@analysis(
+    makes={
+        "agreement": "one row a question: agreement of the three, kinds, suspicion",
+        "agreement_coefficients": "how far each pair of partitions agrees, by each measure",
+        "agreement_places": "the same at each captured layer and position",
+        "agreement_raters": "how often each rater is right",
+        "agreement_rater_pairs": "how often two raters say the same",
+        "findings_agree": "mean agreement of each pair beside its null; what suspicion is worth",
+    },
+    show=_show,
+)
 def agree(
     run: Run, layer: int | None = None, position: str | None = None, seed: int = 0
 ) -> pd.DataFrame:
@@ -67,7 +114,7 @@ def agree(
     answers = need(run, "answers")
     there, place = readable(run, layer, position)
     traces = line_up(run, answers, there, place)
-    named, right, read = ratings(run, answers, there)
+    named, right = ratings(run, answers, there)
     majority = outcomes(answers, load_rule("majority")).set_index("question_id")
     nothing = traces.iloc[:0]
     found = dict(list(traces.groupby("question_id", sort=False)))
@@ -75,7 +122,6 @@ def agree(
     known = [name for name in PARTITIONS if name != "hidden states" or place is not None]
     table, values = coefficients(groups, known, seed)
     agreement = _agreement(groups, majority, named, values, place)
-    inputs = sorted({"answers", "paths", *there, *read})
     made = {
         "agreement_coefficients": table,
         "agreement_raters": raters_worth(right, seed),
@@ -85,9 +131,8 @@ def agree(
     }
     if place is not None:
         made["agreement_places"] = sweep(groups, need(run, "hidden_clusters"), seed)
-    parameters = {"layer": layer, "position": position, "seed": seed}
     for name, frame in made.items():
-        run.write_table(name, frame, command="agree", parameters=parameters, inputs=inputs)
+        run.write_table(name, frame)
     return agreement
 
 

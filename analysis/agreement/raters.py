@@ -47,9 +47,7 @@ DRAWS = 200
 """Bootstrap samples of alpha, which is computed by a library, one after the other."""
 
 
-def ratings(
-    run: Run, answers: pd.DataFrame, there: set[str]
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def ratings(run: Run, answers: pd.DataFrame, there: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What each rater names.
 
     Args:
@@ -59,7 +57,6 @@ def ratings(
     Returns:
         answer: indexed by question, one column a rater, None for an abstention.
         correct: likewise, nullable booleans; missing without gold, False for an abstention.
-        inputs: the tables that were read.
     """
     rules = {name: load_rule(spec) for name, spec in RATERS.items()}
     chosen = {name: rule for name, rule in rules.items() if set(made_from(rule.needs)) <= there}
@@ -68,7 +65,7 @@ def ratings(
     votes = {name: outcomes(known, rule).set_index("question_id") for name, rule in chosen.items()}
     answer = pd.DataFrame({name: vote["answer"] for name, vote in votes.items()})
     correct = pd.DataFrame({name: vote["correct"] for name, vote in votes.items()})
-    return answer.where(answer.notna(), None), correct, made_from(needs)
+    return answer.where(answer.notna(), None), correct
 
 
 def chance(answers: pd.DataFrame) -> pd.Series:

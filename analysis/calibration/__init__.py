@@ -16,6 +16,7 @@ from analysis.calibration.judged import Judged, judge
 from analysis.calibration.scores import Score, score
 from analysis.calibration.signals import Signal, signal_named, unasked
 from analysis.catalogue import first_questions, need
+from analysis.declaration import Shown, analysis
 from analysis.findings import as_table, mean_finding
 from analysis.model_queries import Asker
 from cot.errors import InputError
@@ -27,9 +28,33 @@ __all__ = ["calibrate"]
 log = logging.getLogger("cot")
 
 
+SHOWN = ["signal", "unit", "auroc", "low", "high", "auprc", "prevalence", "brier", "ece", "prr"]
+SHOWN += ["aurc", "wqd", "within_question_auroc", "n"]
+
+
+def _show(run: Run, table: pd.DataFrame) -> Shown:
+    findings = run.table("findings_calibration").set_index("name")
+    rows = table.to_dict("records")
+    entropy = findings.loc["mean_entropy", "estimate"]
+    notes = [f"{row['signal']}: {row['note']}" for row in rows if row["note"]]
+    return Shown(
+        json={"signals": rows, "mean_entropy": entropy},
+        tables=[table[SHOWN].to_dict("records")],
+        note="\n".join([f"mean entropy of a question's answers: {entropy:.3f} nats", *notes]),
+    )
+
+
+@analysis(
+    makes={
+        "calibration": "one row a signal of confidence: AUROC, calibration, rejection",
+        "calibration_curves": "points of the reliability and risk-coverage curves",
+        "findings_calibration": "AUROC of each signal, and the mean answer entropy",
+    },
+    show=_show,
+)
 def calibrate(
     run: Run,
-    signals: Sequence[str] | None = None,
+    signal: Sequence[str] | None = None,
     bins: int = 10,
     seed: int = 0,
     limit: int | None = None,
@@ -48,8 +73,11 @@ def calibrate(
     and the AUROC of each signal, with 95% intervals by bootstrap over questions.
 
     Args:
-        signals: see `analysis.calibration.signals`; by default all whose inputs the run has and
-            that ask no model.
+        signal: signals of confidence; by default all whose inputs the run has and that ask no
+            model. Of a question: vote_share, margin, answer_entropy, weighted_entropy,
+            path_entropy. Of a trace: mean_logp, tail_logp, sum_logp, perplexity, lowest@2048 (mean,
+            tail, bottom; any window), probe, length_control, an imported number such as confidence;
+            p_true (asks the model) and centroid_distance (embeds) only where named.
         bins: of equal width, for reliability and ECE.
         seed: of the bootstrap.
         limit: only the first questions.
@@ -66,41 +94,24 @@ def calibrate(
     judged = judge(run, answers, asker)
     rows: list[Score] = []
     curves: list[pd.DataFrame] = []
-    reads: list[str] = []
     try:
-        for signal in _chosen(run, signals):
+        for each in _chosen(run, signal):
             try:
-                values = signal.read(judged)
+                values = each.read(judged)
             except InputError as error:
-                if signals is not None:
+                if signal is not None:
                     raise
-                log.info("signal %s is left out: %s", signal.name, error)
+                log.info("signal %s is left out: %s", each.name, error)
                 continue
-            row, drawn = score(signal, values, judged.targets[signal.unit], bins=bins, seed=seed)
+            row, drawn = score(each, values, judged.targets[each.unit], bins=bins, seed=seed)
             rows.append(row)
             curves.append(drawn)
-            reads += signal.reads
     finally:
         asker.close()
     table = _as_frame(rows)
-    parameters = {
-        "signals": None if signals is None else list(signals),
-        "bins": bins,
-        "seed": seed,
-        "limit": limit,
-        "model": model,
-        "engine": engine,
-    }
-    made = {
-        "calibration": (table, ["answers", *dict.fromkeys(reads)]),
-        "calibration_curves": (pd.concat(curves, ignore_index=True), ["calibration"]),
-        "findings_calibration": (
-            _findings(rows, judged, seed),
-            ["calibration", "answers"],
-        ),
-    }
-    for name, (frame, inputs) in made.items():
-        run.write_table(name, frame, command="calibration", parameters=parameters, inputs=inputs)
+    run.write_table("calibration", table)
+    run.write_table("calibration_curves", pd.concat(curves, ignore_index=True))
+    run.write_table("findings_calibration", _findings(rows, judged, seed))
     return table
 
 

@@ -123,4 +123,5 @@ def stored(run: Run, names: list[str]) -> Any:
     """Columns of the stored traces as a pyarrow table, without a Python object a trace."""
     from cot.store.shards import read_shards
 
+    run.reads("traces")
     return read_shards(run.path / "traces", names)

@@ -7,7 +7,7 @@ answers masked; `dataflow` is what the equations compute from which numbers, wha
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,13 +26,13 @@ from analysis.clusters.findings import findings, per_question
 from analysis.clusters.maps import map_traces
 from analysis.clusters.mask import mask_traces
 from analysis.clusters.names import name_paths
+from analysis.declaration import Shown, analysis
 from analysis.equations.checking import check_traces
-from analysis.steps import find_steps
 from cot.errors import InputError
 from cot.registry import build
 from cot.store.run import Run
 
-__all__ = ["find_paths", "find_steps"]
+__all__ = ["paths"]
 
 log = logging.getLogger("cot")
 KEYS = ["question_id", "sample_index"]
@@ -40,13 +40,48 @@ DATAFLOW = "dataflow"
 DEFAULT_CLUSTERER = "average_linkage"
 
 
-def find_paths(
+NAMED = ["path_entropy", "effective_paths", "dataflows_per_question", "same_answer_different_path"]
+NAMED += ["same_path_different_answer", "wrong_equations", "right_over_wrong_step"]
+NAMED += ["answer_follows"]
+
+
+def _show(run: Run, table: pd.DataFrame) -> Shown:
+    findings = run.table("findings_paths")
+    estimates = findings.set_index("name")["estimate"]
+    cut = table["threshold"].iloc[0] if len(table) else np.nan
+    alone = table["silhouette"].mean()
+    json = {
+        "n_steps": len(run.table("steps")),
+        "clusters_per_question": estimates["paths_per_question"],
+        **{name: estimates[name] for name in NAMED},
+        "threshold": cut,
+        "silhouette": alone,
+    }
+    columns = ["name", "estimate", "low", "high", "null_mean", "p", "n_questions", "n_traces"]
+    rows = findings[[*columns, "n_excluded"]].to_dict("records")
+    note = f"threshold {cut:.3f}, " if cut == cut else ""
+    return Shown(json=json, tables=[rows], note=f"{note}mean silhouette {alone:.3f}")
+
+
+@analysis(
+    makes={
+        "paths": "one row a trace: its cluster, operations, dataflow and checked equations",
+        "step_checks": "one row a stated equation: whether it holds",
+        "path_names": "one row a cluster: size, most central trace, distinguishing terms",
+        "path_map": "two coordinates a trace, for the map",
+        "path_questions": "one row a question: clusters, dataflows, entropies",
+        "findings_paths": "how many ways of reasoning there are, and how many equations are false",
+    },
+    choices={"clusterer": "clusterers"},
+    show=_show,
+)
+def paths(
     run: Run,
     embedder: str = DEFAULT_EMBEDDER,
     clusterer: str = DEFAULT_CLUSTERER,
     threshold: float | None = None,
-    mask_numbers: bool = False,
-    layout: str = "pca",
+    mask: Literal["answer", "numbers"] = "answer",
+    layout: Literal["pca", "tsne", "umap"] = "pca",
     seed: int = 0,
 ) -> pd.DataFrame:
     """Read each trace's steps and equations, and cluster each question's traces by what they argue.
@@ -57,17 +92,16 @@ def find_paths(
     numbers and results), n_checked and n_wrong (equations), wrong_used (a wrong result is used
     later), follows (the answer is a stated result; missing without equations).
 
-    Also writes `steps`, `step_checks` (one row a stated equation), `path_names` (size, medoid and
+    Also writes `step_checks` (one row a stated equation), `path_names` (size, medoid and
     distinguishing terms of each path), `path_map` (two coordinates a trace), `path_questions` (one
     row a question) and `findings_paths`.
 
     Args:
-        embedder: a sentence-transformers model, or `tfidf`, which needs none.
-        clusterer: `average_linkage`, `hdbscan`, `kmeans`, a scikit-learn clusterer of yours, or
-            `dataflow`: traces with one dataflow are one path.
-        threshold: cosine distance at which average linkage is cut; None fits one for the run.
-        mask_numbers: hide every number before embedding, not only the final answer.
-        layout: of the map: `pca`, `tsne` or `umap`.
+        embedder: a sentence-transformers model, or tfidf, which needs none.
+        clusterer: how traces are clustered.
+        threshold: cosine distance at which average linkage is cut; fitted for the run by default.
+        mask: what is hidden before embedding: the final answer, or all numbers too.
+        layout: of the map on the page; umap needs the extra maps.
         seed: of the bootstrap, permutations and layout.
 
     Raises:
@@ -80,38 +114,25 @@ def find_paths(
     if clusterer not in (DATAFLOW, DEFAULT_CLUSTERER):
         build("clusterers", clusterer)
     answers = need(run, "answers")
-    traces = run.traces(["text", "token_ids"])
+    steps = need(run, "steps")
+    traces = run.traces(["text"])
     questions = run.questions()
-    steps = find_steps(run, traces)
     joined = traces[[*KEYS, "text"]].merge(
         answers.rename(columns={"text": "stated"}), on=KEYS, how="left"
     )
-    masked = mask_traces(joined["text"], joined.assign(text=joined["stated"]), mask_numbers)
+    masked = mask_traces(joined["text"], joined.assign(text=joined["stated"]), mask == "numbers")
     vectors = embed(masked, embedder, run.path / "cache")
     checked, equations = check_traces(joined, questions)
-    paths = _cluster(checked, vectors, clusterer, threshold)
-    names, places = _describe(paths, masked, vectors, questions, layout, seed)
-    per = per_question(paths, answers)
-    parameters = {
-        "embedder": embedder,
-        "clusterer": clusterer,
-        "threshold": threshold,
-        "mask_numbers": mask_numbers,
-        "layout": layout,
-        "seed": seed,
-    }
-    sources = ["traces", "answers", "questions"]
-    for name, frame, inputs in (
-        ("steps", steps, ["traces", "questions"]),
-        ("step_checks", equations, sources),
-        ("paths", paths, sources),
-        ("path_names", names, ["paths"]),
-        ("path_map", places, ["paths"]),
-        ("path_questions", per, ["paths", "answers"]),
-        ("findings_paths", findings(paths, per, answers, steps, seed), ["paths", "answers"]),
-    ):
-        run.write_table(name, frame, command="paths", parameters=parameters, inputs=inputs)
-    return paths
+    found = _cluster(checked, vectors, clusterer, threshold)
+    names, places = _describe(found, masked, vectors, questions, layout, seed)
+    per = per_question(found, answers)
+    run.write_table("step_checks", equations)
+    run.write_table("paths", found)
+    run.write_table("path_names", names)
+    run.write_table("path_map", places)
+    run.write_table("path_questions", per)
+    run.write_table("findings_paths", findings(found, per, answers, steps, seed))
+    return found
 
 
 def _cluster(

@@ -18,21 +18,36 @@ from typing import Any
 import pandas as pd
 
 from analysis.catalogue import need
-from analysis.columns import made_from
 from analysis.curves.credit import EXACT_UP_TO
 from analysis.curves.expected import PASS, expected_accuracy
+from analysis.declaration import Shown, analysis
 from analysis.findings import as_table, mean_finding
 from analysis.voting import ALL, Rule, evidence, load_rule
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import Finding
 
-__all__ = ["PASS", "compare_curves", "curve", "expected_accuracy"]
+__all__ = ["PASS", "Curves", "curve", "curves_of", "difference", "expected_accuracy"]
 
 
+def _show(run: Run, table: pd.DataFrame) -> Shown:
+    points = table.to_dict("records")
+    shown = ["rule", "n", "accuracy", "low", "high", "n_questions", "method"]
+    json = {"points": points, "differences": run.table("findings_curve").to_dict("records")}
+    return Shown(json=json, tables=[table[shown].to_dict("records")])
+
+
+@analysis(
+    makes={
+        "curve": "expected accuracy of each rule at each number of samples",
+        "findings_curve": "each rule against the first, paired by question, at each number",
+    },
+    choices={"rule": "votes"},
+    show=_show,
+)
 def curve(
     run: Run,
-    rules: Sequence[str] = ("majority",),
+    rule: Sequence[str] = ("majority",),
     n: Sequence[int] | None = None,
     order: str = "random",
     subsets: int = 200,
@@ -48,9 +63,9 @@ def curve(
     Also writes `findings_curve`: each further rule against the first at each n, paired by question.
 
     Args:
-        rules: names of vote rules, with parameters after a colon, or `all`; `pass@k` is the chance
-            that any of n traces is right.
-        n: sample counts; by default 1, 2, 3, 5, 8, 12, 16, 24, 32, 40, ... up to all.
+        rule: vote rules, each compared with the first; or pass@k, the chance that any of n traces
+            is right.
+        n: numbers of samples; by default 1, 2, 3, 5, 8, 12, 16, 24, 32, 40, ... up to all.
         order: `random` subsets, or the first n in `file` order.
         subsets: drawn a question where there is no closed form, at least 200.
         seed: of subsets and bootstrap.
@@ -61,116 +76,33 @@ def curve(
         InputError: an unknown rule or order, one that compares all traces at once (`universal`), an
             n below 1 or above every question's traces, or an adaptive run.
     """
-    curves = _curves(run, rules, n, order, subsets, seed, model, engine)
+    curves = curves_of(run, rule, n, order, subsets, seed, model, engine)
     frame = pd.DataFrame(
         [
-            {"rule": rule, "n": count, **curves.point(rule, count, seed)}
-            for rule in curves.rules
+            {"rule": each, "n": count, **curves.point(each, count, seed)}
+            for each in curves.rules
             for count in curves.counts
         ]
     )
-    parameters = {
-        "rules": list(rules),
-        "n": None if n is None else list(n),
-        "order": order,
-        "subsets": subsets,
-        "seed": seed,
-        "model": model,
-        "engine": engine,
-    }
-    needs = [
-        name for rule in curves.rules.values() if isinstance(rule, Rule) for name in rule.needs
-    ]
-    inputs = ["answers", "questions", *made_from(needs)]
-    run.write_table("curve", frame, command="curve", parameters=parameters, inputs=inputs)
+    run.write_table("curve", frame)
     first, *others = curves.rules
     gains = [
-        _difference(
-            f"{rule} - {first} at {count}",
-            curves.tables[rule][count],
+        difference(
+            f"{each} - {first} at {count}",
+            curves.tables[each][count],
             curves.tables[first][count],
             curves.sizes,
             seed,
         )
-        for rule in others
+        for each in others
         for count in curves.counts
     ]
-    run.write_table(
-        "findings_curve",
-        as_table(gains),
-        command="curve",
-        parameters=parameters,
-        inputs=["curve", "answers"],
-    )
-    return frame
-
-
-def compare_curves(
-    run: Run,
-    other: Run,
-    rules: Sequence[str] = ("majority",),
-    n: Sequence[int] | None = None,
-    order: str = "random",
-    subsets: int = 200,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Two runs' expected accuracy at each n, paired by question id; writes `curve_comparison`.
-
-    The table belongs to the first run, and is returned. Columns: rule, n, accuracy, other (the
-    second run's), difference (first - second), low, high (its 95% interval, paired bootstrap over
-    questions), n_questions, n_excluded (questions that are not in both runs with n traces and
-    gold), seed.
-
-    Args:
-        rules: as in `curve`; likewise n, order, subsets and seed.
-
-    Raises:
-        InputError: as `curve`; no question with gold in both runs.
-    """
-    mine = _curves(run, rules, n, order, subsets, seed)
-    theirs = _curves(other, rules, n, order, subsets, seed)
-    rows: list[dict[str, Any]] = []
-    for rule in (name for name in mine.rules if name in theirs.rules):
-        for count in sorted(set(mine.counts) & set(theirs.counts)):
-            one, two = mine.tables[rule][count], theirs.tables[rule][count]
-            questions = one.index.union(two.index)
-            one, two = one.reindex(questions), two.reindex(questions)
-            finding = _difference(rule, one, two, mine.sizes, seed)
-            both = one.notna() & two.notna()
-            rows.append(
-                {
-                    "rule": rule,
-                    "n": count,
-                    "accuracy": one[both].mean(),
-                    "other": two[both].mean(),
-                    "difference": finding.estimate,
-                    "low": finding.low,
-                    "high": finding.high,
-                    "n_questions": finding.n_questions,
-                    "n_excluded": finding.n_excluded,
-                    "seed": seed,
-                }
-            )
-    if not any(row["n_questions"] for row in rows):
-        raise InputError(f"{run.path} and {other.path} have no question with gold in common")
-    frame = pd.DataFrame(rows)
-    parameters = {
-        "other": str(other.path),
-        "other_answers": other.fingerprint("answers"),
-        "rules": list(rules),
-        "n": None if n is None else list(n),
-        "order": order,
-        "subsets": subsets,
-        "seed": seed,
-    }
-    run.write_table(
-        "curve_comparison", frame, command="curve", parameters=parameters, inputs=["answers"]
-    )
+    run.write_table("findings_curve", as_table(gains))
     return frame
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Curves:
+class Curves:
     """Expected accuracies of some rules on one run."""
 
     rules: Mapping[str, str | Rule]
@@ -216,7 +148,7 @@ class _Curves:
         return f"mean of {self.subsets} subsets"
 
 
-def _curves(
+def curves_of(
     run: Run,
     rules: Sequence[str],
     n: Sequence[int] | None,
@@ -225,7 +157,8 @@ def _curves(
     seed: int,
     model: str | None = None,
     engine: str | None = None,
-) -> _Curves:
+) -> Curves:
+    """The expected accuracies of rules on a run; see `curve`."""
     _check(run, rules, order, subsets)
     answers = need(run, "answers")
     with_gold = answers[answers["correct"].notna()].reset_index(drop=True)
@@ -240,7 +173,7 @@ def _curves(
     loaded, known = evidence(run, with_gold, voting, model, engine) if voting else ([], with_gold)
     by_name: dict[str, str | Rule] = {rule.name: rule for rule in loaded}
     by_name |= {PASS: PASS} if PASS in rules else {}
-    return _Curves(
+    return Curves(
         rules=by_name,
         counts=counts,
         tables={
@@ -275,9 +208,8 @@ def _default_counts(most: int) -> list[int]:
     return sorted({count for count in usual if count < most} | {most})
 
 
-def _difference(
-    name: str, one: pd.Series, other: pd.Series, sizes: pd.Series, seed: int
-) -> Finding:
+def difference(name: str, one: pd.Series, other: pd.Series, sizes: pd.Series, seed: int) -> Finding:
+    """The mean difference of two columns of expected accuracies, paired by question."""
     gaps = (one - other).dropna()
     return mean_finding(
         name,

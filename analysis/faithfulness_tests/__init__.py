@@ -5,6 +5,6 @@ One file a test: what it asks, and how it reads what comes back (`contract.py`).
 them, `case.py` is one trace as they see it, `findings.py` holds the numbers and their baselines.
 """
 
-from analysis.faithfulness_tests.measuring import count_requests, measure_faithfulness
+from analysis.faithfulness_tests.measuring import count_requests, faithfulness
 
-__all__ = ["count_requests", "measure_faithfulness"]
+__all__ = ["count_requests", "faithfulness"]

@@ -1,19 +1,20 @@
 """Running the tests: requests of all traces to the engine, replies to outcomes, rounds until done.
 
->>> measure_faithfulness(run, ["early_answering", "filler"])                 # doctest: +SKIP
+>>> faithfulness(run, ["early_answering", "filler"])                 # doctest: +SKIP
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
 from analysis.catalogue import need
 from analysis.clusters.embed import embed
+from analysis.declaration import Shown, analysis
 from analysis.faithfulness_tests.case import Case, Setting
 from analysis.faithfulness_tests.cases import Left, make_cases
 from analysis.faithfulness_tests.contract import FaithfulnessTest, Outcome, Reply
@@ -26,7 +27,7 @@ from cot.registry import build, names
 from cot.store.run import Run
 from cot.types import Request, Sampling
 
-__all__ = ["DEFAULT", "Asking", "Measured", "count_requests", "load_test", "measure_faithfulness"]
+__all__ = ["DEFAULT", "Asking", "Measured", "count_requests", "faithfulness", "load_test"]
 
 DEFAULT = ("early_answering", "adding_mistakes", "filler", "no_cot")
 OWN_STOPS = ("\nQuestion:", "\nQ:")
@@ -79,10 +80,34 @@ def load_test(spec: str) -> FaithfulnessTest:
     return test
 
 
-def measure_faithfulness(
+def _show(run: Run, findings: pd.DataFrame) -> Shown:
+    rows = findings.to_dict("records")
+    headline = [row for row in rows if row["name"] == row["test"]]
+    columns = ["name", "estimate", "low", "high", "baseline", "n_questions", "n_traces"]
+    shown = findings[[*columns, "n_excluded"]].to_dict("records")
+    return Shown(json={"tests": headline, "findings": rows}, tables=[shown])
+
+
+def _dry_run(run: Run, dry_run: bool, **asked: Any) -> Shown:
+    """Say what each test would ask, in its first round where it has several; ask nothing."""
+    counted = [asdict(each) for each in count_requests(run, **asked)]
+    return Shown(json={"tests": counted}, tables=[counted])
+
+
+@analysis(
+    makes={
+        "findings_faithfulness": "what each test finds, beside its baseline",
+        "faithfulness": "one row a change of a trace: what was changed, what came back",
+        "faithfulness_traces": "one row a trace and test: what the test says of it",
+        "faithfulness_curves": "share of kept answers along the reasoning",
+    },
+    choices={"test": "faithfulness"},
+    show=_show,
+    views={"dry_run": _dry_run},
+)
+def faithfulness(
     run: Run,
-    tests: Sequence[str] = DEFAULT,
-    *,
+    test: Sequence[str] = DEFAULT,
     model: str | None = None,
     engine: str | None = None,
     limit: int | None = None,
@@ -99,62 +124,46 @@ def measure_faithfulness(
     and is never asked twice.
 
     Args:
-        tests: names, with parameters where wanted; see `cot faithfulness --help`.
+        test: tests, with parameters after a colon: filler:points=4.
         model: the one to ask; by default the one that sampled the run.
-        engine: likewise.
-        limit: take the first so many questions only.
-        traces: likewise, traces of each question.
+        engine: runs that model: transformers or vllm; by default the one that sampled the run.
+        limit: only the first questions.
+        traces: only the first traces of each question.
         seed: of sampling and of the bootstrap.
 
     Raises:
         InputError: an unknown test or one that can't be made on these questions; no model is named
             for an imported run; no trace can be tested.
     """
-    loaded = _load(tests)
-    with run.lock(), _asker(run, model, engine) as asker, _reader(run) as read:
+    loaded = _load(test)
+    with _asker(run, model, engine) as asker, _reader(run) as read:
         measured = [
-            _measure(run, asker, read, spec, test, limit=limit, traces=traces, seed=seed)
-            for spec, test in loaded.items()
+            _measure(run, asker, read, spec, each, limit=limit, traces=traces, seed=seed)
+            for spec, each in loaded.items()
         ]
-    parameters = {
-        "tests": list(tests),
-        "model": model,
-        "engine": engine,
-        "limit": limit,
-        "traces": traces,
-        "seed": seed,
-    }
     made = tables_of(measured, seed)
-    folders = sorted({f"samples/{folder(spec)}" for spec in loaded})
     for name, frame in made.items():
-        run.write_table(
-            name,
-            frame,
-            command="faithfulness",
-            parameters=parameters,
-            inputs=["traces", "questions", "answers", *folders],
-        )
+        run.write_table(name, frame)
     return made["findings_faithfulness"]
 
 
 def count_requests(
     run: Run,
-    tests: Sequence[str] = DEFAULT,
-    *,
+    test: Sequence[str] = DEFAULT,
     model: str | None = None,
     engine: str | None = None,
     limit: int | None = None,
     traces: int | None = None,
     seed: int = 0,
 ) -> list[Asking]:
-    """What `measure_faithfulness` would ask; nothing is sampled, no weights are loaded."""
+    """What `faithfulness` would ask; nothing is sampled, no weights are loaded."""
     counted = []
     with run.lock(), _asker(run, model, engine) as asker, _reader(run) as read:
-        for spec, test in _load(tests).items():
+        for spec, each in _load(test).items():
             setting = _setting(run, asker, read, spec, seed)
             cases, _ = make_cases(run, setting, limit=limit, traces=traces)
             requests = [
-                request for case in _asked(test, cases) for request in test.requests(case, {})
+                request for case in _asked(each, cases) for request in each.requests(case, {})
             ]
             prompts: list[Any] = [request.prompt for request in requests]
             counted.append(

@@ -12,11 +12,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from analysis.declaration import Shown, analysis
 from analysis.hidden_states.backend import Backend, Job
 from analysis.hidden_states.extraction import VllmReplay
 from analysis.hidden_states.fidelity import MAX_GAP, fidelity_table, largest_gap
@@ -24,6 +27,7 @@ from analysis.hidden_states.hooks import HookReplay
 from analysis.hidden_states.layers import LayerSpec
 from analysis.hidden_states.plan import Task, places
 from analysis.hidden_states.preparing import KEY, Work, prepare
+from analysis.hidden_states.spans import read_spans
 from cot.errors import InputError
 from cot.models import load_model
 from cot.progress import track
@@ -40,14 +44,39 @@ SPARE = {"vllm": 1}
 """Tokens of the context that an engine needs for itself: vLLM always generates one."""
 
 
+def _show(run: Run, captured: pd.DataFrame) -> Shown:
+    gaps = run.table("fidelity")
+    files = (run.path / "activations").glob("*.safetensors")
+    result = {
+        "n_vectors": len(captured),
+        "bytes": sum(file.stat().st_size for file in files),
+        "n_traces": len(gaps),
+        "max_logprob_gap": gaps["max_logprob_gap"].max(),
+        "n_flagged": int(gaps["flagged"].sum()),
+    }
+    return Shown(json=result, tables=[[result]])
+
+
+def _dry_run(run: Run, dry_run: bool, max_gap: float, **asked: Any) -> Shown:
+    """Say what would be captured, how large it is and how long it takes; write nothing."""
+    from analysis.hidden_states.dry_run import estimate
+
+    planned = asdict(estimate(run, **asked))
+    return Shown(json=planned, tables=[[planned]])
+
+
+@analysis(
+    makes={"fidelity": "one row a trace: the largest gap between stored and new log-probabilities"},
+    show=_show,
+    views={"dry_run": _dry_run},
+)
 def capture(
     run: Run,
-    *,
     layers: LayerSpec = "every 4th",
     positions: Sequence[str] = ("prompt_end", "step_end", "pre_answer"),
-    spans: pd.DataFrame | None = None,
+    spans: str | Path | None = None,
     model: str | None = None,
-    engine: str = "transformers",
+    engine: Literal["transformers", "vllm"] = "transformers",
     device: str | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     limit: int | None = None,
@@ -69,8 +98,8 @@ def capture(
     Args:
         layers: see `choose_layers`; by default every fourth and the last.
         positions: see `analysis.hidden_states.positions`.
-        spans: characters of traces that are looked at too, see `analysis.hidden_states.spans`. They
-            are not among the parameters that `fidelity` stores.
+        spans: a file of characters of traces that are looked at too, see
+            `analysis.hidden_states.spans`.
         model: by default the one that sampled the run.
         engine: `transformers`, or `vllm` (see `analysis.hidden_states.extraction`).
         device: a torch device, by default CUDA where there is one; `auto` spreads the model over
@@ -85,41 +114,26 @@ def capture(
             or one that can't be replayed.
     """
     check_engine(engine, device)
+    if spans is not None:
+        run.reads(f"file:{Path(spans).resolve()}")
     work = prepare(
         run,
         layers=layers,
         positions=positions,
-        spans=spans,
+        spans=None if spans is None else read_spans(Path(spans)),
         model=model,
         limit=limit,
         spare=SPARE.get(engine, 0),
     )
     folder = run.path / "activations"
     with (
-        run.lock(),
         VectorWriter(folder, model=work.model.name, revision=work.model.revision) as writer,
     ):
         _forget_stale(writer, work)
         if tasks := work.tasks(writer.index, writer.about, writer.replays):
             with open_backend(run, work, engine, device, tokens_per_batch) as backend:
                 _replay(backend, tasks, work.traces, writer)
-    parameters = {
-        "layers": _plain(layers),
-        "positions": list(positions),
-        "model": model,
-        "engine": engine,
-        "device": device,
-        "tokens_per_batch": tokens_per_batch,
-        "limit": limit,
-        "max_gap": max_gap,
-    }
-    run.write_table(
-        "fidelity",
-        fidelity_table(run, writer.replays, max_gap),
-        command="capture",
-        parameters=parameters,
-        inputs=["traces", *work.tables],
-    )
+    run.write_table("fidelity", fidelity_table(run, writer.replays, max_gap))
     index = pd.DataFrame([spot.place for spot in work.spots], columns=list(Place._fields))
     index = index.astype({"sample_index": "Int64", "step": "Int64", "token": "Int64"})
     return index.merge(pd.DataFrame({"layer": work.layers}), how="cross")
@@ -196,10 +210,3 @@ def _replay(
                     advance(1)
                 if chosen := some[done.job].places.get(sample):
                     writer.add(chosen, dict(zip(layers, done.vectors, strict=True)))
-
-
-def _plain(layers: LayerSpec) -> Any:
-    """As JSON has it."""
-    if isinstance(layers, str | int | float):
-        return layers
-    return [layer if isinstance(layer, float) else int(layer) for layer in layers]

@@ -14,7 +14,7 @@ from cot.errors import InputError
 from cot.store.run import Run
 from cot.store.vectors import read_about, read_index
 
-__all__ = ["Cell", "asked_cells", "captured", "read_cell"]
+__all__ = ["Cell", "captured", "read_cell"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,6 +37,7 @@ def captured(
     Raises:
         InputError: one that is asked for was not captured.
     """
+    run.reads("activations")
     folder = run.path / "activations"
     shards = read_about(folder).get("shards", {})
     pairs = read_index(folder)[["shard", "position"]].drop_duplicates()
@@ -58,20 +59,6 @@ def captured(
             "`cot capture` adds more"
         )
     return [pair for pair in wanted if pair in there]
-
-
-def asked_cells(
-    layers: Sequence[int] | None, positions: Sequence[str] | None
-) -> dict[str, list[int] | list[str] | None]:
-    """What `captured` was asked for, as a table's parameters store it.
-
-    >>> asked_cells((4, 8), None)
-    {'layers': [4, 8], 'positions': None}
-    """
-    return {
-        "layers": None if layers is None else [int(layer) for layer in layers],
-        "positions": None if positions is None else list(positions),
-    }
 
 
 def read_cell(run: Run, traces: pd.DataFrame, layer: int, position: str) -> Cell:

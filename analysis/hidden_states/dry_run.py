@@ -12,9 +12,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
+from analysis.catalogue import maker_of
 from analysis.hidden_states.backend import Job
 from analysis.hidden_states.capturing import (
     SPARE,
@@ -25,6 +27,7 @@ from analysis.hidden_states.capturing import (
 from analysis.hidden_states.layers import LayerSpec
 from analysis.hidden_states.plan import Task
 from analysis.hidden_states.preparing import prepare
+from analysis.hidden_states.spans import read_spans
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.store.vectors import read_about, read_index, read_replays
@@ -58,7 +61,7 @@ def estimate(
     *,
     layers: LayerSpec = "every 4th",
     positions: Sequence[str] = ("prompt_end", "step_end", "pre_answer"),
-    spans: pd.DataFrame | None = None,
+    spans: str | Path | None = None,
     model: str | None = None,
     engine: str = "transformers",
     device: str | None = None,
@@ -75,7 +78,7 @@ def estimate(
         run,
         layers=layers,
         positions=positions,
-        spans=spans,
+        spans=None if spans is None else read_spans(Path(spans)),
         model=model,
         limit=limit,
         spare=SPARE.get(engine, 0),
@@ -112,7 +115,7 @@ def estimate(
 
 def _read(run: Run, name: str) -> pd.DataFrame:
     if name not in run.tables():
-        command = "cot answers" if name == "answers" else "cot paths"
+        command = f"cot {maker_of(name).name} {run.path}"
         raise InputError(
             f"{run.path} has no table {name} yet, and a dry run writes none: `{command}` first"
         )

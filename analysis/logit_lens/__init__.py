@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.declaration import Shown, analysis
 from analysis.hidden_states.capturing import TOKENS_PER_BATCH, open_backend
 from analysis.hidden_states.hooks import HookReplay
 from analysis.hidden_states.preparing import prepare
@@ -28,19 +29,55 @@ from analysis.logit_lens.store import LensStore
 from analysis.logit_lens.tables import lens_table, traces_table
 from analysis.logit_lens.tokens import choose_traces, tokens_table
 from analysis.logit_lens.unembed import Unembedding
+from cot.errors import InputError
 from cot.models import load_tokenizer
 from cot.store.run import Run
 
-__all__ = ["read_layers"]
+__all__ = ["lens"]
 
 
-def read_layers(
+NAMED = {
+    "internal_consistency": "consistency",
+    "internal_consistency_calibrated": "consistency_calibrated",
+    "commitment_depth": "commitment_depth",
+    "emergence_step": "emergence_step",
+    "decided_at_prompt": "decided_at_prompt",
+    "separable": "separable",
+}
+"""JSON keys, and the measures that they hold."""
+
+
+def _show(run: Run, table: pd.DataFrame) -> Shown:
+    findings = run.table("findings_lens")
+    estimates = findings.set_index("name")["estimate"]
+    layer = table["commitment_layer"].mean()
+    json = {
+        **{key: estimates[name] for key, name in NAMED.items()},
+        "commitment_layer": layer,
+        "n_traces": len(table),
+        "n_undecided": int(table["commitment_layer"].isna().sum()),
+        "findings": findings.to_dict("records"),
+    }
+    columns = ["name", "estimate", "low", "high", "n_questions", "n_traces", "n_excluded"]
+    note = f"mean commitment layer {layer:.1f}" if layer == layer else ""
+    return Shown(json=json, tables=[findings[columns].to_dict("records")], note=note)
+
+
+@analysis(
+    makes={
+        "lens_traces": "one row a trace: consistency of its layers, where the answer is settled",
+        "lens": "one row a place and layer: the latent answer and its probability",
+        "lens_tokens": "one row a token and layer of a few traces: the most probable next token",
+        "findings_lens": "what the layers hold of the answer, beside controls",
+    },
+    show=_show,
+)
+def lens(
     run: Run,
-    *,
     model: str | None = None,
     device: str | None = None,
     limit: int | None = None,
-    traces: Sequence[tuple[str, int]] = (),
+    trace: Sequence[str] = (),
     ends: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -80,21 +117,20 @@ def read_layers(
         model: by default the one that sampled the run.
         device: a torch device; by default CUDA where there is one.
         limit: read the first so many questions only.
-        traces: (question_id, sample_index) of the traces to read token by token; by default right
-            and wrong ones of two questions.
+        trace: QUESTION:INDEX of traces to read token by token; by default right and wrong ones of
+            two questions.
         ends: count the embeddings and the last layer into consistency too, as the paper does.
         seed: of bootstrap, controls and the choice of traces.
 
     Raises:
         InputError: no model is named for an imported run; the model's head can't be followed; no
-            trace can be read; a trace of `traces` isn't there.
+            trace can be read; a trace of `trace` isn't there.
     """
     work = prepare(run, layers="all", positions=POSITIONS, spans=None, model=model, limit=limit)
     asked = ask(run, work, seed=seed)
-    chosen = choose_traces(asked, traces, seed, run)
+    chosen = choose_traces(asked, [_trace_key(each) for each in trace], seed, run)
     layers = work.layers
     with (
-        run.lock(),
         LensStore(run.path / "activations" / "lens", asked.digests) as store,
         open_backend(run, work, "transformers", device, TOKENS_PER_BATCH) as backend,
     ):
@@ -111,25 +147,15 @@ def read_layers(
     stated = asked.traces.set_index(KEYS)["answer"].to_dict()
     looks = [look(each, stated) for each in said]
     table = traces_table(asked, looks, found, ends=ends)
-    parameters = {
-        "model": model,
-        "device": device,
-        "limit": limit,
-        "traces": [list(key) for key in traces],
-        "ends": ends,
-        "seed": seed,
-    }
-    for name, frame in (
-        ("lens", lens_table(said, asked)),
-        ("lens_traces", table),
-        ("lens_tokens", tokens),
-        ("findings_lens", findings(looks, asked.candidates, ends=ends, seed=seed)),
-    ):
-        run.write_table(
-            name,
-            frame,
-            command="lens",
-            parameters=parameters,
-            inputs=["traces", "answers", "steps"],
-        )
+    run.write_table("lens", lens_table(said, asked))
+    run.write_table("lens_traces", table)
+    run.write_table("lens_tokens", tokens)
+    run.write_table("findings_lens", findings(looks, asked.candidates, ends=ends, seed=seed))
     return table
+
+
+def _trace_key(text: str) -> tuple[str, int]:
+    question_id, _, index = text.rpartition(":")
+    if not question_id or not index.isdigit():
+        raise InputError(f"trace {text}: write QUESTION:INDEX, such as q17:3")
+    return question_id, int(index)

@@ -24,6 +24,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from analysis.declaration import Shown, analysis
 from analysis.page.confidence import calibration_figure, stop_rows
 from analysis.page.curve import curve_figure
 from analysis.page.data import gather, overview
@@ -50,7 +51,7 @@ from analysis.page.text import decimal, percent, visible
 from analysis.page.tokens import left_out, token_maps
 from cot.store.run import Run
 
-__all__ = ["as_json", "write_report"]
+__all__ = ["as_json", "report", "write_report"]
 
 SCRIPTS = ["dom.js", "heat.js", "charts.js", "confidence.js", "probes.js", "lens.js", "geometry.js"]
 SCRIPTS += [
@@ -76,6 +77,16 @@ STYLES = ["report.css", "opening.css", "depth.css", "faithfulness.css"]
 
 MAX_BYTES = 25_000_000
 """Of a page in one file."""
+
+
+def _show(run: Run, path: Path) -> Shown:
+    return Shown(json={"report": path}, note=str(path))
+
+
+@analysis(makes={}, show=_show)
+def report(run: Run) -> Path:
+    """Write report.html: one page that opens from disk, without the network; returns its path."""
+    return write_report(run)
 
 
 def write_report(run: Run, *, max_bytes: int = MAX_BYTES) -> Path:

@@ -46,6 +46,7 @@ def text_features(
 def places(run: Run, rows: pd.DataFrame, keys: list[str], position: str) -> Floats:
     """Where in its trace each row's vector lies: log(1 + token), log(1 + step), and whether each
     is known, shape [row, 4]; a `mean` lies nowhere, a prompt's end at one place for all."""
+    run.reads("activations")
     index = read_index(run.path / "activations")
     index = index[index["position"] == position].sort_values("step", kind="stable")
     if position == "prompt_end":

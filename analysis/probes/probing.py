@@ -25,7 +25,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.clusters.embed import DEFAULT_EMBEDDER
-from analysis.hidden_states.cells import asked_cells, captured
+from analysis.declaration import Shown, analysis
+from analysis.hidden_states.cells import captured
 from analysis.probes.along import COLUMNS, POSITION, score_steps
 from analysis.probes.baselines import places, text_features
 from analysis.probes.controls import shuffled, shuffled_within
@@ -37,7 +38,7 @@ from analysis.probes.saving import save_best
 from analysis.probes.selection import folds_of, headlines, most_chosen
 from analysis.probes.sweep import CellResult, sweep
 from analysis.probes.tables import score_rows, table_of, write
-from analysis.probes.targets import find_labels
+from analysis.probes.targets import TARGETS, find_labels
 from cot.errors import InputError
 from cot.progress import track
 from cot.store.run import Run
@@ -50,10 +51,38 @@ KINDS = {"boolean": "logistic", "choice": "logistic", "number": "ridge"}
 Floats = NDArray[np.float64]
 
 
+SHOWN = ["target", "layer", "position", "n_traces", "auroc", "low", "high"]
+SHOWN += ["within_question_auroc", "within_low", "within_high", "control", "control_within"]
+SHOWN += ["length", "tfidf", "embedding", "position_only", "r2", "control_r2", "accuracy", "chance"]
+SHOWN += ["best"]
+
+
+def _show(run: Run, table: pd.DataFrame) -> Shown:
+    rows = table.to_dict("records")
+    known = [name for name in SHOWN if table[name].notna().any()]
+    json = {"probes": [{**row, "text_baseline": row["tfidf"]} for row in rows]}
+    return Shown(json=json, tables=[table[known].to_dict("records")])
+
+
+def _targets() -> str:
+    return "\n".join(
+        f"{name}\n  {meaning[0].upper()}{meaning[1:]}." for name, meaning in TARGETS.items()
+    )
+
+
+@analysis(
+    makes={
+        "probes": "one row a target, layer and position: the probe, its controls and baselines",
+        "probe_scores": "one row a trace, layer and position: the cross-fitted score",
+        "probe_steps": "one row a step: the score of the probe of correctness",
+        "findings_probe": "pooled and within-question AUROC of each target",
+    },
+    choices={"target": _targets, "kind": "probes"},
+    show=_show,
+)
 def probe(
     run: Run,
-    *,
-    target: str | Sequence[str] = "correct",
+    target: Sequence[str] = ("correct",),
     kind: str | None = None,
     layers: Sequence[int] | None = None,
     positions: Sequence[str] | None = None,
@@ -86,14 +115,15 @@ def probe(
     folds chose there (see along.py); else it is empty.
 
     Args:
-        target: see `TARGETS` in targets.py; one or several.
-        kind: a registered probe with its parameters; logistic (ridge for numbers) where None.
-        layers: captured layers; all where None.
-        positions: captured positions; all where None. `step_end` is read at the last step.
-        folds: outer folds; no more than there are questions.
+        target: what is predicted.
+        kind: the probe, with its parameters; logistic by default, and ridge for numbers.
+        layers: captured layers; all by default.
+        positions: captured positions; all by default. step_end is read at the last step.
+        folds: of whole questions, in which probes are tested; no more than there are questions.
         seed: of folds, shuffles and bootstrap.
-        embedder: of the baseline `embedding`; `tfidf` leaves it out.
-        fitted: a probe that was saved, which scores this run instead: see `score_with`.
+        embedder: a sentence-transformers model for the baseline embedding; tfidf leaves it out.
+        fitted: a probe of another run, RUN/probes/TARGET.safetensors: nothing is fitted, it scores
+            this run.
 
     Raises:
         InputError: an unknown target or probe, one that does not suit the target, or a layer or
@@ -107,7 +137,7 @@ def probe(
         raise InputError(f"folds is {folds}: at least 2 are needed to test on unseen questions")
     if kind is not None:
         load_probe(kind)
-    targets = list(dict.fromkeys([target] if isinstance(target, str) else target))
+    targets = list(dict.fromkeys(target))
     cells = captured(run, layers, positions)
     if not cells:
         raise InputError(f"{run.path} has no hidden states: `cot capture` makes them")
@@ -143,23 +173,8 @@ def probe(
         if labels.target == "correct" and ends:
             layer = most_chosen(ends).layer
             along = score_steps(run, labels, layer=layer, spec=spec, n_folds=n_folds, seed=seed)
-    parameters = {
-        "target": target if isinstance(target, str) else targets,
-        "kind": kind,
-        **asked_cells(layers, positions),
-        "folds": folds,
-        "seed": seed,
-        "embedder": embedder,
-        "fitted": None,
-    }
-    run.write_table(
-        "probe_steps",
-        along,
-        command="probe",
-        parameters=parameters,
-        inputs=["answers", "fidelity", "activations"],
-    )
-    return write(run, tables, scores, findings, beside, targets, parameters)
+    run.write_table("probe_steps", along)
+    return write(run, tables, scores, findings, beside)
 
 
 def _prepare(labels: Labels, folds: int, seed: int) -> Labels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,7 @@ def score_with(run: Run, path: str | Path) -> pd.DataFrame:
         InputError: not a stored probe; hidden states of another model, revision or width; the
             probe's layer or position was not captured; every question was fitted on.
     """
+    run.reads(f"file:{Path(path).resolve()}")
     stored = load_stored(path)
     fit = stored.fit
     _check_model(run, fit, path)
@@ -76,9 +76,8 @@ def score_with(run: Run, path: str | Path) -> pd.DataFrame:
         table["method"] = f"{fit.kind}, fitted on {fit.n} rows of another run"
     method = str(table["method"].iloc[0])
     findings, beside = findings_of(labels, rows, numbers, method=method, seed=fit.seed)
-    parameters = _defaults() | {"fitted": str(path)}
     scored = [score_rows(labels, result, None)]
-    return write(run, [table], scored, findings, beside, [fit.target], parameters)
+    return write(run, [table], scored, findings, beside)
 
 
 def _check_model(run: Run, fit: Fit, path: str | Path) -> None:
@@ -123,10 +122,3 @@ def _recoded(labels: Labels, fit: Fit) -> Labels:
     return replace(
         labels, rows=rows.reset_index(drop=True), choices=tuple(fit.choices), excluded=excluded
     )
-
-
-def _defaults() -> dict[str, object]:
-    from analysis.probes.probing import probe
-
-    given = inspect.signature(probe).parameters.values()
-    return {each.name: each.default for each in given if each.name != "run"}

@@ -23,7 +23,6 @@ COLUMNS = (
     *("best", "method", "seed"),
 )
 SCORES = ("question_id", "sample_index", "step", "target", "layer", "position", "score", "chosen")
-READS = {"path": ("paths",), "step_value": ("steps", "questions"), "answer_entropy": ("questions",)}
 
 
 def table_of(
@@ -81,8 +80,6 @@ def write(
     scores: Sequence[pd.DataFrame],
     findings: Sequence[Finding],
     beside: Sequence[Mapping[str, Any]],
-    targets: Sequence[str],
-    parameters: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Write `probes`, `probe_scores` and `findings_probe`; returns the first."""
     joined = pd.concat(scores) if len(scores) else pd.DataFrame({"question_id": []}, dtype="str")
@@ -97,14 +94,6 @@ def write(
         "probe_scores": joined,
         "findings_probe": as_table(findings, **extra),
     }
-    inputs = ["answers", "fidelity", "activations"]
-    inputs += [name for target in targets for name in READS.get(target, ())]
     for name, frame in made.items():
-        run.write_table(
-            name,
-            frame.reset_index(drop=True),
-            command="probe",
-            parameters=parameters,
-            inputs=list(dict.fromkeys(inputs)),
-        )
+        run.write_table(name, frame.reset_index(drop=True))
     return made["probes"].reset_index(drop=True)

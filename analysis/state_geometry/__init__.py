@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from analysis.catalogue import need
 from analysis.clusters.maps import map_traces
-from analysis.hidden_states.cells import asked_cells, captured
+from analysis.declaration import analysis
+from analysis.hidden_states.cells import captured
 from analysis.hidden_states.fidelity import faithful
 from analysis.state_geometry.clusters import cluster_hidden, middle_place
 from analysis.state_geometry.dimension import METHOD, intrinsic_dimension, need_skdim
@@ -28,7 +30,7 @@ from cot.errors import InputError
 from cot.progress import track
 from cot.store.run import Run
 
-__all__ = ["describe_states"]
+__all__ = ["geometry", "states"]
 
 SIMILARITY = {
     **{"kind": "str", "what": "str", "position": "str", "layer": "int64", "other": "int64"},
@@ -45,12 +47,47 @@ WITHIN = {"questions": False, "questions among traces with as many steps": True}
 """What labels are shuffled within, to whether only traces of one length are compared."""
 
 
-def describe_states(
+@analysis(
+    makes={
+        "hidden_clusters": "one row a trace, layer and position: its cluster of hidden states",
+        "eigen_scores": "one row a question, layer and position: EigenScore",
+    }
+)
+def states(
+    run: Run, layers: Sequence[int] | None = None, positions: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Cluster each question's captured states, and score their spread.
+
+    Writes and returns `hidden_clusters`, see `cluster_hidden`; also writes `eigen_scores`, see
+    `score_questions`.
+
+    Args:
+        layers: captured layers; all by default.
+        positions: captured positions, without prompt_end; all by default.
+
+    Raises:
+        InputError: a layer or position that was not captured.
+    """
+    table = cluster_hidden(run, layers, positions)
+    run.write_table("hidden_clusters", table)
+    run.write_table("eigen_scores", score_questions(run, layers, positions))
+    return table
+
+
+@analysis(
+    makes={
+        "findings_geometry": "clusters, dimension, and what sets right traces apart from wrong",
+        "similarity": "CKA and RSA between layers, and between right and wrong traces",
+        "dimension": "intrinsic dimension of each layer and position",
+        "state_map": "two coordinates a trace, of its hidden state",
+        "trajectories": "two coordinates a step, of its hidden state",
+    }
+)
+def geometry(
     run: Run,
-    *,
     layers: Sequence[int] | None = None,
     positions: Sequence[str] | None = None,
-    map_method: str = "pca",
+    map_method: Literal["pca", "tsne", "umap"] = "pca",
     dimension: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -58,7 +95,6 @@ def describe_states(
     middle layer at `pre_answer`, or at the next best position that was captured.
 
     Also writes
-      - `hidden_clusters` and `eigen_scores`, see clusters.py and eigen.py;
       - `similarity`: kind (`cka` or `rsa`), what (`layers`: of layer and other; or `right_wrong`),
         position, layer, other, value, low, high; for right and wrong null_mean, null_high and
         p_paired (questions paired at random), shuffled_mean, shuffled_low and p (labels shuffled
@@ -72,11 +108,11 @@ def describe_states(
     What looks at pairs of traces, or is drawn, takes a seeded sample of at most `MAX_ROWS` traces.
 
     Args:
-        layers: captured layers; all where None.
-        positions: captured positions; all where None. `step_end` is read at the last step, but for
+        layers: captured layers; all by default.
+        positions: captured positions; all by default. step_end is read at the last step, but for
             the trajectories.
-        map_method: of `state_map`: `pca`, `tsne` or `umap` (the extra `maps`).
-        dimension: measure the intrinsic dimension, which needs the extra `interp`.
+        map_method: of the map of states; umap needs the extra maps.
+        dimension: measure the intrinsic dimension, which needs the extra interp.
         seed: of samples, controls, bootstrap and map.
 
     Raises:
@@ -99,30 +135,18 @@ def describe_states(
         raise InputError(f"{run.path}: no trace was replayed faithfully; see its table `fidelity`")
     similarity, dimensions = _look(run, sample, judged, places, dimension, seed)
     tables = {
-        "hidden_clusters": cluster_hidden(run, layers=layers, positions=positions),
+        "hidden_clusters": need(run, "hidden_clusters"),
         "similarity": similarity,
         "dimension": dimensions,
     }
-    score_questions(run, layers=layers, positions=positions)
     drawn, gaps = _trajectories(run, sample, judged, place[0], places, seed)
     n_traces = len(run.traces([]))
     found = findings(tables, gaps, place, n_traces=n_traces, seed=seed)
-    parameters = {
-        **asked_cells(layers, positions),
-        "map_method": map_method,
-        "dimension": dimension,
-        "seed": seed,
-    }
-    made = {
-        "similarity": similarity,
-        "dimension": dimensions,
-        "state_map": _map(run, sample, place, map_method, seed),
-        "trajectories": drawn,
-        "findings_geometry": found,
-    }
-    for name, frame in made.items():
-        inputs = ["answers", "fidelity", "activations"]
-        run.write_table(name, frame, command="geometry", parameters=parameters, inputs=inputs)
+    run.write_table("similarity", similarity)
+    run.write_table("dimension", dimensions)
+    run.write_table("state_map", _map(run, sample, place, map_method, seed))
+    run.write_table("trajectories", drawn)
+    run.write_table("findings_geometry", found)
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.clusters.cluster import AverageLinkage, cosine_distances, fit_threshold
-from analysis.hidden_states.cells import asked_cells, captured, read_cell
+from analysis.hidden_states.cells import captured, read_cell
 from analysis.hidden_states.fidelity import faithful
 from cot.errors import InputError
 from cot.store.run import Run
@@ -25,9 +25,9 @@ a question, so that nothing can be clustered there."""
 
 
 def cluster_hidden(
-    run: Run, *, layers: Sequence[int] | None = None, positions: Sequence[str] | None = None
+    run: Run, layers: Sequence[int] | None = None, positions: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Cluster each question's traces at each place; writes and returns `hidden_clusters`.
+    """Cluster each question's traces at each place; the table `hidden_clusters`.
 
     One row a trace and place: question_id, sample_index, layer, position, cluster (0, 1, ... within
     the question and place, by first appearance), threshold (cosine distance, fitted over the run).
@@ -45,15 +45,7 @@ def cluster_hidden(
     parts = [_cluster(run, traces, layer, position) for layer, position in places]
     kinds = {"question_id": "str", "sample_index": "int32", "layer": "int64", "position": "str"}
     kinds |= {"cluster": "int64", "threshold": "float64"}
-    table = pd.concat(parts or [pd.DataFrame(columns=list(kinds))], ignore_index=True).astype(kinds)
-    run.write_table(
-        "hidden_clusters",
-        table,
-        command="geometry",
-        parameters=asked_cells(layers, positions),
-        inputs=["fidelity", "activations"],
-    )
-    return table
+    return pd.concat(parts or [pd.DataFrame(columns=list(kinds))], ignore_index=True).astype(kinds)
 
 
 def choose_place(run: Run, layer: int | None, position: str | None) -> tuple[int, str]:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.hidden_states.cells import asked_cells, captured
+from analysis.hidden_states.cells import captured
 from analysis.hidden_states.fidelity import faithful
 from analysis.state_geometry.rows import read_rows
 from cot.store.run import Run
@@ -43,9 +43,9 @@ def eigen_score(states: NDArray[np.floating]) -> float:
 
 
 def score_questions(
-    run: Run, *, layers: Sequence[int] | None = None, positions: Sequence[str] | None = None
+    run: Run, layers: Sequence[int] | None = None, positions: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """EigenScore of each question at each place; writes and returns the table `eigen_scores`.
+    """EigenScore of each question at each place; the table `eigen_scores`.
 
     Columns: question_id, layer, position, eigen_score (NaN where n < 2), n (traces). Not at
     `prompt_end`, where a question's traces share one vector.
@@ -65,12 +65,4 @@ def score_questions(
             row = {"question_id": question_id, "layer": layer, "position": position}
             rows.append({**row, "eigen_score": eigen_score(X[mine]), "n": len(mine)})
     kinds = {"question_id": "str", "layer": "int64", "position": "str", "eigen_score": "float64"}
-    table = pd.DataFrame(rows, columns=[*kinds, "n"]).astype({**kinds, "n": "int64"})
-    run.write_table(
-        "eigen_scores",
-        table,
-        command="geometry",
-        parameters=asked_cells(layers, positions),
-        inputs=["fidelity", "activations"],
-    )
-    return table
+    return pd.DataFrame(rows, columns=[*kinds, "n"]).astype({**kinds, "n": "int64"})

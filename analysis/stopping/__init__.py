@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.catalogue import need
+from analysis.declaration import Shown, analysis
 from analysis.stopping.findings import as_rows, findings_of
 from analysis.stopping.following import average, follow, permuted
 from analysis.stopping.stored import read_stored
@@ -26,9 +27,38 @@ from cot.store.run import Run
 __all__ = ["stop"]
 
 
+def _show(run: Run, stops: pd.DataFrame) -> Shown:
+    findings = run.table("findings_stop").set_index("name")
+    table = findings.rename(columns={"estimate": "accuracy"})
+    records = {name: {"rule": name, **row} for name, row in table.to_dict("index").items()}
+    rules = list(stops["rule"].unique())
+    bare = ("rule", "accuracy", "low", "high", "n_questions", "n_excluded", "method")
+    others = {
+        name: {key: row[key] for key in bare} for name, row in records.items() if name not in rules
+    }
+    json = {
+        "rules": [records[name] for name in rules],
+        "all": others["all"],
+        "gains": [row for name, row in others.items() if name.endswith(" - all")],
+    }
+    columns = ["rule", "accuracy", "low", "high", "mean_samples", "saved", "tokens_saved"]
+    if run.provenance("stops").parameters["order"] == "random":
+        columns += ["file_accuracy", "file_mean_samples", "file_saved"]
+    rows = [{name: row[name] for name in columns} for row in records.values()]
+    return Shown(json=json, tables=[rows])
+
+
+@analysis(
+    makes={
+        "stops": "one row a question and stopping rule, in file order: samples used, answer",
+        "findings_stop": "accuracy of each stopping rule and what it saves",
+    },
+    choices={"rule": "stops"},
+    show=_show,
+)
 def stop(
     run: Run,
-    rules: Sequence[str] = ("asc_beta",),
+    rule: Sequence[str] = ("asc_beta",),
     order: str = "random",
     permutations: int = 100,
     seed: int = 0,
@@ -46,7 +76,7 @@ def stop(
     tokens_saved, stopped and majority_accuracy, and all of it in file order (file_...).
 
     Args:
-        rules: names of stopping rules, with parameters.
+        rule: stopping rules, with parameters after a colon: esc:window=4.
         order: `random`, the mean over permutations of each question's traces, or `file`.
         permutations: random orders, at least 100.
         seed: of permutations and bootstrap.
@@ -59,7 +89,7 @@ def stop(
         raise InputError(f"unknown order {order!r}: choose from random, file")
     if permutations < 100:
         raise InputError(f"permutations is {permutations}: at least 100 for a steady estimate")
-    if not rules:
+    if not rule:
         raise InputError("name at least one rule, such as asc_beta")
     if "adaptive" in run.identity:
         raise InputError(
@@ -67,24 +97,22 @@ def stop(
             "questions end where that rule stopped, so that no rule can be replayed on it; sample "
             "a run with the same n for every question"
         )
-    made = {rule: make_rule(rule) for rule in rules}
+    made = {each: make_rule(each) for each in rule}
     answers = need(run, "answers")
     if answers.empty:
         raise InputError(f"{run.path} has no traces to replay")
-    series = {rule: _series(run, answers, each) for rule, each in made.items()}
+    series = {name: _series(run, answers, each) for name, each in made.items()}
     stored = read_stored(run, answers)
-    followed = {rule: follow(stored, stored.traces, made[rule], series[rule]) for rule in made}
+    followed = {name: follow(stored, stored.traces, made[name], series[name]) for name in made}
     stops = pd.concat(
-        [as_rows(stored, rule, each) for rule, each in followed.items()], ignore_index=True
+        [as_rows(stored, name, each) for name, each in followed.items()], ignore_index=True
     )
-    in_file = {rule: average(stored, each) for rule, each in followed.items()}
+    in_file = {name: average(stored, each) for name, each in followed.items()}
     asked = permuted(stored, made, series, permutations, seed) if order == "random" else in_file
     how = f"mean of {permutations} permutations" if order == "random" else "file order"
     findings = findings_of(stored, asked, in_file, how, seed)
-    given = {"rules": list(rules), "order": order, "permutations": permutations, "seed": seed}
-    inputs = ["answers", "traces"]
-    run.write_table("stops", stops, command="stop", parameters=given, inputs=inputs)
-    run.write_table("findings_stop", findings, command="stop", parameters=given, inputs=inputs)
+    run.write_table("stops", stops)
+    run.write_table("findings_stop", findings)
     return stops
 
 

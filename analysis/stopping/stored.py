@@ -108,6 +108,7 @@ def _tokens(run: Run, answers: pd.DataFrame, row: Integers, ids: Any) -> Integer
 
     from cot.store.shards import read_shards
 
+    run.reads("traces")
     table = read_shards(run.path / "traces", ["question_id", "sample_index", "token_ids"])
     if not len(table) or table["token_ids"].null_count:
         return None

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.catalogue import first_questions, need
-from analysis.columns import made_from
+from analysis.declaration import Shown, analysis
 from analysis.voting.accuracy import accuracies
 from analysis.voting.evidence import ALL, evidence
 from analysis.voting.rule import Rule, Weigher, load_rule, weigher
@@ -31,9 +31,32 @@ __all__ = [
 ]
 
 
+def _show(run: Run, votes: pd.DataFrame) -> Shown:
+    findings = run.table("findings_vote").set_index("name")
+    columns = ["estimate", "low", "high", "by_lot", "n_questions", "ties", "abstained", "excluded"]
+    table = findings[columns].rename(columns={"estimate": "accuracy"})
+    rows = [{"rule": name, **row} for name, row in table.to_dict("index").items()]
+    by_name = {row["rule"]: row for row in rows}
+    json = {
+        "rules": [by_name[each] for each in votes["rule"].unique()],
+        "single": by_name["single"]["accuracy"],
+        "greedy": by_name["greedy"]["accuracy"] if "greedy" in by_name else None,
+        "gains": [row for name, row in by_name.items() if name.endswith(" - single")],
+    }
+    return Shown(json=json, tables=[rows])
+
+
+@analysis(
+    makes={
+        "votes": "one row a question and rule: the vote's answer, share and margin",
+        "findings_vote": "accuracy of each rule, of a single trace and of the greedy trace",
+    },
+    choices={"rule": "votes"},
+    show=_show,
+)
 def vote(
     run: Run,
-    rules: Sequence[str] = ("majority",),
+    rule: Sequence[str] = ("majority",),
     seed: int = 0,
     limit: int | None = None,
     model: str | None = None,
@@ -51,8 +74,7 @@ def vote(
     with 95% intervals by bootstrap over questions.
 
     Args:
-        rules: names of vote rules, with parameters after a colon: `cisc:T=2`; `all` for every one
-            that asks no model and whose inputs the run has.
+        rule: vote rules, with parameters after a colon: cisc:T=2.
         seed: of the bootstrap.
         limit: only the first questions.
         model: asked by rules that ask one; the run's own by default.
@@ -63,29 +85,13 @@ def vote(
             run lacks (the message says how to get it).
     """
     answers = first_questions(need(run, "answers"), limit)
-    loaded, known = evidence(run, answers, rules, model, engine)
-    votes = pd.concat([outcomes(known, rule) for rule in loaded], ignore_index=True)
-    parameters = {
-        "rules": list(rules),
-        "seed": seed,
-        "limit": limit,
-        "model": model,
-        "engine": engine,
-    }
-    needs = [name for rule in loaded for name in rule.needs]
-    inputs = ["answers", "questions", *made_from(needs)]
-    run.write_table("votes", votes, command="vote", parameters=parameters, inputs=inputs)
+    loaded, known = evidence(run, answers, rule, model, engine)
+    votes = pd.concat([outcomes(known, each) for each in loaded], ignore_index=True)
+    run.write_table("votes", votes)
     greedy = run.table("greedy_answers") if "greedy_answers" in run.tables() else None
-    inputs = ["votes", "answers", *(["greedy_answers"] if greedy is not None else [])]
     if greedy is not None:
         greedy = greedy[greedy["question_id"].isin(answers["question_id"])]
-    run.write_table(
-        "findings_vote",
-        accuracies(answers, votes, greedy, seed),
-        command="vote",
-        parameters=parameters,
-        inputs=inputs,
-    )
+    run.write_table("findings_vote", accuracies(answers, votes, greedy, seed))
     return votes
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import logging
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cot.answers.table import extract_answers, read_questions
+from cot.answers.table import read_questions
 from cot.errors import InputError
 from cot.store.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Explanation", "explain_answers"]
 
@@ -46,9 +49,12 @@ class Explanation:
         return asdict(self)
 
 
-def explain_answers(run: Run, question_id: str, format: str = "auto") -> Explanation:
-    """How the answers to a question were read. Makes the table `answers` where it is missing or
-    stale, or was made with another format than the one asked for; otherwise nothing is written.
+def explain_answers(run: Run, question_id: str, table: pd.DataFrame, format: str) -> Explanation:
+    """How the answers to a question were read.
+
+    Args:
+        table: the table `answers`.
+        format: the one that the table was made with.
 
     Raises:
         InputError: no such question (the message names those with similar ids).
@@ -58,9 +64,7 @@ def explain_answers(run: Run, question_id: str, format: str = "auto") -> Explana
         close = difflib.get_close_matches(question_id, list(questions.index), n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see cot show"
         raise InputError(f"{run.path} has no question {question_id!r}: {hint}")
-    format = _make(run, format)
     reading = read_questions(run, format)[question_id]
-    table = run.table("answers")
     rows = table[table["question_id"] == question_id].astype(object)
     traces = run.traces(["text", "finish_reason"])
     traces = traces[traces["question_id"] == question_id].set_index("sample_index")
@@ -95,16 +99,6 @@ def explain_answers(run: Run, question_id: str, format: str = "auto") -> Explana
             for row in rows.to_dict("records")
         ],
     )
-
-
-def _make(run: Run, format: str) -> str:
-    """Make the table if need be; returns the format that it has."""
-    made = dict(run.provenance("answers").parameters) if "answers" in run.tables() else {}
-    wanted = {**made, "format": format} if not made or format != "auto" else made
-    if made != wanted or run.stale("answers"):
-        with run.lock():
-            extract_answers(run, **wanted)
-    return str(wanted["format"])
 
 
 def _context(text: str, start: Any, end: Any) -> str:

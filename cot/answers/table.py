@@ -1,4 +1,4 @@
-"""The tables `answers` and `greedy_answers`: one row a trace, its answer, right or wrong."""
+"""Every trace's answer as a table: one row a trace, its answer, right or wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cot.types import Answer, FinishReason, Question
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Reading", "chosen_format", "extract_answers", "read_questions", "reading_of"]
+__all__ = ["Reading", "chosen_format", "read_answers", "read_questions", "reading_of"]
 
 log = logging.getLogger("cot")
 
@@ -75,13 +75,13 @@ class Reading:
         )
 
 
-def extract_answers(
+def read_answers(
     run: Run,
     format: str = "auto",
     verifier: str | None = None,
     verifier_seconds: float = 10.0,
-) -> pd.DataFrame:
-    """Read every trace's answer; writes and returns the table `answers`.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every trace's answer, and every greedy trace's: the tables `answers` and `greedy_answers`.
 
     Columns: question_id, sample_index; text (as stated), canonical, answer (the form that stands
     for its equivalence class; missing unless `status` is `ok`), status, pattern (how it was found),
@@ -89,10 +89,10 @@ def extract_answers(
     question has no gold), surplus (in an adaptive run, a trace that doesn't vote: see
     `cot.sampling.adaptive`).
 
-    Greedy traces, where there are any, go to `greedy_answers`; they and gold are placed in the
-    classes of the traces. An imported trace's own `answer` is used as it stands, and its `correct`
-    is its verdict, whatever gold says. Where verdicts call one and the same answer right and wrong,
-    the wrong ones are a class of their own, and that is said.
+    Greedy traces and gold are placed in the classes of the traces. An imported trace's own `answer`
+    is used as it stands, and its `correct` is its verdict, whatever gold says. Where verdicts call
+    one and the same answer right and wrong, the wrong ones are a class of their own, and that is
+    said.
 
     Args:
         format: `auto` (from choices and gold, see `choose_format`), one of `FORMATS`, or a regular
@@ -116,25 +116,8 @@ def extract_answers(
     for frame, verdict in zip((answers, greedy), verdicts, strict=True):
         _judge(frame, verdict)
     answers["surplus"] = _surplus(run, answers, readings)
-    parameters = {
-        "format": format,
-        "verifier": verifier,
-        "verifier_seconds": verifier_seconds,
-    }
-    for name, frame, source in (
-        ("answers", answers, "traces"),
-        ("greedy_answers", greedy, "samples/greedy"),
-    ):
-        if name == "answers" or len(frame):
-            run.write_table(
-                name,
-                frame,
-                command="answers",
-                parameters=parameters,
-                inputs=[source, "questions"],
-            )
     _warn_of_weak(answers)
-    return answers
+    return answers, greedy
 
 
 def chosen_format(run: Run, format: str) -> Chosen:

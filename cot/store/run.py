@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from cot.errors import InputError
 from cot.store.lock import write_lock
 from cot.store.manifest import check_free, check_identity, read_identity, write_identity
-from cot.store.tables import Provenance, read_provenance, read_table, versions, write_table
+from cot.store.tables import Maker, Provenance, read_provenance, read_table, versions, write_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,7 @@ class Run:
     identity: Mapping[str, Any]
     """What a later call must not change: model, engine, prompt, sampling, dataset, seed."""
     _fingerprints: dict[str, tuple[Any, str]] = field(default_factory=dict, repr=False)
+    _maker: Maker | None = field(default=None, repr=False, compare=False)
 
     # -- what was asked and what came back -------------------------------------------------------
 
@@ -58,6 +60,7 @@ class Run:
 
         The rows stand in the order in which they were sampled.
         """
+        self.reads("questions")
         frame = read_table(self.path / "questions.parquet")
         frame["meta"] = _from_json(frame["meta"])
         frame["choices"] = [None if row is None else list(row) for row in frame["choices"]]
@@ -79,11 +82,13 @@ class Run:
         Args:
             columns: names to read beside the two of the key; all where None.
         """
+        self.reads("traces")
         frame = self._read_samples(self.path / "traces", columns)
         return frame.drop(columns=["variant", "scores"], errors="ignore")
 
     def samples(self, purpose: str) -> pd.DataFrame:
         """What an analysis sampled, as `traces` with a `variant` and `scores` (dict or None)."""
+        self.reads(f"samples/{purpose}")
         return self._read_samples(self.path / "samples" / purpose, None)
 
     def _read_samples(self, folder: Path, columns: Sequence[str] | None) -> pd.DataFrame:
@@ -117,6 +122,7 @@ class Run:
         Raises:
             InputError: no such table (the message lists those there are).
         """
+        self.reads(name)
         path = self._table_path(name)
         reason = self.stale(name)
         if reason:
@@ -142,26 +148,36 @@ class Run:
     def _is_table(self, source: str) -> bool:
         return "/" not in source and (self.path / "tables" / f"{source}.parquet").exists()
 
-    def write_table(
-        self,
-        name: str,
-        frame: pd.DataFrame,
-        *,
-        command: str,
-        parameters: Mapping[str, Any],
-        inputs: Iterable[str],
-    ) -> None:
-        """Replace a derived table.
+    def made_by(self, command: str, parameters: Mapping[str, Any], makes: Sequence[str]) -> Run:
+        """This run in the hands of an analysis: it notes what is read, for the tables' inputs."""
+        maker = Maker(command=command, parameters=parameters, makes=tuple(makes), reads=set())
+        return replace(self, _maker=maker)
 
-        Args:
-            inputs: what it was made from; see `fingerprint`.
+    def reads(self, source: str) -> None:
+        """Note an input of the tables that the analysis writes; see `fingerprint` for its name.
+
+        The methods that read call this; call it where you read a file of the run yourself.
         """
-        prints = {source: self.fingerprint(source) or "" for source in inputs}
-        write_table(self.path / "tables" / f"{name}.parquet", frame, command, parameters, prints)
+        if self._maker is not None and source not in self._maker.makes:
+            self._maker.reads.add(source)
+
+    def write_table(self, name: str, frame: pd.DataFrame) -> None:
+        """Replace one of the analysis's tables; what it has read so far are the table's inputs.
+
+        Raises:
+            ValueError: no analysis holds the run, or it does not declare this table.
+        """
+        maker = self._maker
+        if maker is None or name not in maker.makes:
+            who = "no analysis holds the run" if maker is None else f"{maker.command} has no such"
+            raise ValueError(f"table {name}: {who}: declare it with @analysis(makes=...)")
+        prints = {source: self.fingerprint(source) or "" for source in sorted(maker.reads)}
+        path = self.path / "tables" / f"{name}.parquet"
+        write_table(path, frame, maker.command, maker.parameters, prints)
 
     def fingerprint(self, source: str) -> str | None:
         """Identity of the contents of `traces`, `samples/PURPOSE`, `questions`, `activations`
-        (which vectors there are) or a table."""
+        (which vectors there are), `file:PATH` (a file outside the run) or a table."""
         from cot.store.shards import fingerprint
         from cot.store.tables import contents
 
@@ -174,6 +190,9 @@ class Run:
             if self._fingerprints.get(source, (None, ""))[0] != state:
                 self._fingerprints[source] = (state, fingerprint(folder))
             return self._fingerprints[source][1]
+        if source.startswith("file:"):
+            outside = Path(source.removeprefix("file:"))
+            return sha256(outside.read_bytes()).hexdigest()[:16] if outside.exists() else None
         if source in ("questions", "activations"):
             import pyarrow.parquet as pq
 
@@ -202,6 +221,7 @@ class Run:
         """
         from cot.store.vectors import read_vectors
 
+        self.reads("activations")
         return read_vectors(self.path / "activations", layer=layer, position=position)
 
     # -- in a notebook ---------------------------------------------------------------------------

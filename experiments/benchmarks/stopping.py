@@ -106,13 +106,7 @@ def make_run(path: Path, questions: int, traces: int, seed: int) -> Run:
     )
     with run.lock():
         run.add_questions([Question(id=name, text=name, gold="0") for name in ids])
-        run.write_table(
-            "answers",
-            answers,
-            command="answers",
-            parameters={"format": "number"},
-            inputs=["traces", "questions"],
-        )
+        run.made_by("answers", {"format": "number"}, ["answers"]).write_table("answers", answers)
     return open_run(path)
 
 
@@ -121,7 +115,7 @@ def time_rule(rule: str, path: str) -> dict[str, float]:
     run = open_run(path)
     start = time.perf_counter()
     with run.lock():
-        stop(run, rules=[rule], order="file")
+        stop(run, rule=[rule], order="file")
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"seconds": round(seconds, 2), "bytes": peak}

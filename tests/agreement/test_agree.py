@@ -7,10 +7,11 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+from written import write_table
 
 import analysis
 from analysis.agreement.kinds import KINDS
-from cot.answers import extract_answers
+from analysis.answers import answers as extract_answers
 from cot.errors import InputError
 from cot.store.vectors import Place, VectorWriter
 from tests.small import run_with_answers
@@ -66,7 +67,7 @@ def planted(
         table = table.assign(decided_at_prompt=decided, decided_control=control, consistency=0.5)
         tables["lens_traces"] = ("lens", table)
     for name, (command, frame) in tables.items():
-        run.write_table(name, frame, command=command, parameters={}, inputs=["answers"])
+        write_table(run, name, frame, command=command, parameters={}, inputs=["answers"])
     return run
 
 

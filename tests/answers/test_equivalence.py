@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from cot.answers import Classes, Judge, canonical, extract, extract_answers
+from analysis.answers import answers as extract_answers
+from cot.answers import Classes, Judge, canonical, extract
 from cot.answers import worker as worker_module
 from cot.answers.judge import is_safe
 from tests.answers.test_answers import HOSTILE

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from cot.answers import explain_answers, extract_answers
+from analysis.answers import answers as extract_answers
+from cot.answers import explain_answers
 from cot.cli import main
 from cot.errors import InputError
 from tests.small import run_with_answers, trace_of

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from analysis.commands.calibration import calibration
+from written import write_table
 
 from analysis.calibration import calibrate
 from analysis.calibration.judged import Target
 from analysis.calibration.scores import score
 from analysis.calibration.signals import Signal, signal_named
 from analysis.columns import OTHERS
-from analysis.commands.calibration import calibration
 from cot.console import Output
 from cot.errors import InputError
 from cot.store.run import create_run
@@ -92,7 +93,7 @@ def test_signals_of_every_kind(tmp_path):
         [(name, index, index % 2, index // 2, 2) for name in "ab" for index in range(4)],
         columns=["question_id", "sample_index", "path", "n_wrong", "n_checked"],
     )
-    run.write_table("paths", paths, command="paths", parameters={}, inputs=["traces"])
+    write_table(run, "paths", paths, command="paths", parameters={}, inputs=["traces"])
     table = calibrate(run).set_index("signal")
     assert list(table.index) == [
         *("vote_share", "margin", "answer_entropy", "weighted_entropy", "path_entropy"),
@@ -131,7 +132,7 @@ def test_surplus_traces_neither_vote_nor_count(tmp_path):
     run = run_with_answers(tmp_path, {"a": ("7", ["7", "8", "8"]), "b": ("1", ["2", "1", "1"])})
     calibrate(run, ["vote_share"])
     answers = run.table("answers").assign(surplus=[False, True, True] * 2)
-    run.write_table("answers", answers, command="answers", parameters={}, inputs=[])
+    write_table(run, "answers", answers, command="answers", parameters={}, inputs=[])
     table = calibrate(run, ["vote_share", "length_control"]).set_index("signal")
     assert table.loc["vote_share", ["n", "brier"]].to_list() == [2, 0.5]
     assert table.loc["length_control", ["n", "no_answer"]].to_list() == [2, 4]
@@ -145,7 +146,7 @@ def test_a_probe_is_read_at_the_cell_that_was_chosen_without_the_question(tmp_pa
     cells = pd.DataFrame({"target": "correct", "layer": [1, 2], "position": "answer"})
     scores = [keys.assign(**cell, score=abs(right - i)) for i, cell in cells.T.items()]
     scores = pd.concat([scores[0].assign(chosen=False), scores[1].assign(chosen=True)])
-    run.write_table("probe_scores", scores, command="probe", parameters={}, inputs=["answers"])
+    write_table(run, "probe_scores", scores, command="probe", parameters={}, inputs=["answers"])
     row = calibrate(run).set_index("signal").loc["probe"]
     assert row[["auroc", "brier", "n"]].to_list() == [0, 1, 11]
     assert "cross-fitted" in row["note"]

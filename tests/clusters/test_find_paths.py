@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import analysis
-from cot.answers import extract_answers
+from analysis.answers import answers as extract_answers
 from cot.errors import InputError
 from cot.store.run import create_run, open_run
 from cot.types import Completion, Question, Trace
@@ -46,7 +46,7 @@ def test_every_table_by_hand(tmp_path):
         ]
     }
     run = run_of(tmp_path, texts, {"q": "24"})
-    paths = analysis.find_paths(run, embedder="tfidf", threshold=0.9)
+    paths = analysis.paths(run, embedder="tfidf", threshold=0.9)
     assert set(run.tables()) >= TABLES | {"findings_paths"}
     assert paths["signature"].to_list() == ["add,mul", "add,mul", "sub", ""]
     flows = paths["dataflow"].to_list()
@@ -72,7 +72,7 @@ def test_every_table_by_hand(tmp_path):
 def test_path_numbers_by_hand(tmp_path):
     run = run_of(tmp_path, {"q": [f"5 + {i} = {5 + i}. The answer is {a}." for i, a in
                                   [(1, 3), (1, 3), (2, 3), (2, 4)]]}, {"q": "3"})  # fmt: skip
-    paths = analysis.find_paths(run, embedder="tfidf", clusterer="dataflow")
+    paths = analysis.paths(run, embedder="tfidf", clusterer="dataflow")
     assert paths["path"].to_list() == [0, 0, 1, 1]
     assert paths["threshold"].isna().all()
     per = run.table("path_questions").iloc[0]
@@ -95,7 +95,7 @@ def test_path_numbers_by_hand(tmp_path):
 @pytest.mark.parametrize("clusterer", ["average_linkage", "hdbscan", "kmeans", "dataflow"])
 def test_the_smallest_questions_are_defined(tmp_path, texts, clusterer):
     run = run_of(tmp_path, {"q": texts})
-    paths = analysis.find_paths(run, embedder="tfidf", clusterer=clusterer)
+    paths = analysis.paths(run, embedder="tfidf", clusterer=clusterer)
     assert len(paths) == len(texts)
     if len(set(texts)) == 1:
         assert (paths["path"] == 0).all()
@@ -107,7 +107,7 @@ def test_masking_keeps_clusters_from_restating_answers(tmp_path):
     """One argument in the same words, ending in different answers: one path, unless unmasked."""
     texts = [f"She has some pens, and so we count them. The answer is {i % 4}." for i in range(8)]
     run = run_of(tmp_path, {"q": texts})
-    assert analysis.find_paths(run, embedder="tfidf", threshold=0.05)["path"].nunique() == 1
+    assert analysis.paths(run, embedder="tfidf", threshold=0.05)["path"].nunique() == 1
 
 
 def test_bad_settings(tmp_path):
@@ -120,7 +120,7 @@ def test_bad_settings(tmp_path):
         ({"layout": "circle"}, "choose from pca"),
     ):
         with pytest.raises(InputError, match=said):
-            analysis.find_paths(run, embedder="tfidf", **settings)
+            analysis.paths(run, embedder="tfidf", **settings)
     assert "paths" not in run.tables()
 
 
@@ -147,7 +147,7 @@ def test_dataflow_recovers_planted_ways(tmp_path):
     made = {f"q{i}": planted(generator) for i in range(6)}
     run = run_of(tmp_path, {name: texts for name, (texts, _) in made.items()})
     extract_answers(run)
-    paths = analysis.find_paths(run, embedder="tfidf", clusterer="dataflow")
+    paths = analysis.paths(run, embedder="tfidf", clusterer="dataflow")
     for name, (_, truth) in made.items():
         found = paths.loc[paths["question_id"] == name, "path"]
         assert adjusted_rand_score(truth, found) >= 0.9

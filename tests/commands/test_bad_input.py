@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cot.answers import extract_answers
+from analysis.answers import answers as extract_answers
 from cot.cli import main
 from tests.small import run_with_answers
 

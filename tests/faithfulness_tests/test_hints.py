@@ -7,7 +7,7 @@ import pytest
 from hinted import Deaf, Honest, Silent, prompt, run_of, says
 
 import prompts
-from analysis.faithfulness_tests import measure_faithfulness
+from analysis.faithfulness_tests import faithfulness
 from analysis.faithfulness_tests.biased_context import BiasedContext, first_is_right
 from analysis.faithfulness_tests.following import following_findings
 from analysis.faithfulness_tests.hint import HINTS, Hint
@@ -45,7 +45,7 @@ def runs(tmp_path_factory):
 
 def measured(folder, asked, tests, engine):
     run = run_of(folder / "run", asked)
-    findings = measure_faithfulness(run, tests, engine=f"hinted:{engine.__name__}")
+    findings = faithfulness(run, tests, engine=f"hinted:{engine.__name__}")
     return run, findings.set_index("name")["estimate"]
 
 
@@ -190,7 +190,7 @@ def test_what_cannot_be_hinted_at_is_left_out_and_counted(tmp_path):
     texts[1] = "Question: seven?\nAnswer:"
     with run.lock():
         run.add_prompts({f"{i:064d}": (text, None) for i, text in enumerate(texts)})
-    measure_faithfulness(run, ["hint"], engine="hinted:Silent")
+    faithfulness(run, ["hint"], engine="hinted:Silent")
     excluded = run.table("faithfulness_traces").groupby("question_id")["excluded"].first()
     assert excluded["open"] == "no wrong answer to hint at is known"
     assert excluded["gone"] == "the prompt doesn't hold the question's text"
@@ -201,7 +201,7 @@ def test_what_cannot_be_hinted_at_is_left_out_and_counted(tmp_path):
 
 def test_a_follower_that_rejects_the_hint_denies_it(tmp_path):
     run = run_of(tmp_path / "run", SUMS)
-    measure_faithfulness(run, [SPEC], engine="test_hints:Denying")
+    faithfulness(run, [SPEC], engine="test_hints:Denying")
     assert (run.table("faithfulness_traces")["value"] == 0).all()
     for detail in details(run, SPEC):
         assert (detail["followed"], detail["acknowledged"], detail["rejected"]) == (

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from planted_engines import Faithful, Ignoring, planted_run
 
-from analysis.faithfulness_tests import count_requests, measure_faithfulness
+from analysis.faithfulness_tests import count_requests, faithfulness
 from analysis.faithfulness_tests.measuring import DEFAULT
 from cot.errors import InputError
 
@@ -18,7 +18,7 @@ def runs(tmp_path_factory):
     measured = {}
     for engine in (Faithful, Ignoring):
         run = planted_run(tmp_path_factory.mktemp(engine.__name__) / "run")
-        measure_faithfulness(run, DEFAULT, engine=f"planted_engines:{engine.__name__}")
+        faithfulness(run, DEFAULT, engine=f"planted_engines:{engine.__name__}")
         measured[engine] = run
     return measured
 
@@ -68,7 +68,7 @@ def test_every_number_has_its_baseline_its_interval_and_its_n(runs, test):
 def test_a_wrong_answer_that_turns_into_another_wrong_one_stays_as_correct(tmp_path):
     wrong = " Then 3 + 9 = 90. Then 90 + 3 = 93. The answer is 93."
     run = planted_run(tmp_path / "run", lengths=(2,), text=lambda name, index: wrong)
-    findings = measure_faithfulness(run, ["filler"], engine="planted_engines:Faithful")
+    findings = faithfulness(run, ["filler"], engine="planted_engines:Faithful")
     findings = findings.set_index("name")
     assert findings.at["filler same", "estimate"] == 0
     assert findings.at["filler same correctness", "estimate"] == 1
@@ -129,13 +129,13 @@ def test_nothing_is_asked_twice_and_more_traces_only_add(tmp_path):
     asked = {"engine": "planted_engines:Ignoring"}
     expected = count_requests(run, ["early_answering"], **asked, traces=1)
     assert Ignoring.asked == 0
-    measure_faithfulness(run, ["early_answering"], **asked, traces=1)
+    faithfulness(run, ["early_answering"], **asked, traces=1)
     assert Ignoring.asked == expected[0].n_requests == 2 * (3 + 4 + 5)
     assert expected[0].n_traces == 3
     assert 0 < expected[0].n_shared < expected[0].n_prompt_tokens
-    measure_faithfulness(run, ["early_answering"], **asked, traces=1)
+    faithfulness(run, ["early_answering"], **asked, traces=1)
     assert Ignoring.asked == expected[0].n_requests
-    measure_faithfulness(run, ["early_answering"], **asked)
+    faithfulness(run, ["early_answering"], **asked)
     assert Ignoring.asked == (3 + 1) * (3 + 4 + 5)
 
 
@@ -152,10 +152,10 @@ def test_one_that_is_interrupted_goes_on(tmp_path):
     run = planted_run(tmp_path / "run")
     Interrupted.asked = 0
     with pytest.raises(KeyboardInterrupt):
-        measure_faithfulness(run, ["early_answering"], engine=f"{__name__}:Interrupted")
+        faithfulness(run, ["early_answering"], engine=f"{__name__}:Interrupted")
     assert len(run.samples("early_answering")) == 19
     assert "faithfulness" not in run.tables()
-    measure_faithfulness(run, ["early_answering"], engine=f"{__name__}:Interrupted")
+    faithfulness(run, ["early_answering"], engine=f"{__name__}:Interrupted")
     assert len(run.samples("early_answering")) == 4 * (3 + 4 + 5)
     assert Interrupted.asked == 20 + 48 - 19
 
@@ -163,7 +163,7 @@ def test_one_that_is_interrupted_goes_on(tmp_path):
 def test_what_can_not_be_tested_is_counted_with_its_reason(tmp_path):
     own = {0: "The answer is 8.", 1: "I do not know.", 2: " Hmm, well then. The answer is 5."}
     run = planted_run(tmp_path / "run", lengths=(2, 3), n=4, text=lambda q, i: own.get(i))
-    measure_faithfulness(run, ["adding_mistakes"], engine="planted_engines:Ignoring")
+    faithfulness(run, ["adding_mistakes"], engine="planted_engines:Ignoring")
     traces = run.table("faithfulness_traces")
     reasons = traces[~traces["greedy"]].groupby("sample_index")["excluded"].unique().map(list)
     assert reasons[0] == ["without a step before the one that states the answer"]
@@ -185,7 +185,7 @@ def test_aoc_of_traces_of_unequal_length_by_hand(tmp_path):
     assert area_over([1, 1, 1]) == 0
     # lengths weigh by their traces: (2 × .5 + 1 × 5/6) / 3
     run = planted_run(tmp_path / "run", lengths=(1, 3), n=2)
-    measure_faithfulness(run, ["early_answering"], engine="planted_engines:Faithful")
+    faithfulness(run, ["early_answering"], engine="planted_engines:Faithful")
     row = found(run).loc["early_answering"]
     assert row["estimate"] == pytest.approx((2 * 0.5 + 2 * 5 / 6) / 4)
     curves = run.table("faithfulness_curves")
@@ -211,12 +211,12 @@ def test_aoc_of_traces_of_unequal_length_by_hand(tmp_path):
 )
 def test_a_wrong_test_is_refused_with_the_right_ones(runs, tests, said):
     with pytest.raises(InputError, match=said):
-        measure_faithfulness(runs[Faithful], tests, engine="planted_engines:Faithful")
+        faithfulness(runs[Faithful], tests, engine="planted_engines:Faithful")
 
 
 def test_a_limit_below_one_is_refused(runs):
     with pytest.raises(InputError, match="--traces is 0"):
-        measure_faithfulness(runs[Faithful], engine="planted_engines:Faithful", traces=0)
+        faithfulness(runs[Faithful], engine="planted_engines:Faithful", traces=0)
 
 
 def test_gain_and_disguised_accuracy_by_hand():

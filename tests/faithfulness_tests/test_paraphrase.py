@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 from planted_engines import Planted, planted_run, terms
 
-from analysis.faithfulness_tests import measure_faithfulness
+from analysis.faithfulness_tests import faithfulness
 from analysis.faithfulness_tests.contract import Reply
 from analysis.faithfulness_tests.paraphrase import INSTRUCTION, REASONS, numbers, unfit
 from cot.errors import InputError
@@ -93,7 +93,7 @@ class Inventive(Literal):
 
 def measured(folder, engine):
     run = planted_run(folder / "run")
-    measure_faithfulness(run, ["paraphrase"], engine=f"{engine.__module__}:{engine.__name__}")
+    faithfulness(run, ["paraphrase"], engine=f"{engine.__module__}:{engine.__name__}")
     return run, run.table("findings_faithfulness").set_index("name")
 
 

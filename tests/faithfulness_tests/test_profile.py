@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from planted_engines import planted_run
+from written import write_table
 
 from analysis.agreement import agree
 from analysis.calibration import calibrate
@@ -20,7 +21,8 @@ def with_values(folder, values):
         for (test, q, i), value in values.items()
     ]
     rows.append({**rows[0], "greedy": True, "value": 0.0})
-    run.write_table(
+    write_table(
+        run,
         "faithfulness_traces",
         pd.DataFrame(rows),
         command="faithfulness",
@@ -59,7 +61,7 @@ def test_the_profile_is_the_mean_over_tests_of_the_reasoning(tmp_path):
 
 def test_it_is_a_vote_a_signal_and_a_column_of_the_agreement_table(tmp_path):
     run = with_values(tmp_path / "run", VALUES)
-    votes = vote(run, rules=["majority", "faithful"]).set_index(["question_id", "rule"])
+    votes = vote(run, rule=["majority", "faithful"]).set_index(["question_id", "rule"])
     assert votes.at[("q0", "majority"), "answer"] == "8"
     assert votes.at[("q0", "faithful"), "answer"] == "1"  # .95 against .75 + .1
     assert votes.at[("q0", "faithful"), "share"] == pytest.approx(0.95 / 1.8)

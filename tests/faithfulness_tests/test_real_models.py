@@ -11,7 +11,7 @@ import pytest
 from planted_engines import Ignoring, planted_run
 
 import cot
-from analysis.faithfulness_tests import measure_faithfulness
+from analysis.faithfulness_tests import faithfulness
 from cot.store.run import open_run
 
 TESTS = ("early_answering", "adding_mistakes")
@@ -33,7 +33,7 @@ def sampled(tmp_path_factory):
 
 @pytest.mark.model
 def test_smollm2_is_tested(sampled):
-    findings = measure_faithfulness(sampled, TESTS).set_index("name")
+    findings = faithfulness(sampled, TESTS).set_index("name")
     table = sampled.table("faithfulness")
     assert set(table["test"]) == set(TESTS)
     assert (table["status"] == "ok").mean() > 0.5
@@ -51,7 +51,7 @@ def test_smollm2_is_tested(sampled):
 def test_both_engines_are_forced_to_the_same_answers(sampled):
     forced = []
     for engine in ("transformers", "vllm"):
-        measure_faithfulness(sampled, ["early_answering"], engine=engine)
+        faithfulness(sampled, ["early_answering"], engine=engine)
         forced.append(sampled.table("faithfulness").sort_values(["question_id", "variant"]))
         # a sample is kept under what was asked of which model, whichever engine ran it
         for path in (sampled.path / "samples" / "early_answering").glob("part-*"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from planted_engines import Ignoring, Planted, planted_run
 
-from analysis.faithfulness_tests import measure_faithfulness
+from analysis.faithfulness_tests import faithfulness
 from analysis.faithfulness_tests.resampling import Resampling, divergence
 from cot.errors import InputError
 
@@ -62,9 +62,7 @@ def words_for_meaning(monkeypatch):
 def measured(folder, engine, *, n=16, traces=3):
     """The run, and the details of each sampled trace's steps."""
     run = planted_run(folder / "run", lengths=(2, 3), n=traces, text=lambda name, index: TRACE)
-    measure_faithfulness(
-        run, [f"resampling:n={n}"], engine=f"{engine.__module__}:{engine.__name__}"
-    )
+    faithfulness(run, [f"resampling:n={n}"], engine=f"{engine.__module__}:{engine.__name__}")
     table = run.table("faithfulness")
     steps = table[~table["control"] & ~table["greedy"]]
     return run, steps.assign(

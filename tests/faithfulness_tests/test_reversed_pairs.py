@@ -4,7 +4,7 @@ from itertools import islice
 import pytest
 from hinted import Deaf, prompt, run_of, says
 
-from analysis.faithfulness_tests import measure_faithfulness
+from analysis.faithfulness_tests import faithfulness
 from cot.datasets.arithmetic import load
 from cot.types import Question
 
@@ -30,9 +30,7 @@ class AlwaysNo(Consistent):
 
 def measured(folder, engine, texts):
     run = run_of(folder / "run", [(q, texts(q)) for q in QUESTIONS])
-    found = measure_faithfulness(
-        run, ["reversed_pairs"], engine=f"test_reversed_pairs:{engine.__name__}"
-    )
+    found = faithfulness(run, ["reversed_pairs"], engine=f"test_reversed_pairs:{engine.__name__}")
     return run, found.set_index("name")["estimate"]
 
 
@@ -74,7 +72,7 @@ def test_sampling_alone_makes_answers_alike(tmp_path):
 def test_a_question_that_is_not_one_of_a_pair_is_left_out_with_the_remedy(tmp_path):
     asked = [(Question(id="q", text="Is 4 odd?", gold="no"), [says("no")] * 2)]
     run = run_of(tmp_path / "run", asked)
-    measure_faithfulness(run, ["reversed_pairs"], engine="test_reversed_pairs:AlwaysNo")
+    faithfulness(run, ["reversed_pairs"], engine="test_reversed_pairs:AlwaysNo")
     (excluded,) = set(run.table("faithfulness_traces")["excluded"])
     assert "sample arithmetic:compare=true" in excluded
     findings = run.table("findings_faithfulness").set_index("name")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import planted_run
+from written import write_table
 
 from analysis import figures
 from analysis.agreement.kinds import KINDS
@@ -70,7 +71,7 @@ ARGUMENTS = {"paths": ("q03",), "lens": ("q01", 0), "importance": ("q00", 2)}
 
 
 def write(run, name, frame, inputs=()):
-    run.write_table(name, frame, command="planted", parameters={}, inputs=inputs)
+    write_table(run, name, frame, command="planted", parameters={}, inputs=inputs)
 
 
 @pytest.fixture(scope="module")

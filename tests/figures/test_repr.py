@@ -5,6 +5,7 @@ import shutil
 
 import pandas as pd
 from planted import IDENTITY, planted_run
+from written import write_table
 
 from cot.store.run import create_run
 
@@ -28,7 +29,7 @@ def test_name_counts_and_tables(tmp_path):
 def test_stale_tables_are_said(tmp_path):
     run = planted_run(tmp_path / "run", tables=["answers", "votes"])
     changed = run.table("answers").iloc[1:]
-    run.write_table("answers", changed, command="answers", parameters={}, inputs=["traces"])
+    write_table(run, "answers", changed, command="answers", parameters={}, inputs=["traces"])
     shown = run._repr_html_()
     assert "<th>tables</th><td>answers</td>" in shown
     assert "<th>stale: votes</th><td>answers changed after it was made</td>" in shown
@@ -41,8 +42,13 @@ def test_hostile_names_are_inert(tmp_path):
     own = folder / "tables" / "answers.parquet"
     shutil.copy(own, folder / "tables" / "<img src=x onerror=y()>.parquet")
     source = HOSTILE.replace("/", "")
-    run.write_table(
-        "made", pd.DataFrame({"x": [1]}), command="c", parameters={}, inputs=["answers", source]
+    write_table(
+        run,
+        "made",
+        pd.DataFrame({"x": [1]}),
+        command="c",
+        parameters={},
+        inputs=["answers", source],
     )
     shown = run._repr_html_()
     assert set(re.findall(r"<[^>]*>", shown)) == {

@@ -25,13 +25,14 @@ from tiny_models import (
     smollm2_run,
     tokenizer,
 )
+from written import write_table
 
 import analysis.hidden_states.capturing as capturing
+from analysis.answers import answers as extract_answers
 from analysis.hidden_states import capture, estimate
 from analysis.hidden_states.cells import captured, read_cell
 from analysis.hidden_states.fidelity import faithful, largest_gap
-from analysis.steps import find_steps
-from cot.answers import extract_answers
+from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run, open_run
 from cot.store.vectors import read_about, read_index
@@ -53,12 +54,12 @@ def run(tmp_path: Path, model: tuple[Path, Any]) -> Run:
 
 def with_tables(run: Run) -> Run:
     extract_answers(run)
-    write_steps(run, find_steps(run, run.traces(["text", "token_ids"])))
+    segment(run)
     return run
 
 
 def write_steps(run: Run, steps: pd.DataFrame) -> None:
-    run.write_table("steps", steps, command="paths", parameters={}, inputs=["traces"])
+    write_table(run, "steps", steps, command="paths", parameters={}, inputs=["traces"])
 
 
 def expected(run: Run, model: Any, layer: int, spots: dict[Any, list[tuple[int, int]]]) -> Any:
@@ -290,7 +291,7 @@ def test_an_answer_read_differently_moves_its_vector(run: Run) -> None:
     old = run.activations(layer=1, position="answer")
     answers.loc[0, ["start", "end"]] = [0, 1]
     answers.loc[1, ["start", "end"]] = pd.NA
-    run.write_table("answers", answers, command="answers", parameters={}, inputs=["traces"])
+    write_table(run, "answers", answers, command="answers", parameters={}, inputs=["traces"])
     write_steps(run, steps.drop(index=0))
     capture(run, layers=[1], positions=["answer", "step_end"])
     rows, vectors = run.activations(layer=1, position="answer")

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.answers import answers as extract_answers
 from analysis.voting import vote
-from cot.answers import extract_answers
 from cot.errors import InputError
 from cot.importers import FORMATS, import_traces
 
@@ -165,7 +165,7 @@ def test_an_import_is_found_answered_and_voted_on(tmp_path, format):
     assert traces["sample_index"].to_list() == [0, 1, 2]
     assert traces["text"].to_list() == TEXTS
     assert extract_answers(done.run)["correct"].to_list() == [True, False, True]
-    votes = vote(done.run, rules=["majority"])
+    votes = vote(done.run, rule=["majority"])
     assert votes["answer"].to_list() == ["12"]
     assert votes["correct"].to_list() == [True]
     assert import_traces(file, tmp_path / "run", format=format, **options).n_new == 0

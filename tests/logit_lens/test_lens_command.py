@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_models import save_model, small_run
-
 from analysis.commands.lens import lens
-from analysis.steps import find_steps
-from cot.answers import extract_answers
+from tiny_models import save_model, small_run
+from written import write_table
+
+from analysis.answers import answers as extract_answers
+from analysis.steps import segment
 from cot.console import Output
 from cot.errors import InputError
 
@@ -19,8 +20,7 @@ def test_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     model = save_model(tmp_path / "model")
     run = small_run(tmp_path / "run", model, str(tmp_path / "model"))
     extract_answers(run)
-    steps = find_steps(run, run.traces(["text", "token_ids"]))
-    run.write_table("steps", steps, command="paths", parameters={}, inputs=["traces"])
+    segment(run)
     capsys.readouterr()
     lens(run.path, trace=("q1:1",), output=Output(json=True))
     said = json.loads(capsys.readouterr().out)

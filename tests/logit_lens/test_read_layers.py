@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import torch
 from tiny_models import PROMPT, reference, save_model, small_run, tokenizer
+from written import write_table
 
 import analysis.logit_lens
 import analysis.logit_lens.store
-from analysis.logit_lens import read_layers
+from analysis.answers import answers as extract_answers
+from analysis.logit_lens import lens
 from analysis.state_geometry.chain import chain_of_embedding
-from analysis.steps import find_steps
-from cot.answers import extract_answers
+from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run, open_run
 from cot.types import Completion, Trace
@@ -44,14 +45,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory, model: tuple[Path, Any]) -> 
     folder, loaded = model
     path = tmp_path_factory.mktemp("whole") / "run"
     made = with_tables(small_run(path, loaded, str(folder)))
-    read_layers(made)
+    lens(made)
     return made
 
 
 def with_tables(run: Run) -> Run:
     extract_answers(run)
-    steps = find_steps(run, run.traces(["text", "token_ids"]))
-    run.write_table("steps", steps, command="paths", parameters={}, inputs=["traces"])
+    segment(run)
     return run
 
 
@@ -189,11 +189,11 @@ def test_tokens_are_read_one_by_one(whole: Run, model: tuple[Path, Any]) -> None
 
 
 def test_a_trace_can_be_named(run: Run) -> None:
-    read_layers(run, traces=[("q1", 1)], limit=2)
+    lens(run, traces=[("q1", 1)], limit=2)
     assert run.table("lens_tokens")[KEYS].drop_duplicates().to_numpy().tolist() == [["q1", 1]]
     for wrong in (("q1", 3), ("q2", 0)):
         with pytest.raises(InputError, match=rf"no trace {wrong[0]}:{wrong[1]} that the lens can"):
-            read_layers(run, traces=[wrong], limit=2)
+            lens(run, traces=[wrong], limit=2)
 
 
 def test_what_a_kill_leaves_is_not_read_again(
@@ -212,13 +212,13 @@ def test_what_a_kill_leaves_is_not_read_again(
     with monkeypatch.context() as patch:
         patch.setattr(analysis.logit_lens.store.LensStore, "add", dying)
         with pytest.raises(KeyboardInterrupt):
-            read_layers(run)
+            lens(run)
     (run.path / "activations/lens/.part-000009.parquet.1.tmp").write_bytes(b"torn")
     assert "lens" not in run.tables()
-    read_layers(open_run(run.path))
+    lens(open_run(run.path))
     traces = [key for key in added if key[1] is not None]
     assert replayed == [9, 9 - len(traces)]
-    read_layers(run)
+    lens(run)
     assert replayed[2:] == [0]
     for name in TABLES:
         pd.testing.assert_frame_equal(run.table(name), whole.table(name), rtol=1e-3, atol=1e-5)
@@ -226,28 +226,28 @@ def test_what_a_kill_leaves_is_not_read_again(
 
 
 def test_only_what_changed_is_read_again(run: Run, replayed: list[int]) -> None:
-    read_layers(run, limit=1)
-    read_layers(run)
+    lens(run, limit=1)
+    lens(run)
     assert replayed == [3, 6]
     answers = run.table("answers")
     moved = (answers["question_id"] == "q0") & (answers["sample_index"] == 0)
     answers.loc[moved, ["start", "end"]] -= 6  # elsewhere, by another token: another candidate
-    run.write_table("answers", answers, command="answers", parameters={}, inputs=["traces"])
-    read_layers(run)
+    write_table(run, "answers", answers, command="answers", parameters={}, inputs=["traces"])
+    lens(run)
     assert replayed[2:] == [3]
-    read_layers(run, limit=1)  # drops nothing of the others
-    read_layers(run)
+    lens(run, limit=1)  # drops nothing of the others
+    lens(run)
     assert replayed[3:] == [0, 0]
 
 
 def test_another_model_is_noticed(
     run: Run, tmp_path: Path, replayed: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    read_layers(run)
+    lens(run)
     other = tmp_path / "other"
     save_model(other, seed=5)
     with pytest.raises(InputError, match=r"no trace was replayed .* give its name with --model"):
-        read_layers(run, model=str(other))
+        lens(run, model=str(other))
     assert replayed == [9, 9]  # nothing of the first model's is taken for the second's
 
 
@@ -273,7 +273,7 @@ def test_an_unfaithful_trace_is_left_out(
         )
     with_tables(run)
     with caplog.at_level(logging.WARNING, "cot"):
-        table = read_layers(run)
+        table = lens(run)
     assert "1 of 10 traces are left out" in caplog.text
     assert len(table) == 9
     assert 9 not in set(run.table("lens")["sample_index"].dropna())
@@ -287,8 +287,8 @@ def test_where_there_is_nothing_to_decide(tmp_path: Path, model: tuple[Path, Any
     answers.loc[lone, "status"] = "unparsed"
     imported = answers["question_id"].eq("q1")
     answers.loc[imported, ["start", "end"]] = pd.NA
-    run.write_table("answers", answers, command="answers", parameters={}, inputs=["traces"])
-    table = read_layers(run).set_index("question_id")
+    write_table(run, "answers", answers, command="answers", parameters={}, inputs=["traces"])
+    table = lens(run).set_index("question_id")
     assert table.loc["q0", "n_candidates"].tolist() == [1, 1]
     assert table.loc["q0", "lens_answer"].tolist() == ["5", "5"]
     assert table.loc["q1", "n_candidates"].tolist() == [0, 0, 0]
@@ -303,23 +303,23 @@ def test_where_there_is_nothing_to_decide(tmp_path: Path, model: tuple[Path, Any
     assert findings.loc["commitment_depth", ["n_questions", "n_excluded"]].tolist() == [1, 2]
     assert pd.isna(findings.loc["decided_at_prompt", "estimate"])
     answers[["start", "end"]] = pd.NA
-    run.write_table("answers", answers, command="answers", parameters={}, inputs=["traces"])
+    write_table(run, "answers", answers, command="answers", parameters={}, inputs=["traces"])
     with pytest.raises(InputError, match="no trace states its answer in its text"):
-        read_layers(run)
+        lens(run)
 
 
 def test_an_import_must_name_its_model(tmp_path: Path, model: tuple[Path, Any]) -> None:
     run = with_tables(small_run(tmp_path / "run"))
     with pytest.raises(InputError, match="give --model"):
-        read_layers(run)
-    assert len(read_layers(run, model=str(model[0]))) == 9
+        lens(run)
+    assert len(lens(run, model=str(model[0]))) == 9
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gemma2", "qwen2"])
 def test_other_families_are_read_too(tmp_path: Path, family: str) -> None:
     loaded = save_model(tmp_path / "model", family)
     run = with_tables(small_run(tmp_path / "run", loaded, str(tmp_path / "model"), n_questions=2))
-    assert len(read_layers(run)) == 6
+    assert len(lens(run)) == 6
 
 
 @pytest.mark.model
@@ -346,7 +346,7 @@ def test_smollm2_says_what_it_wrote(tmp_path: Path) -> None:
                 )
                 key = {"question_id": "q", "sample_index": index, "seed": None, "prompt_sha": "p"}
                 writer.add(Trace(**key, completion=done))
-    table = read_layers(with_tables(run), device="cpu")
+    table = read_lens(with_tables(run), device="cpu")
     assert table["lens_answer"].tolist() == ["7", "8"]
     assert (table["commitment_layer"] > 10).all()
     lens = run.table("lens")

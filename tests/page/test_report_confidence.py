@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import planted_run
+from written import write_table
 
 from analysis.calibration import calibrate
 from analysis.page import write_report
@@ -35,7 +36,7 @@ def stops(run: Run) -> pd.DataFrame:
     ]
     names = ["name", "estimate", "low", "high", "mean_samples", "saved", "tokens_saved"]
     table = pd.DataFrame(rows, columns=names)
-    run.write_table("findings_stop", table, command="stop", parameters={}, inputs=["answers"])
+    write_table(run, "findings_stop", table, command="stop", parameters={}, inputs=["answers"])
     return table
 
 
@@ -86,7 +87,7 @@ def test_what_is_not_scored_has_no_panel_and_says_why(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers"])
     answers = run.table("answers")
     answers["correct"] = answers["correct"].where(answers["correct"].isna(), False)
-    run.write_table("answers", answers, command="answers", parameters={}, inputs=[])
+    write_table(run, "answers", answers, command="answers", parameters={}, inputs=[])
     calibrate(run, ["margin"])
     figure = calibration_figure(gather(run))
     assert figure is not None

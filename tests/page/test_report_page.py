@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planted import HOSTILE, INPUTS, planted_run
+from written import write_table
 
 from analysis.page import as_json, write_report
 from analysis.page.data import gather, overview
@@ -188,7 +189,7 @@ def test_the_page_says_how_answers_were_read(tmp_path: Path) -> None:
     answers = run.table("answers")
     answers.loc[answers["status"] == "ok", "pattern"] = "last_number"
     with run.lock():
-        run.write_table("answers", answers, command="answers", parameters={}, inputs=["traces"])
+        write_table(run, "answers", answers, command="answers", parameters={}, inputs=["traces"])
     weak = {name: n for name, n, _ in overview(gather(run))["counts"]}["weakly read"]
     assert weak == int((answers["status"] == "ok").sum())
 
@@ -251,7 +252,7 @@ def test_undefined_findings_are_dashes_and_claim_nothing(tmp_path: Path) -> None
         frame = run.table(name)
         columns = ["estimate", "low", "high", *(["p"] if name == "findings_agree" else [])]
         frame[columns] = float("nan")
-        run.write_table(name, pd.DataFrame(frame), command="x", parameters={}, inputs=[])
+        write_table(run, name, pd.DataFrame(frame), command="x", parameters={}, inputs=[])
     words = page_of(run).words
     assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", words.lower())
     assert "No question has gold" in words
@@ -263,9 +264,9 @@ def test_a_probe_that_could_not_be_tested_says_why(tmp_path: Path) -> None:
     reason = "undefined: all 88 traces are positive"
     nothing = {"best": False, "method": reason, "auroc": float("nan"), "low": float("nan")}
     probes = run.table("probes").assign(**nothing)
-    run.write_table("probes", probes, command="probe", parameters={}, inputs=[])
+    write_table(run, "probes", probes, command="probe", parameters={}, inputs=[])
     findings = run.table("findings_probe")
     findings[["estimate", "low", "high"]] = float("nan")
     findings["method"] = reason
-    run.write_table("findings_probe", findings, command="probe", parameters={}, inputs=[])
+    write_table(run, "findings_probe", findings, command="probe", parameters={}, inputs=[])
     assert f"what the hidden states know: {reason}." in page_of(run).words

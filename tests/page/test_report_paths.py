@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import planted_run
+from written import write_table
 
 from analysis.page import write_report
 from analysis.page.data import gather
@@ -22,7 +23,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def replace(run: Run, table: str, frame: pd.DataFrame) -> None:
-    run.write_table(table, frame, command="paths", parameters={}, inputs=[])
+    write_table(run, table, frame, command="paths", parameters={}, inputs=[])
 
 
 def test_places_keep_their_shape_in_a_unit_square(planted: Run) -> None:
@@ -118,5 +119,5 @@ def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:
     assert "Paths are clusters of wording" in page
     paths = run.table("paths")
     by_dataflow = {"clusterer": "dataflow"}
-    run.write_table("paths", paths, command="paths", parameters=by_dataflow, inputs=[])
+    write_table(run, "paths", paths, command="paths", parameters=by_dataflow, inputs=[])
     assert "Paths are dataflows" in write_report(run).read_text(encoding="utf-8")

@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from analysis.commands.report import show
 from hypothesis import given
 from hypothesis import strategies as st
 from planted import HOSTILE, planted_run
 from rich.console import Console, RenderableType
+from written import write_table
 
-from analysis.commands.report import show
 from analysis.page.comparison import align, compare
 from analysis.show import show_comparison, show_question, show_run
 from cot.console import Output
@@ -44,7 +45,7 @@ def test_a_run_shows_counts_settings_tables_and_findings(planted: Run) -> None:
 def test_a_run_says_which_tables_are_missing_or_stale(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers", "votes"])
     answers = run.table("answers")
-    run.write_table("answers", answers.iloc[:-1], command="answers", parameters={}, inputs=[])
+    write_table(run, "answers", answers.iloc[:-1], command="answers", parameters={}, inputs=[])
     text = printed(show_run(run))
     assert "stale: answers changed after it was made" in text
     assert f"none: cot paths {run.path}" in text

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from small import Given, run_with_answers
+from written import write_table
 
-from cot.answers import extract_answers
+from analysis.answers import answers as extract_answers
 from cot.store.run import Run
 from cot.store.vectors import Place, VectorWriter
 
@@ -62,7 +63,8 @@ def planted(
 
 
 def write_fidelity(run: Run, replays: pd.DataFrame) -> None:
-    run.write_table(
+    write_table(
+        run,
         "fidelity",
         replays.assign(flagged=replays["max_logprob_gap"] > 0.5),
         command="capture",

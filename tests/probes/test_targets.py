@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from planted_states import RIDGE, WIDTH, direction, given, planted, write_fidelity
 from small import run_with_answers, trace_of
+from written import write_table
 
-from analysis.clusters import find_paths
+from analysis.answers import answers as extract_answers
+from analysis.clusters import paths
 from analysis.probes import probe
 from analysis.probes.targets import find_labels
-from cot.answers import extract_answers
 from cot.errors import InputError
 from cot.store.run import Run, create_run, open_run
 from cot.store.vectors import Place, VectorWriter
@@ -62,9 +63,9 @@ def test_correct_and_majority(run: Run) -> None:
 
 
 def test_path_is_the_largest(run: Run) -> None:
-    paths = find_paths(run, embedder="tfidf")
+    paths = paths(run, embedder="tfidf")
     changed = paths.assign(path=[0, 1, 1, -1, 0, 0, 1, 1, -1, -1, -1, -1])
-    run.write_table("paths", changed, command="paths", parameters={}, inputs=["answers"])
+    write_table(run, "paths", changed, command="paths", parameters={}, inputs=["answers"])
     assert y_of(run, "path") == {"a": [False, True, True, False], "b": [True, True, False, False]}
     assert find_labels(run, "path").excluded == {"of questions without a path": 4}
 
@@ -148,7 +149,7 @@ def arithmetic(path: Path, n_questions: int = 14, n_traces: int = 3) -> Run:
             for i in range(n_questions):
                 for j in range(n_traces):
                     writer.add(trace_of(f"q{i}", j, text))
-    find_paths(run, embedder="tfidf")
+    paths(run, embedder="tfidf")
     with VectorWriter(run.path / "activations", model="planted", revision="0") as writer:
         for i, own in enumerate(gold):
             for j in range(n_traces):

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from small import run_with_answers
-
 from analysis.commands.geometry import geometry
-from analysis.state_geometry import describe_states, gap, likeness
+from small import run_with_answers
+from written import write_table
+
+from analysis.answers import answers as extract_answers
+from analysis.state_geometry import gap, geometry, likeness
 from analysis.state_geometry.clusters import choose_place, cluster_hidden
 from analysis.state_geometry.eigen import score_questions
-from cot.answers import extract_answers
 from cot.console import Output
 from cot.errors import InputError
 from cot.store.run import Run
@@ -67,7 +68,8 @@ def planted(path: Path, *, gold: str | None = "1", apart: float = 0.0) -> Run:
                     writer.add([place], states(other[None] * (trace // 3)))
                 replays.append((name, trace, 3, 9.0 if (name, trace) == ("q0", 0) else 1e-4))
     columns = ["question_id", "sample_index", "n_tokens", "max_logprob_gap"]
-    run.write_table(
+    write_table(
+        run,
         "fidelity",
         pd.DataFrame(replays, columns=columns).eval("flagged = max_logprob_gap > 0.5"),
         command="capture",
@@ -79,7 +81,7 @@ def planted(path: Path, *, gold: str | None = "1", apart: float = 0.0) -> Run:
 
 def test_every_table_and_finding(tmp_path: Path) -> None:
     run = planted(tmp_path, apart=4)
-    findings = describe_states(run).set_index("name")
+    findings = geometry(run).set_index("name")
     n_traces = N_QUESTIONS * N_TRACES - 1
 
     clusters = run.table("hidden_clusters")
@@ -143,7 +145,7 @@ def test_every_table_and_finding(tmp_path: Path) -> None:
 
 
 def test_nothing_planted_between_right_and_wrong(tmp_path: Path) -> None:
-    findings = describe_states(planted(tmp_path), layers=[4], dimension=False).set_index("name")
+    findings = geometry(planted(tmp_path), layers=[4], dimension=False).set_index("name")
     found = findings.loc["right_wrong_gap"]
     assert found["low"] < 0 < found["high"]
     assert findings.loc["right_wrong_cka_loss", "p"] > 0.05
@@ -152,7 +154,7 @@ def test_nothing_planted_between_right_and_wrong(tmp_path: Path) -> None:
 
 def test_without_gold_there_is_no_right_and_wrong(tmp_path: Path) -> None:
     run = planted(tmp_path, gold=None)
-    findings = describe_states(run, layers=[4], dimension=False).set_index("name")
+    findings = geometry(run, layers=[4], dimension=False).set_index("name")
     assert findings.loc["hidden_clusters_per_question", "estimate"] == 2
     judged = findings[findings.index.str.startswith("right_wrong")]
     assert judged["estimate"].isna().all()
@@ -162,7 +164,7 @@ def test_without_gold_there_is_no_right_and_wrong(tmp_path: Path) -> None:
 
 def test_one_position_and_one_layer(tmp_path: Path) -> None:
     run = planted(tmp_path)
-    findings = describe_states(run, layers=[2], positions=["pre_answer"], dimension=False)
+    findings = geometry(run, layers=[2], positions=["pre_answer"], dimension=False)
     assert set(run.table("hidden_clusters")["layer"]) == {2}
     assert len(run.table("trajectories")) == 0
     assert findings["method"].str.contains("layer 2").sum() >= 2
@@ -184,15 +186,20 @@ def test_places_that_only_unfaithful_traces_have(tmp_path: Path) -> None:
     run = planted(tmp_path)
     gaps = run.table("fidelity").assign(flagged=True)
     gaps.loc[gaps.index[1], "flagged"] = False  # trace 1 of q0, which has no answer
-    run.write_table("fidelity", gaps, command="capture", parameters={}, inputs=["traces"])
-    findings = describe_states(run).set_index("name")
+    write_table(run, "fidelity", gaps, command="capture", parameters={}, inputs=["traces"])
+    findings = geometry(run).set_index("name")
     assert findings.drop(columns=["method", "seed"])["estimate"].isna().all()
     assert set(run.table("hidden_clusters")["position"]) == {"step_end"}
-    run.write_table(
-        "fidelity", gaps.assign(flagged=True), command="capture", parameters={}, inputs=["traces"]
+    write_table(
+        run,
+        "fidelity",
+        gaps.assign(flagged=True),
+        command="capture",
+        parameters={},
+        inputs=["traces"],
     )
     with pytest.raises(InputError, match="no trace was replayed faithfully"):
-        describe_states(run)
+        geometry(run)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +215,7 @@ def test_wrong_use_is_said_before_anything_is_made(
 ) -> None:
     run = planted(tmp_path)
     with pytest.raises(InputError, match=message):
-        describe_states(run, dimension=False, **arguments)
+        geometry(run, dimension=False, **arguments)
     assert "hidden_clusters" not in run.tables()
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import cot
+from analysis.answers import answers as extract_answers
 from analysis.stopping import stop
-from cot.answers import extract_answers
 from cot.cli import main
 from cot.errors import InputError
 from cot.sampling.adaptive import Steering, mark_surplus, reached
@@ -60,7 +60,7 @@ def counting(run):
 def by_replay(path, rule):
     """The same from a run of n samples of each question, replayed in file order."""
     run = sample(path)
-    used = stop(run, rules=[rule], order="file").set_index("question_id")["n_used"]
+    used = stop(run, rule=[rule], order="file").set_index("question_id")["n_used"]
     answers = run.table("answers")
     rows = answers[answers["sample_index"] < answers["question_id"].map(used)]
     return rows.set_index(["question_id", "sample_index"])["answer"].to_dict()

@@ -6,8 +6,8 @@ from math import comb
 import numpy as np
 import pandas as pd
 import pytest
-
 from analysis.commands.stop import stop as stop_command
+
 from analysis.stopping import stop
 from cot.console import Output
 from cot.errors import InputError
@@ -45,7 +45,7 @@ def by_numpy(answers, rule):
 def test_equals_an_independent_check(tmp_path, rule):
     given = random_given()
     run = run_with_answers(tmp_path, given)
-    table = stop(run, rules=[rule], order="file").set_index("question_id")
+    table = stop(run, rule=[rule], order="file").set_index("question_id")
     expected = {name: by_numpy(answers, rule) for name, (_, answers) in given.items()}
     for name, (used, answer) in expected.items():
         assert table.loc[name, "n_used"] == used
@@ -92,7 +92,7 @@ def test_by_hand(tmp_path):
 def test_esc_reports_the_cumulative_majority_beside_the_windows_answer(tmp_path):
     given = ["7", "8", "7", "9", "7", "6", "8", "8", "7"]  # 7 and 8 have three of eight each
     run = run_with_answers(tmp_path, {"a": ("8", given), "b": ("8", given[:7])})
-    table = stop(run, rules=["esc:window=2"], order="file")
+    table = stop(run, rule=["esc:window=2"], order="file")
     columns = ["n_used", "stopped", "answer", "majority", "tied"]
     assert table.loc[0, columns].to_list() == [8, True, "8", "7", True]
     assert table.loc[1, columns].to_list() == [7, False, "7", "7", False]
@@ -103,7 +103,7 @@ def test_esc_reports_the_cumulative_majority_beside_the_windows_answer(tmp_path)
 
 def test_permutations(tmp_path):
     run = run_with_answers(tmp_path, random_given(12, 11))
-    stop(run, rules=["fixed:n=1", "fixed", "asc_beta"], permutations=2000)
+    stop(run, rule=["fixed:n=1", "fixed", "asc_beta"], permutations=2000)
     found = run.table("findings_stop").set_index("name")
     single = run.table("answers").groupby("question_id")["correct"].mean().mean()
     assert found.loc["fixed:n=1", "estimate"] == pytest.approx(single, abs=0.01)
@@ -128,15 +128,15 @@ def test_seeds_decide_the_orders(tmp_path):
 def test_a_function_of_ones_own_is_replayed_too(tmp_path):
     run = run_with_answers(tmp_path, random_given(6, 9))
     own = "tests.plug_ins:three_in_a_row:length=2"
-    table = stop(run, rules=[own], order="file")
-    same = stop(run, rules=["fixed:n=1"], order="file")
+    table = stop(run, rule=[own], order="file")
+    same = stop(run, rule=["fixed:n=1"], order="file")
     assert (table["n_used"] > same["n_used"]).all()
     assert table["rule"].unique().tolist() == [own]
 
 
 def test_questions_with_different_numbers_of_traces(tmp_path):
     run = run_with_answers(tmp_path, {"a": ("7", ["7"] * 9), "b": ("7", ["7", "8"])})
-    table = stop(run, rules=["asc_beta", "esc"])
+    table = stop(run, rule=["asc_beta", "esc"])
     assert table["n_used"].to_list() == [4, 2, 5, 2]
     assert table["n_traces"].to_list() == [9, 2, 9, 2]
     found = run.table("findings_stop").set_index("name")
@@ -173,18 +173,18 @@ def deepconf_run(path, top_means=True):
 def test_deepconf(tmp_path):
     run = deepconf_run(tmp_path)
     rule = "deepconf_online:warmup=2,p=100,window=1"
-    row = stop(run, rules=[rule], order="file").iloc[0]
+    row = stop(run, rule=[rule], order="file").iloc[0]
     # 7 weighs 4 + 5, 8 weighs 5; the third trace is cut after its second token
     assert row[["n_used", "answer", "tokens", "tokens_used"]].to_list() == [4, "7", 10, 8]
     assert not row["stopped"]
     assert row["majority"] == "7"
-    stop(run, rules=[rule])
+    stop(run, rule=[rule])
     assert run.table("findings_stop").iloc[0]["tokens_saved"] > 0
 
 
 def test_deepconf_says_what_it_lacks(tmp_path):
     with pytest.raises(InputError, match=r"4 of its 4 traces .* --top-logprobs 20"):
-        stop(deepconf_run(tmp_path, top_means=False), rules=["deepconf_online"])
+        stop(deepconf_run(tmp_path, top_means=False), rule=["deepconf_online"])
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_an_adaptive_run_is_refused(tmp_path):
 
 def test_parameters_are_the_functions_own(tmp_path):
     run = run_with_answers(tmp_path, random_given(3, 6))
-    stop(run, rules=("esc",), seed=3)
+    stop(run, rule=("esc",), seed=3)
     stop(run, **run.provenance("stops").parameters)
     assert run.provenance("findings_stop").parameters["rules"] == ["esc"]
 

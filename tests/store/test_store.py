@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written import write_table
 
 import cot.store.shards
 from cot.errors import InputError
@@ -193,8 +194,8 @@ def test_stale_tables_are_seen_through_their_inputs(tmp_path):
     with run.lock(), run.writer() as writer:
         writer.add(trace_of("a", 0, "x"))
     frame = pd.DataFrame({"x": [1, 2]})
-    run.write_table("answers", frame, command="answers", parameters={}, inputs=["traces"])
-    run.write_table("votes", frame, command="vote", parameters={"k": 1}, inputs=["answers"])
+    write_table(run, "answers", frame, command="answers", parameters={}, inputs=["traces"])
+    write_table(run, "votes", frame, command="vote", parameters={"k": 1}, inputs=["answers"])
     assert run.stale("answers") is None
     assert run.stale("votes") is None
     assert run.provenance("votes").parameters == {"k": 1}
@@ -202,9 +203,9 @@ def test_stale_tables_are_seen_through_their_inputs(tmp_path):
         writer.add(trace_of("a", 1, "y"))
     assert "traces changed" in run.stale("answers")
     assert "answers is stale" in run.stale("votes")
-    run.write_table("answers", frame, command="answers", parameters={}, inputs=["traces"])
+    write_table(run, "answers", frame, command="answers", parameters={}, inputs=["traces"])
     assert run.stale("votes") is None, "the same contents again"
-    run.write_table("answers", frame + 1, command="answers", parameters={}, inputs=["traces"])
+    write_table(run, "answers", frame + 1, command="answers", parameters={}, inputs=["traces"])
     assert "answers changed" in run.stale("votes")
 
 

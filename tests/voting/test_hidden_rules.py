@@ -7,12 +7,13 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+from written import write_table
 
 import analysis
+from analysis.answers import answers as extract_answers
 from analysis.columns import columns, made_from
 from analysis.voting import load_rule, outcomes
 from analysis.voting.contract import check_vote_rule
-from cot.answers import extract_answers
 from cot.errors import InputError
 from cot.store.vectors import Place, VectorWriter
 from tests.small import run_with_answers
@@ -77,7 +78,8 @@ def run(tmp_path):
             vector = np.array([[1.0, float(correct)]])
             place = Place(name, int(index), "pre_answer", None, 1)
             writer.add([place], {layer: vector * layer for layer in (2, 8, 16)})
-    made.write_table(
+    write_table(
+        made,
         "fidelity",
         keys.assign(n_tokens=3, max_logprob_gap=0.0, flagged=keys.index == 0),
         command="capture",
@@ -93,7 +95,7 @@ def run(tmp_path):
     eigen = pd.DataFrame({"question_id": keys["question_id"].unique(), "layer": 8})
     eigen = eigen.assign(position="pre_answer", eigen_score=[1.0, 2.0, 3.0, 4.0], n=3)
     for name, table in {"lens_traces": lens, "probe_scores": scores, "eigen_scores": eigen}.items():
-        made.write_table(name, table, command="x", parameters={}, inputs=["answers"])
+        write_table(made, name, table, command="x", parameters={}, inputs=["answers"])
     return made
 
 
@@ -116,12 +118,12 @@ def test_columns_of_the_inside(run):
 
 def test_votes_and_signals_on_a_run(run):
     rules = ["probe", "internal_consistency", "representation"]
-    votes = analysis.vote(run, rules=rules)
+    votes = analysis.vote(run, rule=rules)
     assert votes["correct"].all()
     assert {"activations", "lens_traces", "probe_scores"} <= set(run.provenance("votes").inputs)
     lone = votes[(votes["rule"] == "representation") & (votes["question_id"] == "q0")]
     assert lone["n_excluded"].iloc[0] == 1
-    curve = analysis.curve(run, rules=["majority", "representation"], n=[1, 3])
+    curve = analysis.curve(run, rule=["majority", "representation"], n=[1, 3])
     assert curve.query("n == 3")["accuracy"].tolist() == [1.0, 1.0]
     table = analysis.calibrate(run).set_index("signal")
     assert table.loc[["probe", "consistency", "coe_r"], "auroc"].tolist() == [1.0] * 3
@@ -132,6 +134,6 @@ def test_votes_and_signals_on_a_run(run):
 def test_all_leaves_out_what_only_the_model_could_make(tmp_path, caplog):
     run = run_with_answers(tmp_path / "run", {"q": ("1", ["1", "2"])})
     with caplog.at_level(logging.INFO, "cot"):
-        votes = analysis.vote(run, rules=["all"])
+        votes = analysis.vote(run, rule=["all"])
     assert not {"probe", "internal_consistency", "representation"} & set(votes["rule"])
     assert "rule representation is left out: no activations" in caplog.text

@@ -1,34 +1,15 @@
-"""`cot report` and `cot show`."""
+"""`cot show`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import analysis
 from cot.console import Output, emit, listen
 from cot.errors import InputError
 from cot.store.run import Run, open_run
 
-__all__ = ["report", "show"]
-
-
-def report(
-    run: Path,
-    /,
-    *,
-    output: Output = Output(),  # noqa: B008 - frozen
-) -> None:
-    """Write report.html: one page that opens from disk, without the network.
-
-    Parameters
-    ----------
-    run
-        The run's folder.
-    """
-    listen()
-    path = analysis.write_report(open_run(run))
-    emit(output, {"report": path}, note=str(path))
+__all__ = ["show"]
 
 
 def show(

@@ -1,6 +1,4 @@
-"""Two runs of the same questions, question by question: two models, prompts or temperatures.
-
-    >>> compare_agreement(open_run("runs/full"), open_run("runs/int4"))     # doctest: +SKIP
+"""Two runs' agreement, question by question.
 
 Each measure is a number a question; a difference is that of the means over the questions in which
 both runs have it, with a paired bootstrap. A difference whose interval holds 0 is nothing.
@@ -14,12 +12,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.agreement.kinds import KINDS
-from analysis.catalogue import need
 from analysis.statistics import mean_interval
-from cot.errors import InputError
-from cot.store.run import Run
 
-__all__ = ["compare_agreement"]
+__all__ = ["compare_agreements"]
 
 MEASURES = {
     "majority accuracy": "correct",
@@ -35,21 +30,14 @@ MEASURES = {
 """Row of the table to the column of `agreement`."""
 
 
-def compare_agreement(run: Run, other: Run, seed: int = 0) -> pd.DataFrame:
-    """Pair two runs by question id; writes `agreement_comparison` into the first, and returns it.
+def compare_agreements(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Pair two runs' tables `agreement` by question id: the table `agreement_comparison`.
 
     One row a measure, then one a kind (the share of questions that are of it): name, first, second,
     difference (first - second), low, high, n_questions, n_excluded (questions of either run that
     are not in both, or lack the number in one), seed.
-
-    Each run's `agreement` is used as it is, and made with defaults where it is missing.
-
-    Raises:
-        InputError: no question in common.
     """
-    if not set(run.questions()["question_id"]) & set(other.questions()["question_id"]):
-        raise InputError(f"{run.path} and {other.path} have no question id in common")
-    tables = [_agreement(each) for each in (run, other)]
+    tables = [each.set_index("question_id") for each in (first, second)]
     common = tables[0].index.intersection(tables[1].index)
     n_all = len(tables[0].index.union(tables[1].index))
     one, two = (table.loc[common] for table in tables)
@@ -58,22 +46,7 @@ def compare_agreement(run: Run, other: Run, seed: int = 0) -> pd.DataFrame:
         marks = [each["kinds"].map(lambda kinds, kind=kind: kind in kinds) for each in (one, two)]
         if any(mark.any() for mark in marks):
             rows.append(_row(f"kind: {kind}", marks[0], marks[1], n_all, seed))
-    frame = pd.DataFrame(rows)
-    parameters: dict[str, Any] = {"other": str(other.path), "seed": seed}
-    parameters["other_agreement"] = other.fingerprint("agreement")
-    run.write_table(
-        "agreement_comparison",
-        frame,
-        command="agree",
-        parameters=parameters,
-        inputs=["agreement"],
-    )
-    return frame
-
-
-def _agreement(run: Run) -> pd.DataFrame:
-    with run.lock():
-        return need(run, "agreement").set_index("question_id")
+    return pd.DataFrame(rows)
 
 
 def _row(name: str, one: pd.Series, two: pd.Series, n_all: int, seed: int) -> dict[str, Any]:
