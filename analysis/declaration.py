@@ -150,12 +150,11 @@ def analysis(
             show=show,
             views=views or {},
         )
-        taken = registry.ANALYSES.get(made.name, ("",))[0].split(":")[0]
-        if made.name in DECLARED:
-            taken = DECLARED[made.name].function.__module__
-        if taken not in ("", call.__module__):
+        home = registry.ANALYSES.get(made.name, (call.__module__,))[0].split(":")[0]
+        before = DECLARED[made.name].function.__module__ if made.name in DECLARED else home
+        if not call.__module__.startswith(before):
             raise InputError(
-                f"{call.__module__} declares an analysis {made.name!r}, which {taken} has "
+                f"{call.__module__} declares an analysis {made.name!r}, which {before} has "
                 "declared already: give it another name"
             )
         DECLARED[made.name] = made

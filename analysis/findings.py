@@ -13,13 +13,15 @@ from numpy.typing import ArrayLike
 from analysis.statistics import mean_interval
 from cot.types import Finding
 
-__all__ = ["as_table", "mean_finding"]
+__all__ = ["as_table", "mean_finding", "pick"]
 
 
 def mean_finding(
-    name: str,
+    measure: str,
     values: ArrayLike,
     *,
+    subject: str = "",
+    baseline: str = "",
     n_traces: int,
     n_excluded: int,
     method: str,
@@ -29,7 +31,9 @@ def mean_finding(
     given = np.asarray(values, dtype=float)
     low, high = mean_interval(given, seed=seed)
     return Finding(
-        name=name,
+        measure=measure,
+        subject=subject,
+        baseline=baseline,
         estimate=float(given.mean()) if len(given) else None,
         low=low if len(given) else None,
         high=high if len(given) else None,
@@ -41,9 +45,26 @@ def mean_finding(
     )
 
 
-def as_table(findings: Sequence[Finding], **extra: Sequence[Any]) -> pd.DataFrame:
-    """One row a finding; `extra` adds columns."""
+def as_table(analysis: str, findings: Sequence[Finding], **extra: Sequence[Any]) -> pd.DataFrame:
+    """One row a finding: analysis, then the fields of `Finding`; `extra` adds columns."""
     names = [field.name for field in fields(Finding)]
     frame = pd.DataFrame([asdict(finding) for finding in findings], columns=names)
-    numbers = {"estimate": float, "low": float, "high": float, "seed": "Int64"}
-    return frame.astype(numbers).assign(**extra)
+    numbers = {"estimate": float, "low": float, "high": float, "p": float, "seed": "Int64"}
+    frame = frame.astype(numbers).assign(**extra)
+    frame.insert(0, "analysis", analysis)
+    return frame
+
+
+def pick(
+    findings: pd.DataFrame, measure: str, subject: str = "", baseline: str = ""
+) -> pd.Series | None:
+    """The row of a finding, or None where there is none."""
+    if findings.empty:
+        return None
+    same = (
+        (findings["measure"] == measure)
+        & (findings["subject"] == subject)
+        & (findings["baseline"] == baseline)
+    )
+    rows = findings[same]
+    return rows.iloc[0] if len(rows) else None

@@ -226,14 +226,22 @@ class Vote:
 class Finding:
     """One number that a run shows, with what is needed to trust it."""
 
-    name: str
-    """What was estimated."""
+    measure: str
+    """What was estimated, such as `accuracy` or `auroc`."""
+    subject: str = ""
+    """What it is of: a vote rule, a test, a signal, a pair, a target; empty where the measure says
+    all."""
+    baseline: str = ""
+    """What the subject is compared with: the estimate is then the difference; empty where the
+    estimate is the subject's own."""
     estimate: float | None
     """The estimate; None where it is not defined, which `method` explains."""
     low: float | None
     """Lower end of the 95% interval, or None."""
     high: float | None
     """Upper end of the 95% interval, or None."""
+    p: float | None = None
+    """Probability of an estimate as large under the null that `method` names, or None."""
     n_questions: int
     """Questions behind the estimate."""
     n_traces: int

@@ -28,7 +28,8 @@ from cot.store.run import Run, open_run
 
 __all__ = ["command"]
 
-COLUMNS = ["name", "measure", "subject", "baseline", "estimate", "low", "high", "p"]
+OUTPUT = Output()
+COLUMNS = ["measure", "subject", "baseline", "estimate", "low", "high", "p"]
 COLUMNS += ["n_questions", "n_traces", "n_excluded"]
 """What is printed of findings."""
 OWN = {
@@ -54,10 +55,10 @@ def command(analysis: Analysis) -> Callable[..., None]:
     """The command of an analysis, as cyclopts takes it."""
     views = {name: _view(function) for name, function in analysis.views.items()}
 
-    def run_command(run: Path, /, *arguments: Any, output: Output, **named: Any) -> None:
+    def run_command(run: Path, /, *arguments: Any, output: Output = OUTPUT, **named: Any) -> None:
         listen()
         opened = open_run(run)
-        chosen = {name: named.pop(name) for name in views}
+        chosen = {name: named.pop(name, None) for name in views}
         bound = analysis.bind(*arguments, **named)
         for name, value in chosen.items():
             if value:
@@ -79,7 +80,7 @@ def command(analysis: Analysis) -> Callable[..., None]:
             options.append(_option(name, kind, given.default, text))
     options += [_option(name, kind, None, text) for name, (kind, text) in views.items()]
     output = inspect.Parameter(
-        "output", inspect.Parameter.KEYWORD_ONLY, default=Output(), annotation=Output
+        "output", inspect.Parameter.KEYWORD_ONLY, default=OUTPUT, annotation=Output
     )
     made = [*parameters, *options, output]
     run_command.__signature__ = inspect.Signature(made)  # type: ignore[attr-defined]
