@@ -49,7 +49,8 @@ NAMED = {
 
 def _show(run: Run, table: pd.DataFrame) -> Shown:
     findings = run.table("findings_lens")
-    estimates = findings.set_index("name")["estimate"]
+    own = findings[(findings["subject"] == "") & (findings["baseline"] == "")]
+    estimates = own.set_index("measure")["estimate"]
     layer = table["commitment_layer"].mean()
     json = {
         **{key: estimates[name] for key, name in NAMED.items()},
@@ -58,7 +59,8 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
         "n_undecided": int(table["commitment_layer"].isna().sum()),
         "findings": findings.to_dict("records"),
     }
-    columns = ["name", "estimate", "low", "high", "n_questions", "n_traces", "n_excluded"]
+    columns = ["measure", "subject", "baseline", "estimate", "low", "high"]
+    columns += ["n_questions", "n_traces", "n_excluded"]
     note = f"mean commitment layer {layer:.1f}" if layer == layer else ""
     return Shown(json=json, tables=[findings[columns].to_dict("records")], note=note)
 

@@ -35,24 +35,33 @@ def findings(
     """
     undecided = [each for each in looks if each.n_candidates > 1 and len(each.stated)]
 
-    def finding(name: str, values: Sequence[float], of: Sequence[Looks], method: str) -> Finding:
+    def finding(
+        measure: str,
+        values: Sequence[float],
+        of: Sequence[Looks],
+        method: str,
+        subject: str = "",
+        baseline: str = "",
+    ) -> Finding:
         return mean_finding(
-            name,
+            measure,
             values,
+            subject=subject,
+            baseline=baseline,
             n_traces=sum(len(each.stated) for each in of),
             n_excluded=len(candidates) - len(values),
             method=method,
             seed=seed,
         )
 
-    def mean(name: str, what: str, value: Callable[[Looks], float]) -> Finding:
+    def mean(measure: str, what: str, value: Callable[[Looks], float]) -> Finding:
         values = [float(value(each)) for each in undecided]
         return finding(
-            name, values, undecided, f"mean over questions of {what}{BOOTSTRAP}{UNDECIDED}"
+            measure, values, undecided, f"mean over questions of {what}{BOOTSTRAP}{UNDECIDED}"
         )
 
     def beside(
-        name: str, what: str, controls: Mapping[str, str], rates: Callable[[Looks], Rates]
+        measure: str, what: str, controls: Mapping[str, str], rates: Callable[[Looks], Rates]
     ) -> list[Finding]:
         """A rate, its controls and the differences, over the questions that have them all."""
         values = np.array([rates(each) for each in undecided]).reshape(-1, 1 + len(controls))
@@ -60,19 +69,18 @@ def findings(
         of = [each for each, keep in zip(undecided, known, strict=True) if keep]
         own, *others = values[known].T
         after = f"{BOOTSTRAP}{UNDECIDED} or traces, or without a control"
-        found = [finding(name, own, of, f"mean over questions of {what}{after}")]
+        found = [finding(measure, own, of, f"mean over questions of {what}{after}")]
         for (label, words), other in zip(controls.items(), others, strict=True):
-            for sign, some, said in (
-                (" ", other, ""),
-                (" - ", own - other, "less the same, paired: "),
-            ):
-                method = f"mean over questions of {what}, {said}{words}{after}"
-                found.append(finding(f"{name}{sign}{label}", some, of, method))
+            method = f"mean over questions of {what}, {words}{after}"
+            found.append(finding(measure, other, of, method, subject=label))
+            method = f"mean over questions of {what}, less the same, paired: {words}{after}"
+            found.append(finding(measure, own - other, of, method, baseline=label))
         return found
 
     told_apart = [float(some.separable) for some in candidates.values() if len(some.member) > 1]
     middle = slice(None) if ends else slice(1, -1)
     return as_table(
+        "lens",
         [
             finding(
                 "separable",
@@ -133,7 +141,7 @@ def findings(
                 },
                 _decided,
             ),
-        ]
+        ],
     )
 
 

@@ -109,7 +109,7 @@ def probe(
     Also writes `probe_scores` (question_id, sample_index, step, target, layer, position, score:
     each row's P(True), number, or P of the choice it states, by a probe that never saw its
     question; chosen: whether the place was chosen for the row's fold, without its questions),
-    `findings_probe` (with target, control and baselines beside each finding), and each target's
+    `findings_probe` (with control and baselines beside each finding), and each target's
     best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py). Where `correct` is
     probed and `step_end` captured, `probe_steps` holds each step's score in the layer that most
     folds chose there (see along.py); else it is empty.

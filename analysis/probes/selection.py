@@ -24,17 +24,14 @@ __all__ = ["choose_cells", "findings_of", "folds_of", "headlines", "most_chosen"
 
 COLUMNS = ("control", "length", "tfidf", "embedding", "position_only")
 """Of `findings_probe`, beside those of a finding."""
-NAMES = {
-    "auroc": ("probe pooled AUROC", "low", "high", ""),
-    "within_question_auroc": (
-        "probe within-question AUROC",
-        "within_low",
-        "within_high",
-        "_within",
-    ),
-    "r2": ("probe R²", "r2_low", "r2_high", "_r2"),
-    "accuracy": ("probe accuracy", "accuracy_low", "accuracy_high", "_accuracy"),
+MEASURES = {
+    "auroc": ("low", "high", ""),
+    "within_question_auroc": ("within_low", "within_high", "_within"),
+    "r2": ("r2_low", "r2_high", "_r2"),
+    "accuracy": ("accuracy_low", "accuracy_high", "_accuracy"),
 }
+"""Measure to the names of its interval's ends, and to what its control's and baselines' names end
+in; see `measures.NUMBERS`."""
 Floats = NDArray[np.float64]
 
 
@@ -84,16 +81,17 @@ def headlines(
 def findings_of(
     labels: Labels, rows: pd.DataFrame, numbers: Mapping[str, float], *, method: str, seed: int
 ) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """The numbers as findings, and beside each its target, its control and its baselines."""
-    names = [name for name in NAMES if name in numbers] or list(NAMES)[:2]
+    """The numbers as findings of the target, and beside each its control and its baselines."""
+    known = [name for name in MEASURES if name in numbers] or list(MEASURES)[:2]
     findings, controls = [], []
-    for key in names:
-        name, low, high, suffix = NAMES[key]
-        within = key == "within_question_auroc"
+    for name in known:
+        low, high, suffix = MEASURES[name]
+        within = name == "within_question_auroc"
         findings.append(
             Finding(
-                name=name if labels.target == "correct" else f"{name}, {labels.target}",
-                estimate=_known(numbers.get(key)),
+                measure=name,
+                subject=labels.target,
+                estimate=_known(numbers.get(name)),
                 low=_known(numbers.get(low)),
                 high=_known(numbers.get(high)),
                 n_questions=int(numbers.get("n_within", 0))
@@ -105,8 +103,7 @@ def findings_of(
                 seed=seed,
             )
         )
-        values = {column: numbers.get(f"{column}{suffix}", np.nan) for column in COLUMNS}
-        controls.append({"target": labels.target, **values})
+        controls.append({name: numbers.get(f"{name}{suffix}", np.nan) for name in COLUMNS})
     return findings, controls
 
 

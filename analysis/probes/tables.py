@@ -92,7 +92,7 @@ def write(
     made = {
         "probes": pd.concat(tables),
         "probe_scores": joined,
-        "findings_probe": as_table(findings, **extra),
+        "findings_probe": as_table("probe", findings, **extra),
     }
     for name, frame in made.items():
         run.write_table(name, frame.reset_index(drop=True))

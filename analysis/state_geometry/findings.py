@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from cot.types import Finding
 
 __all__ = ["findings"]
 
-CONTROLS = ("null_mean", "null_high", "p")
+CONTROLS = ("null_mean", "null_high")
 ALIKE = (
     "debiased linear CKA of a question's mean right and mean wrong state, over questions with both"
 )
@@ -33,8 +34,8 @@ def findings(
     n_traces: int,
     seed: int,
 ) -> pd.DataFrame:
-    """The table `findings_geometry`; with null_mean, null_high (95th percentile) and p where there
-    is a control.
+    """The table `findings_geometry`; with p, null_mean and null_high (95th percentile) where
+    there is a control.
 
     Args:
         tables: `hidden_clusters`, `dimension` and `similarity`.
@@ -56,7 +57,7 @@ def findings(
         found.append(finding)
         controls.append(control)
     extra = {name: [control.get(name, np.nan) for control in controls] for name in CONTROLS}
-    return as_table(found, **extra)
+    return as_table("geometry", found, **extra)
 
 
 def _clusters(clusters: pd.DataFrame, place: tuple[int, str], n_traces: int, seed: int) -> Finding:
@@ -77,7 +78,7 @@ def _dimension(
     row = table.iloc[0].to_dict() if len(table) else {}
     n = int(row.get("n", 0))
     finding = Finding(
-        name="intrinsic_dimension",
+        measure="intrinsic_dimension",
         estimate=_known(row.get("dimension")),
         low=_known(row.get("low")),
         high=_known(row.get("high")),
@@ -98,42 +99,43 @@ def _right_wrong(
 ) -> list[tuple[Finding, Controls]]:
     rows = table[(table["what"] == "right_wrong") & (table["kind"] == "cka")].to_dict("records")
     row = rows[0] if rows else {}
-    counts = {"n_questions": int(row.get("n", 0)), "n_traces": int(row.get("n_traces", 0))}
-    counts |= {"n_excluded": n_traces - counts["n_traces"], "seed": seed}
+    counts: dict[str, Any] = {"n_questions": int(row.get("n", 0)), "seed": seed}
+    counts |= {"n_traces": int(row.get("n_traces", 0))}
+    counts |= {"n_excluded": n_traces - counts["n_traces"]}
     value, low, high = (row.get(name, np.nan) for name in ("value", "low", "high"))
     chance = row.get("shuffled_mean", np.nan)
     basis = f"{ALIKE}, at {_named(place)}; 95% jackknife over questions"
     alike = Finding(
-        name="right_wrong_cka",
+        measure="right_wrong_cka",
         estimate=_known(value),
         low=_known(low),
         high=_known(high),
+        p=_known(row.get("p_paired")),
         method=f"{basis}; null: questions paired at random",
         **counts,
     )
     lost = Finding(
-        name="right_wrong_cka_loss",
+        measure="right_wrong_cka_loss",
         estimate=_known(chance - value),
         low=_known(chance - high),
         high=_known(chance - low),
+        p=_known(row.get("p")),
         method=f"how far below its mean with labels shuffled within questions lies the {basis}",
         **counts,
     )
     paired = {name: row.get(name, np.nan) for name in ("null_mean", "null_high")}
     shuffled = {"null_mean": chance - chance, "null_high": chance - row.get("shuffled_low", np.nan)}
-    return [
-        (alike, {**paired, "p": row.get("p_paired", np.nan)}),
-        (lost, {**shuffled, "p": row.get("p", np.nan)}),
-    ]
+    return [(alike, paired), (lost, shuffled)]
 
 
 def _gap(within: str, gap: Gap, layer: int, n_traces: int, seed: int) -> tuple[Finding, Controls]:
     known = not np.isnan(gap.value)
     finding = Finding(
-        name="right_wrong_gap" if within == "questions" else "right_wrong_gap_same_length",
+        measure="right_wrong_gap" if within == "questions" else "right_wrong_gap_same_length",
         estimate=_known(gap.value),
         low=_known(gap.low),
         high=_known(gap.high),
+        p=_known(gap.p),
         n_questions=gap.n_questions,
         n_traces=gap.n_traces,
         n_excluded=n_traces - gap.n_traces,
