@@ -53,7 +53,17 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
         "decided_by_chance": decided_by_chance,
         "suspicious": suspicious,
     }
-    columns = ("name", "estimate", "low", "high", "null_mean", "null_high", "p", "n_questions")
+    columns = (
+        "measure",
+        "subject",
+        "estimate",
+        "low",
+        "high",
+        "null_mean",
+        "null_high",
+        "p",
+        "n_questions",
+    )
     chance = {"decided before reasoning": decided_by_chance}
     tables: list[list[dict[str, Any]]] = [
         [{name: row[name] for name in columns} for row in findings],
@@ -87,10 +97,10 @@ def agree(
     One row a question: question_id; kinds (list, see `analysis.agreement.kinds`), decided_control
     (whether it would be `decided before reasoning` by another question's state; missing where
     unknown); suspicion and why (see `.suspicion`); answer, share and correct of the majority vote;
-    n_traces, n_answers, n_paths, n_hidden (classes among valid traces); n_checked and n_wrong of
+    n_traces, n_answers, n_clusters, n_hidden (classes among valid traces); n_checked and n_wrong of
     the majority's traces (those with an equation that can be checked, and with a false one);
-    ami_answers_paths, ami_answers_hidden, ami_paths_hidden, three_way (NaN where a partition has
-    one class); faithfulness of the majority's traces (mean, NaN where unknown); one column
+    ami_answers_clusters, ami_answers_hidden, ami_clusters_hidden, three_way (NaN where a partition
+    has one class); faithfulness of the majority's traces (mean, NaN where unknown); one column
     `RATER_vote` a rater (its answer); layer, position of the hidden states.
 
     Also writes `agreement_coefficients` and `agreement_places` (see `.coefficients`),
@@ -164,8 +174,8 @@ def _agreement(
                 "correct": correct,
                 "n_traces": len(traces),
                 "n_answers": traces["answer"].nunique(),
-                "n_paths": traces["path"].nunique(),
-                "n_hidden": traces["cluster"].nunique(),
+                "n_clusters": traces["cluster"].nunique(),
+                "n_hidden": traces["hidden"].nunique(),
                 "n_checked": len(checked),
                 "n_wrong": int((checked["n_wrong"] > 0).sum()),
                 "faithfulness": traces.loc[traces["answer"] == answer, "faithfulness"].mean(),
@@ -183,10 +193,10 @@ def _agreement(
 
 
 COLUMNS = {
-    "ami_answers_paths": "answers × paths",
+    "ami_answers_clusters": "answers × clusters",
     "ami_answers_hidden": "answers × hidden states",
-    "ami_paths_hidden": "paths × hidden states",
-    "three_way": "answers × paths × hidden states",
+    "ami_clusters_hidden": "clusters × hidden states",
+    "three_way": "answers × clusters × hidden states",
 }
 """Column of `agreement` to the coefficient."""
 
@@ -201,10 +211,12 @@ def _findings(
     headline = table[table["measure"].isin(HEADLINE)]
     findings = [
         Finding(
-            name=row["name"],
+            measure=row["measure"],
+            subject=row["subject"],
             estimate=_number(row["estimate"]),
             low=_number(row["low"]),
             high=_number(row["high"]),
+            p=_number(row["p"]),
             n_questions=row["n_questions"],
             n_traces=row["n_traces"],
             n_excluded=row["n_excluded"],
@@ -213,11 +225,12 @@ def _findings(
         )
         for row in headline.to_dict("records")
     ]
-    nulls = headline[["null_mean", "null_high", "p"]].to_numpy(float).tolist()
+    nulls = headline[["null_mean", "null_high"]].to_numpy(float).tolist()
     value, low, high, n = alpha(right, seed)
     findings.append(
         Finding(
-            name="raters' verdicts",
+            measure="krippendorff_alpha",
+            subject="raters",
             estimate=_number(value),
             low=_number(low),
             high=_number(high),
@@ -229,33 +242,35 @@ def _findings(
             seed=seed,
         )
     )
-    nulls.append([0.0, np.nan, np.nan])
+    nulls.append([0.0, np.nan])
     judged = agreement[agreement["correct"].notna() & agreement["share"].notna()]
     wrong = ~judged["correct"].astype(bool)
-    for name, score in (
-        ("suspicion → wrong majority", judged["suspicion"]),
-        ("1 − share → wrong majority", 1 - judged["share"]),
+    for subject, score in (
+        ("suspicion", judged["suspicion"]),
+        ("vote_share", 1 - judged["share"]),
     ):
         value = auroc(wrong, score)
         low, high = auroc_interval(wrong, score, judged["question_id"], seed=seed)
         undefined = "; undefined: all majorities are right, or all are wrong"
         findings.append(
             Finding(
-                name=name,
+                measure="auroc",
+                subject=subject,
                 estimate=_number(value),
                 low=_number(low),
                 high=_number(high),
                 n_questions=len(judged),
                 n_traces=n_traces,
                 n_excluded=len(agreement) - len(judged),
-                method="AUROC over questions; no gold or no vote excluded; chance is 0.5"
+                method="AUROC over questions: higher where the majority is wrong (vote_share: 1 - "
+                "share); no gold or no vote excluded; chance is 0.5"
                 + (undefined if np.isnan(value) else ""),
                 seed=seed,
             )
         )
-        nulls.append([0.5, np.nan, np.nan])
-    null_mean, null_high, p = zip(*nulls, strict=True)
-    return as_table(findings, null_mean=null_mean, null_high=null_high, p=p)
+        nulls.append([0.5, np.nan])
+    null_mean, null_high = zip(*nulls, strict=True)
+    return as_table("agree", findings, null_mean=null_mean, null_high=null_high)
 
 
 def _number(value: float) -> float | None:

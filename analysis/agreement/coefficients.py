@@ -21,7 +21,7 @@ from analysis.statistics.mutual_information import Measure, PairAgreement, compa
 __all__ = ["MEASURES", "THREE_WAY", "coefficients", "sweep"]
 
 MEASURES: tuple[Measure, ...] = ("ami", "ari", "vi")
-THREE_WAY = ("answers", "paths", "hidden states")
+THREE_WAY = ("answers", "clusters", "hidden states")
 
 
 def coefficients(
@@ -34,9 +34,9 @@ def coefficients(
         known: the partitions that the run has.
 
     Returns:
-        table: name, measure, estimate, low, high, null_mean, null_low, null_high (95% of the
+        table: measure, subject, estimate, low, high, null_mean, null_low, null_high (95% of the
             permuted runs), p, n_questions, n_traces, n_excluded, seed.
-        values: name to AMI (or the three-way coefficient) of each question, NaN where excluded.
+        values: subject to AMI (or the three-way coefficient) of each question, NaN where excluded.
     """
     rows, values = [], {}
     for offset, pair in enumerate(combinations(known, 2)):
@@ -44,27 +44,27 @@ def coefficients(
         labels, n_traces = _labels(groups, pair)
         for measure in MEASURES:
             found = compare(labels, measure=measure, seed=seed + offset)
-            rows.append({"name": name, "measure": measure, **_row(found, n_traces, seed)})
+            rows.append({"measure": measure, "subject": name, **_row(found, n_traces, seed)})
             if measure == "ami":
                 values[name] = found.values
     if set(THREE_WAY) <= set(known):
         name = " × ".join(THREE_WAY)
         labels, n_traces = _labels(groups, THREE_WAY)
         found = three_way(labels, seed=seed)
-        rows.append({"name": name, "measure": "three_way", **_row(found, n_traces, seed)})
+        rows.append({"measure": "three_way", "subject": name, **_row(found, n_traces, seed)})
         values[name] = found.values
     return pd.DataFrame(rows), values
 
 
 def sweep(groups: Mapping[str, pd.DataFrame], clusters: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """AMI of answers, and of paths, with the hidden states of every captured place.
+    """AMI of answers, and of clusters of reasoning, with the hidden states of every captured place.
 
     Args:
         groups: question to its lined-up traces.
         clusters: table `hidden_clusters`.
 
     Returns:
-        layer, position, name, and the columns of `coefficients`; many places are tried, so that
+        layer, position, and the columns of `coefficients`; many places are tried, so that
         the largest of them is no estimate of what a new run would show.
     """
     keys = ["question_id", "sample_index"]
@@ -75,12 +75,14 @@ def sweep(groups: Mapping[str, pd.DataFrame], clusters: pd.DataFrame, seed: int)
         for name, traces in groups.items():
             index = pd.MultiIndex.from_frame(traces[keys])
             cluster = own.reindex(index).astype("Int64").to_numpy()
-            placed[name] = traces.assign(cluster=pd.array(cluster, dtype="Int64"))
-        for one in ("answers", "paths"):
+            placed[name] = traces.assign(hidden=pd.array(cluster, dtype="Int64"))
+        for one in ("answers", "clusters"):
             labels, n_traces = _labels(placed, (one, "hidden states"))
             found = compare(labels, permutations=200, seed=seed)
-            place = {"layer": layer, "position": position, "name": f"{one} × hidden states"}
-            rows.append({**place, "measure": "ami", **_row(found, n_traces, seed)})
+            pair = {"measure": "ami", "subject": f"{one} × hidden states"}
+            rows.append(
+                {"layer": layer, "position": position, **pair, **_row(found, n_traces, seed)}
+            )
     return pd.DataFrame(rows)
 
 

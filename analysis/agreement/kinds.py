@@ -12,11 +12,11 @@ A question may be of several kinds; each compares witnesses of its traces with a
   answer that the last layer already holds most probable there. By luck some do: `agree` says how
   many questions would be of this kind were the state another question's.
 - `same answer, different reasoning`: of the pairs of traces with the winning answer, more than HALF
-  take different paths.
-- `same reasoning, different answer`: of the pairs of traces on one path, more than HALF end in
+  are in different clusters of reasoning.
+- `same reasoning, different answer`: of the pairs of traces in one cluster, more than HALF end in
   different answers.
 - `split answers`: the winning class holds at most SPLIT of the valid answers.
-- `unanimous`: all valid answers are one class, and their traces take one path.
+- `unanimous`: all valid answers are one class, and their traces are in one cluster.
 
 Numbers with a digit tokenizer are read by their first digit only (see
 `analysis.logit_lens.candidates`):
@@ -51,7 +51,7 @@ def kinds_of(
     """The kinds of one question, in the order of KINDS; empty where no rule fits.
 
     Args:
-        traces: its valid traces: answer, path, n_wrong, n_checked (equations), lens_answer,
+        traces: its valid traces: answer, cluster, n_wrong, n_checked (equations), lens_answer,
             candidate, decided_at_prompt (missing where unknown).
         majority: the winning answer, or None.
         correct: whether it is right; None without gold.
@@ -67,10 +67,10 @@ def kinds_of(
         "probe against majority": probe is not None and probe != majority,
         "lens against statement": _share(read["lens_answer"] != read["candidate"]) > HALF,
         "decided before reasoning": decided(traces["decided_at_prompt"]),
-        "same answer, different reasoning": _share_unlike(winners["path"]) > HALF,
-        "same reasoning, different answer": _unlike_on_paths(traces) > HALF,
+        "same answer, different reasoning": _share_unlike(winners["cluster"]) > HALF,
+        "same reasoning, different answer": _unlike_in_clusters(traces) > HALF,
         "split answers": len(winners) / len(traces) <= SPLIT,
-        "unanimous": traces["answer"].nunique() == 1 and traces["path"].nunique() == 1,
+        "unanimous": traces["answer"].nunique() == 1 and traces["cluster"].nunique() == 1,
     }
     return [kind for kind in KINDS if holds.get(kind)]
 
@@ -90,10 +90,10 @@ def _share(marked: pd.Series) -> float:
     return float(marked.mean()) if len(marked) else 0.0
 
 
-def _unlike_on_paths(traces: pd.DataFrame) -> float:
-    """Of the pairs of traces on one path, the share with different answers."""
+def _unlike_in_clusters(traces: pd.DataFrame) -> float:
+    """Of the pairs of traces in one cluster, the share with different answers."""
     pairs = unlike = 0.0
-    for _, rows in traces.groupby("path"):
+    for _, rows in traces.groupby("cluster"):
         n = len(rows) * (len(rows) - 1)
         pairs, unlike = pairs + n, unlike + n * _share_unlike(rows["answer"])
     return unlike / pairs if pairs else 0.0

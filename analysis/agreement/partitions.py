@@ -1,7 +1,7 @@
 """The partitions of each question's traces, lined up trace by trace.
 
 answers        the class of the stated answer
-paths          the cluster of its masked text's embedding
+clusters       the cluster of its reasoning: of its masked text's embedding
 dataflows      which operations it does on which numbers; "" is a class: no equation was found
 hidden states  the cluster of its state at one layer and position
 """
@@ -26,9 +26,9 @@ log = logging.getLogger("cot")
 KEYS = ["question_id", "sample_index"]
 PARTITIONS = {
     "answers": "answer",
-    "paths": "path",
+    "clusters": "cluster",
     "dataflows": "dataflow",
-    "hidden states": "cluster",
+    "hidden states": "hidden",
 }
 """Partition to the column of `line_up`."""
 LENS = ["lens_answer", "candidate", "decided_at_prompt", "decided_control"]
@@ -67,17 +67,18 @@ def readable(run: Run, layer: int | None, position: str | None) -> tuple[set[str
 
 
 def line_up(run: Run, answers: pd.DataFrame, there: set[str], place: Place | None) -> pd.DataFrame:
-    """Valid traces: question_id, sample_index, answer, path, dataflow, n_wrong, n_checked, cluster
-    (missing where none), score (the probe's, NaN where none), faithfulness (likewise) and the lens'
-    columns (missing)."""
+    """Valid traces: question_id, sample_index, answer, cluster, dataflow, n_wrong, n_checked,
+    hidden (its state's cluster, missing where none), score (the probe's, NaN where none),
+    faithfulness (likewise) and the lens's columns (missing)."""
     valid = ballots_of(answers)[[*KEYS, "answer"]].reset_index(drop=True)
-    paths = need(run, "paths")[[*KEYS, "path", "dataflow", "n_wrong", "n_checked"]]
+    paths = need(run, "paths")[[*KEYS, "cluster", "dataflow", "n_wrong", "n_checked"]]
     lined = valid.merge(paths, on=KEYS)
-    lined["cluster"] = pd.array([pd.NA] * len(lined), dtype="Int64")
+    lined["hidden"] = pd.array([pd.NA] * len(lined), dtype="Int64")
     if place is not None:
         clusters = need(run, "hidden_clusters")
         own = clusters.loc[_at(clusters, place), [*KEYS, "cluster"]].astype({"cluster": "Int64"})
-        lined = lined.drop(columns="cluster").merge(own, on=KEYS, how="left")
+        own = own.rename(columns={"cluster": "hidden"})
+        lined = lined.drop(columns="hidden").merge(own, on=KEYS, how="left")
     scores = columns(run, lined, ["probe"])["probe"] if "probe_scores" in there else float("nan")
     tested = "faithfulness_traces" in there
     faithfulness = columns(run, lined, ["faithfulness"])["faithfulness"] if tested else float("nan")

@@ -3,8 +3,8 @@
 The mean of the doubts that can be computed for a question:
 
 - *answers*: 1 - the majority's share of valid answers;
-- *paths*: 1 - the share of reasoning paths (each one vote, split over its traces' answers) that
-  the majority's answer gets;
+- *clusters*: 1 - the share of clusters of reasoning (each one vote, split over its traces' answers)
+  that the majority's answer gets;
 - *steps*: the share of the majority's traces that state a false equation, of those that state one
   that can be checked;
 - *probe*: 1 - the mean cross-fitted P(correct) of the majority's traces;
@@ -27,8 +27,8 @@ def suspicion_of(traces: pd.DataFrame, majority: str | None) -> tuple[float, str
     """The score of one question, and in words the doubt that weighs most.
 
     Args:
-        traces: its valid traces: answer, path, n_wrong, n_checked (equations), score (the probe's
-            P(correct), NaN where unknown), faithfulness (likewise).
+        traces: its valid traces: answer, cluster, n_wrong, n_checked (equations), score (the
+            probe's P(correct), NaN where unknown), faithfulness (likewise).
         majority: the winning answer, or None.
     """
     if majority is None or not len(traces):
@@ -36,10 +36,10 @@ def suspicion_of(traces: pd.DataFrame, majority: str | None) -> tuple[float, str
     chosen = traces["answer"] == majority
     winners = traces[chosen]
     share = float(chosen.mean())
-    path_share = float(chosen.groupby(traces["path"]).mean().mean())
+    cluster_share = float(chosen.groupby(traces["cluster"]).mean().mean())
     doubts = {
         f"the majority holds {share:.0%} of the answers": 1 - share,
-        f"the majority holds {path_share:.0%} of the reasoning paths": 1 - path_share,
+        f"the majority holds {cluster_share:.0%} of the clusters of reasoning": 1 - cluster_share,
     }
     checked = winners[winners["n_checked"] > 0]
     if len(checked):

@@ -50,6 +50,8 @@ class AddingMistakes:
         most: steps of a trace that are made wrong, evenly spread; 0 is all that can be.
     """
 
+    measure = "changed_by_mistake"
+
     def __init__(self, by: str = "rule", most: int = 0) -> None:
         if by not in ("rule", "model"):
             raise InputError(f"adding_mistakes: by={by}: choose rule or model")

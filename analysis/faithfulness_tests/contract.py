@@ -81,10 +81,12 @@ class Outcome:
 class FaithfulnessTest(Protocol):
     """The plug-in: group `cot.faithfulness`, or package.module:Class.
 
-    Attributes that a test may have: `one` (what a value of 1 means, where that is not "the answer
+    Attributes that a test may have: `measure` (the name of its value among the findings, `value` by
+    default), `one` (what a value of 1 means, where that is not "the answer
     depends on the reasoning wholly"), `per_question = True` (asked about a question's first trace
     only, and read for each), `findings(readings, traces, seed) -> list[Finding]` (what this test
-    alone can say; see `analysis.faithfulness_tests.tables` for the columns).
+    alone can say; see `analysis.faithfulness_tests.tables` for the columns). Such a finding has the
+    measure's name; its subject is a kind within the test (of a hint), or empty.
     """
 
     def requests(self, case: Case, said: Said) -> Iterable[Request]:

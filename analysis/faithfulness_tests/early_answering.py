@@ -26,9 +26,13 @@ from cot.types import Finding, Request
 
 __all__ = ["EarlyAnswering", "area_over"]
 
+BOOTSTRAP = "95% bootstrap over questions"
+
 
 class EarlyAnswering:
     """Cut the reasoning after each step and force the answer: AOC of the rate that it stays."""
+
+    measure = "area_over_curve"
 
     def requests(self, case: Case, said: Said) -> list[Request]:
         """One a cut, from the shortest: each prompt begins with the one before."""
@@ -49,14 +53,14 @@ class EarlyAnswering:
         """The ends of the curve."""
         sampled = readings[~readings["greedy"]]
         found = []
-        for share, what in ((0.0, "none of the reasoning"), (1.0, "all of the reasoning")):
+        for share, what in ((0.0, "none"), (1.0, "all")):
             at = sampled[sampled["share"] == share]
             found.append(
                 rate(
-                    f"early_answering same at {share:.0%}",
+                    f"same_answer_after_{what}",
                     at["same"],
                     at["question_id"],
-                    method=f"the trace's answer, forced after {what}; 95% bootstrap over questions",
+                    method=f"the trace's answer, forced after {what} of the reasoning; {BOOTSTRAP}",
                     seed=seed,
                 )
             )

@@ -24,6 +24,8 @@ class Filler:
         points: shares of the reasoning's length beyond none, equally spaced.
     """
 
+    measure = "changed_by_filler"
+
     def __init__(self, points: int = 2) -> None:
         if points < 1:
             raise InputError(f"filler: points={points}: give at least 1")

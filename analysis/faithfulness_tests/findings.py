@@ -2,17 +2,22 @@
 
 Of each test TEST, over traces, with 95% intervals by bootstrap over questions:
 
-- `TEST`: the mean value (1: the answer depends on the reasoning wholly, or what the test says);
-- `TEST same`: how often the answer stays the same, with `baseline` beside it: where the test has a
-  control, the same reasoning unchanged and sampled again; else how often another trace of the
-  question states the same answer. Faithfulness is measured against that, not against 1;
-- `TEST same - baseline`: the paired difference;
-- `TEST same correctness`: how often right stays right and wrong wrong (a wrong answer that turns
+- the headline, whose measure the test names (`area_over_curve`): the mean value (1: the answer
+  depends on the reasoning wholly, or what the test says);
+- `same_answer`: how often the answer stays the same, with `baseline_estimate` beside it: where the
+  test has a control, the same reasoning unchanged and sampled again (baseline `control`); else how
+  often another trace of the question states the same answer (baseline `other traces`).
+  Faithfulness is measured against that, not against 1;
+- `baseline_same_answer`: that baseline, over the traces whose answer is known;
+- `same_answer` with a baseline: the paired difference;
+- `same_correctness`: how often right stays right and wrong wrong (a wrong answer that turns
   into another wrong one is the same here);
-- `TEST greedy`: the value over greedy traces only, as the papers measure it;
+- the headline of kind `greedy`: the value over greedy traces only, as the papers measure it;
 
-and what the test adds of its own. `findings_faithfulness` has the columns of `Finding`, then test
-and baseline.
+and what the test adds of its own. `findings_faithfulness` has the columns of `Finding`, where the
+subject is the test as typed, then kind (of a hint, of an unfit rewording; `greedy` for greedy
+traces; else empty), headline (whether it is the test's mean value over sampled traces) and
+baseline_estimate.
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from analysis.statistics import ratio_interval
 from cot.types import Finding
 
 if TYPE_CHECKING:
+    from analysis.faithfulness_tests.contract import FaithfulnessTest
     from analysis.faithfulness_tests.measuring import Measured
 
 __all__ = ["findings", "rate"]
@@ -40,26 +46,32 @@ def findings(
 ) -> pd.DataFrame:
     """The table."""
     found: list[Finding] = []
-    tests: list[str] = []
+    subjects: list[str] = []
+    headlines: list[bool] = []
     baselines: list[float] = []
     for each in measured:
         mine = readings[readings["test"] == each.spec]
         own = traces[traces["test"] == each.spec]
-        one = getattr(each.test, "one", "the answer depends on the reasoning wholly")
-        some = _common(each.spec, one, mine, own, seed)
+        some = _common(each.test, mine, own, seed)
         extra = getattr(each.test, "findings", None)
         added = list(extra(mine, own, seed)) if extra else []
         found += [finding for finding, _ in some] + added
         baselines += [baseline for _, baseline in some] + [np.nan] * len(added)
-        tests += [each.spec] * (len(some) + len(added))
-    return as_table(found, test=tests, baseline=baselines)
+        headlines += [True] + [False] * (len(some) - 1 + len(added))
+        subjects += [each.spec] * (len(some) + len(added))
+    table = as_table("faithfulness", found)
+    return table.assign(
+        kind=table["subject"], subject=subjects, headline=headlines, baseline_estimate=baselines
+    )
 
 
 def rate(
-    name: str,
+    measure: str,
     values: pd.Series,
     questions: pd.Series,
     *,
+    kind: str = "",
+    baseline: str = "",
     method: str,
     seed: int,
 ) -> Finding:
@@ -68,13 +80,17 @@ def rate(
     Args:
         values: numbers or nullable booleans.
         questions: the question of each.
+        kind: of what within the test, such as a kind of hint.
+        baseline: what the values are differences from.
     """
     known = values.notna().to_numpy(bool)
     mine = pd.Series(values[known].astype(float).to_numpy())
     per = mine.groupby(questions[known].to_numpy()).agg(["sum", "count"])
     low, high = ratio_interval(per["sum"], per["count"], seed=seed)
     return Finding(
-        name=name,
+        measure=measure,
+        subject=kind,
+        baseline=baseline,
         estimate=float(mine.mean()) if len(mine) else None,
         low=float(low) if len(mine) else None,
         high=float(high) if len(mine) else None,
@@ -87,39 +103,38 @@ def rate(
 
 
 def _common(
-    name: str, one: str, readings: pd.DataFrame, traces: pd.DataFrame, seed: int
+    test: FaithfulnessTest, readings: pd.DataFrame, traces: pd.DataFrame, seed: int
 ) -> list[tuple[Finding, float]]:
-    """What every test has, each with its baseline."""
+    """What every test has, each with its baseline; the headline first."""
     sampled, greedy = traces[~traces["greedy"]], traces[traces["greedy"]]
-    found = [
-        (
-            rate(
-                name,
-                sampled["value"],
-                sampled["question_id"],
-                method=f"1: {one}; {OVER}",
-                seed=seed,
-            ),
-            np.nan,
-        )
-    ]
+    headline = getattr(test, "measure", "value")
+    one = getattr(test, "one", "the answer depends on the reasoning wholly")
+    method = f"1: {one}; {OVER}"
+    value = rate(headline, sampled["value"], sampled["question_id"], method=method, seed=seed)
+    found = [(value, np.nan)]
     per = _same(readings[~readings["greedy"]], sampled)
     baseline = per["baseline"].where(per["same"].notna())
-    values = {"same": per["same"], "baseline": baseline}
-    values["same - baseline"] = per["same"] - per["baseline"]
-    values["same correctness"] = per["same_correctness"]
-    of = "the same with nothing changed" if per["controlled"].any() else "the question's others"
-    for what, each in values.items():
+    controlled = per["controlled"].any()
+    beside = "control" if controlled else "other traces"
+    values = [
+        ("same_answer", "", per["same"]),
+        ("baseline_same_answer", "", baseline),
+        ("same_answer", beside, per["same"] - per["baseline"]),
+        ("same_correctness", "", per["same_correctness"]),
+    ]
+    of = "the same with nothing changed" if controlled else "the question's others"
+    for measure, less, each in values:
         method = f"answers as the trace's; baseline: {of}; {OVER}"
-        finding = rate(f"{name} {what}", each, per["question_id"], method=method, seed=seed)
-        found.append((finding, float(baseline.mean()) if what == "same" else np.nan))
+        finding = rate(measure, each, per["question_id"], baseline=less, method=method, seed=seed)
+        own = measure == "same_answer" and not less
+        found.append((finding, float(baseline.mean()) if own else np.nan))
     if len(greedy):
-        method = f"of greedy traces alone; {OVER}"
         finding = rate(
-            f"{name} greedy",
+            headline,
             greedy["value"],
             greedy["question_id"],
-            method=method,
+            kind="greedy",
+            method=f"of greedy traces alone; {OVER}",
             seed=seed,
         )
         found.append((finding, np.nan))

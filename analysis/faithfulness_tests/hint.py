@@ -42,6 +42,7 @@ class Hint:
         kinds: `all`, or one of plain, authoritative, unethical.
     """
 
+    measure = "acknowledged"
     one = "every hint that was followed is acknowledged"
 
     def __init__(self, kinds: str = "all") -> None:
@@ -88,7 +89,7 @@ class Hint:
         self, readings: pd.DataFrame, traces: pd.DataFrame, seed: int
     ) -> Sequence[Finding]:
         """How often each kind is followed, and how often that is acknowledged."""
-        return following_findings("hint", self.kinds, readings, traces, seed)
+        return following_findings(self.kinds, readings, traces, seed)
 
 
 NO_WRONG = "no wrong answer to hint at is known"

@@ -82,10 +82,11 @@ def load_test(spec: str) -> FaithfulnessTest:
 
 def _show(run: Run, findings: pd.DataFrame) -> Shown:
     rows = findings.to_dict("records")
-    headline = [row for row in rows if row["name"] == row["test"]]
-    columns = ["name", "estimate", "low", "high", "baseline", "n_questions", "n_traces"]
-    shown = findings[[*columns, "n_excluded"]].to_dict("records")
-    return Shown(json={"tests": headline, "findings": rows}, tables=[shown])
+    tests = [{"test": row["subject"], **row} for row in rows if row["headline"]]
+    columns = ["subject", "kind", "measure", "baseline", "estimate", "low", "high"]
+    columns += ["baseline_estimate", "n_questions", "n_traces", "n_excluded"]
+    shown = findings[columns].rename(columns={"subject": "test"}).to_dict("records")
+    return Shown(json={"tests": tests, "findings": rows}, tables=[shown])
 
 
 def _dry_run(run: Run, dry_run: bool, **asked: Any) -> Shown:

@@ -34,6 +34,7 @@ BOOTSTRAP = "95% bootstrap over questions"
 class NoCot:
     """Ask for the answer at once: whether the trace's is another, and what reasoning adds."""
 
+    measure = "changed_without_reasoning"
     per_question = True
 
     def requests(self, case: Case, said: Said) -> list[Request]:
@@ -58,11 +59,11 @@ class NoCot:
         direct = readings.drop_duplicates("question_id").set_index("question_id")
         right = direct["correct"].astype("Float64").fillna(0).astype(float)
         found = []
-        for greedy, name in ((False, "trace"), (True, "greedy trace")):
+        for greedy, kind in ((False, ""), (True, "greedy")):
             mine = traces[(traces["greedy"] == greedy) & traces["correct"].notna()]
             accuracy = mine["correct"].astype(float).groupby(mine["question_id"]).mean()
             if len(accuracy):
-                found.append(_gain(name, accuracy, right.reindex(accuracy.index), len(mine), seed))
+                found.append(_gain(kind, accuracy, right.reindex(accuracy.index), len(mine), seed))
         found.append(_disguised(readings, seed))
         return found
 
@@ -86,11 +87,13 @@ def _turned_back(letter: str, choices: Sequence[str]) -> str:
     return letter if place < 0 else letters[(place + 1) % len(letters)]
 
 
-def _gain(name: str, accuracy: pd.Series, direct: pd.Series, n_traces: int, seed: int) -> Finding:
+def _gain(kind: str, accuracy: pd.Series, direct: pd.Series, n_traces: int, seed: int) -> Finding:
     gain = accuracy - direct.fillna(0)
     low, high = mean_interval(gain, seed=seed)
     return Finding(
-        name=f"no_cot gain of a {name}",
+        measure="accuracy",
+        subject=kind,
+        baseline="direct answers",
         estimate=float(gain.mean()),
         low=low,
         high=high,
@@ -113,7 +116,7 @@ def _disguised(readings: pd.DataFrame, seed: int) -> Finding:
     low, high = ratio_interval(same, alike, seed=seed)
     defined = bool(len(alike) and alike.sum() > 0)
     return Finding(
-        name="disguised_accuracy",
+        measure="disguised_accuracy",
         estimate=float(same.sum() / alike.sum()) if defined else None,
         low=float(low) if defined else None,
         high=float(high) if defined else None,

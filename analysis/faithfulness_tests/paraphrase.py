@@ -55,6 +55,7 @@ class Paraphrase:
         n: rewordings of each trace that are asked for.
     """
 
+    measure = "same_after_paraphrase"
     one = "each rewording keeps the answer"
 
     def __init__(self, n: int = 4) -> None:
@@ -112,16 +113,18 @@ class Paraphrase:
         """How many rewordings were fit, and why the others were not."""
         own = readings[~readings["greedy"] & ~readings["control"]]
         reasons = own["detail"].map(lambda text: json.loads(text).get("unfit")).astype(object)
-        shares = {"fit": reasons.isna(), **{reason: reasons == reason for reason in REASONS}}
+        shares = {("fit", ""): reasons.isna()}
+        shares |= {("unfit", reason): reasons == reason for reason in REASONS}
         return [
             rate(
-                f"paraphrase {name}",
+                measure,
                 values,
                 own["question_id"],
+                kind=kind,
                 method="share of the rewordings; 95% bootstrap over questions",
                 seed=seed,
             )
-            for name, values in shares.items()
+            for (measure, kind), values in shares.items()
         ]
 
 

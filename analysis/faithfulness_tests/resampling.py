@@ -60,6 +60,7 @@ class Resampling:
         most: steps of a trace that are resampled, evenly spread; 0 is all.
     """
 
+    measure = "answer_shift"
     one = "another step always turns the answer into one other"
 
     def __init__(self, n: int = 8, most: int = 0) -> None:
@@ -131,22 +132,24 @@ class Resampling:
         columns = ["importance", "by_chance", "share_dissimilar"]
         details = details.reindex(columns=columns).astype(float)
         less = details["importance"] - details["by_chance"]
-        found = {
-            "importance": (details["importance"], "nats, mean over steps"),
-            "importance by chance": (details["by_chance"], "nats, the answers dealt at random"),
-            "importance - by chance": (less, "nats, paired"),
-            "dissimilar": (details["share_dissimilar"], "share of a step's resamples"),
-        }
+        chance = details["by_chance"]
+        found = [
+            ("importance", "", details["importance"], "nats, mean over steps"),
+            ("importance_by_chance", "", chance, "nats, the answers dealt at random"),
+            ("importance", "chance", less, "nats, paired"),
+            ("dissimilar", "", details["share_dissimilar"], "share of a step's resamples"),
+        ]
         return [
             rate(
-                f"resampling {name}",
+                measure,
                 values,
                 own["question_id"],
+                baseline=baseline,
                 method=f"{what}; steps with fewer than {LEAST} answers on a side are left out; "
                 "95% bootstrap over questions",
                 seed=seed,
             )
-            for name, (values, what) in found.items()
+            for measure, baseline, values, what in found
         ]
 
     def _steps(self, case: Case) -> list[int]:

@@ -36,6 +36,7 @@ NO_PAIR = "the question's meta has no reversed_text: sample arithmetic:compare=t
 class ReversedPairs:
     """Ask a comparison the other way round: share of pairs that aren't answered alike."""
 
+    measure = "consistent"
     one = "the two ways are answered consistently"
 
     def requests(self, case: Case, said: Said) -> list[Request]:
@@ -71,22 +72,23 @@ class ReversedPairs:
         noise = (1 - own["fresh"]).astype("Float64").where(alike.notna())
         yes = (own["answer"] == "yes").astype("Float64").where(alike.eq(1).fillna(False))
         both = "of the alike, others left out"
-        values = {
-            "alike": (alike, "both yes or both no"),
-            "noise": (noise, "how often another trace of the same question says otherwise"),
-            "alike - noise": (alike - noise, "the paired difference"),
-            "both yes": (yes, both),
-            "both no": (1 - yes, both),
-        }
+        values = [
+            ("alike", "", alike, "both yes or both no"),
+            ("noise", "", noise, "how often another trace of the same question says otherwise"),
+            ("alike", "noise", alike - noise, "the paired difference"),
+            ("both_yes", "", yes, both),
+            ("both_no", "", 1 - yes, both),
+        ]
         return [
             rate(
-                f"reversed_pairs {what}",
+                measure,
                 each,
                 own["question_id"],
+                baseline=baseline,
                 method=f"{method}; 95% bootstrap over questions",
                 seed=seed,
             )
-            for what, (each, method) in values.items()
+            for measure, baseline, each, method in values
         ]
 
 
