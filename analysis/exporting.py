@@ -7,15 +7,15 @@ such text, which a model may have written, gets an apostrophe in front. Numbers 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
 from cot.console import plain
 from cot.errors import InputError
+from cot.store.atomic import replace_file
 from cot.store.run import Run
 
 __all__ = ["FORMATS", "as_csv", "export"]
@@ -36,20 +36,18 @@ def export(run: Run, to: str = "parquet", out: str | Path | None = None) -> list
     if to not in FORMATS:
         raise InputError(f"unknown format {to!r}: choose from {', '.join(FORMATS)}")
     folder = Path(out) if out is not None else run.path / "export"
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name in [*RAW, *run.tables()]:
         frame = getattr(run, name)() if name in RAW else run.table(name)
         path = folder / f"{name}.{to}"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        FORMATS[to](frame, temporary)
-        os.replace(temporary, path)
+        with replace_file(path) as handle:
+            FORMATS[to](frame, handle)
         files.append(path)
     return files
 
 
-def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
-    _flat(frame, dicts_only=True).to_parquet(path, index=False)
+def _to_parquet(frame: pd.DataFrame, file: BinaryIO) -> None:
+    _flat(frame, dicts_only=True).to_parquet(file, index=False)
 
 
 def as_csv(frame: pd.DataFrame) -> str:
@@ -57,8 +55,8 @@ def as_csv(frame: pd.DataFrame) -> str:
     return str(_defused(frame).to_csv(index=False))
 
 
-def _to_csv(frame: pd.DataFrame, path: Path) -> None:
-    _defused(frame).to_csv(path, index=False)
+def _to_csv(frame: pd.DataFrame, file: BinaryIO) -> None:
+    _defused(frame).to_csv(file, index=False)
 
 
 def _defused(frame: pd.DataFrame) -> pd.DataFrame:
@@ -69,13 +67,13 @@ def _defused(frame: pd.DataFrame) -> pd.DataFrame:
     return flat
 
 
-def _to_jsonl(frame: pd.DataFrame, path: Path) -> None:
-    with open(path, "w", encoding="utf-8") as handle:
-        for row in frame.to_dict("records"):
-            handle.write(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n")
+def _to_jsonl(frame: pd.DataFrame, file: BinaryIO) -> None:
+    for row in frame.to_dict("records"):
+        line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n"
+        file.write(line.encode())
 
 
-FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+FORMATS: dict[str, Callable[[pd.DataFrame, BinaryIO], None]] = {
     "parquet": _to_parquet,
     "csv": _to_csv,
     "jsonl": _to_jsonl,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cot.progress import track
+from cot.store.atomic import replace_file
 
 __all__ = ["DEFAULT_EMBEDDER", "TFIDF", "embed"]
 
@@ -88,12 +88,9 @@ def _read(file: Path) -> tuple[list[bytes], Vectors]:
 
 
 def _write(file: Path, keys: Sequence[bytes], vectors: Vectors) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as handle:
-        rows = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 32)
+    rows = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 32)
+    with replace_file(file) as handle:
         np.savez(handle, keys=rows, vectors=vectors)
-    os.replace(temporary, file)
 
 
 def _encode(texts: Sequence[str], model: str) -> Vectors:

@@ -12,11 +12,13 @@ looks `SpotsConnector` up in this module by its name.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+from cot.store.atomic import replace_file
 
 __all__ = ["Save", "connector_class"]
 
@@ -87,8 +89,7 @@ def connector_class() -> type:
                 token = torch.arange(start, end, device=states.device)
                 own = states[blocks[token // size], :, token % size]
                 vectors[:, number] = own.float().mean(dim=0).cpu()
-            with open(f"{asked.path}.tmp", "wb") as handle:
+            with replace_file(Path(asked.path)) as handle:
                 handle.write(save({"vectors": vectors}))
-            os.replace(f"{asked.path}.tmp", asked.path)
 
     return SpotsConnector

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cot.store.atomic import TEMPORARY
 from cot.store.shards import write_parquet
 
 __all__ = ["Key", "LensStore", "Reading"]
@@ -70,7 +71,7 @@ class LensStore:
         self.folder = folder
         self.wanted = wanted
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*.tmp"):
+        for leftover in folder.glob(TEMPORARY):
             leftover.unlink()
         self.done: set[Key] = set()
         for path in self._shards():

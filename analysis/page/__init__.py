@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -49,6 +48,7 @@ from analysis.page.shards import FOLDER, clear, shard, write_shards
 from analysis.page.states import LINES, state_maps, trajectory_figures
 from analysis.page.text import decimal, percent, visible
 from analysis.page.tokens import left_out, token_maps
+from cot.store.atomic import replace_file
 from cot.store.run import Run
 
 __all__ = ["as_json", "report", "write_report"]
@@ -102,12 +102,8 @@ def write_report(run: Run, *, max_bytes: int = MAX_BYTES) -> Path:
     if files:
         write_shards(run.path / FOLDER, files)
     path = run.path / "report.html"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
-        handle.write(page)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    with replace_file(path) as handle:
+        handle.write(page.encode())
     clear(run.path / FOLDER, len(files))
     return path
 
@@ -167,7 +163,7 @@ def _render(run: Run, max_bytes: int) -> tuple[str, list[str]]:
             "faithfulness": evidence.notices("findings_faithfulness", "faithfulness_curves"),
             "questions": evidence.notices("answers", "votes", "paths", "agreement"),
             "traces": evidence.notices(
-                "answers", "steps", "paths", "step_checks", "path_names", "path_map", "probe_scores"
+                "answers", "steps", "paths", "step_checks", "cluster_names", "path_map", "probe_scores"
             ),
         },
         **figures,

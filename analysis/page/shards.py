@@ -16,11 +16,12 @@ U+2029, and stand in pairs, where `__proto__` is a name like any other.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from cot.store.atomic import replace_file
 
 __all__ = ["FOLDER", "SHARD_BYTES", "Shards", "clear", "shard", "write_shards"]
 
@@ -61,11 +62,9 @@ def shard(details: Sequence[tuple[str, str]], size: int = SHARD_BYTES) -> tuple[
 
 def write_shards(folder: Path, texts: Sequence[str]) -> None:
     """Write the files, each whole or not at all; those of an older page are overwritten."""
-    folder.mkdir(exist_ok=True)
     for number, text in enumerate(texts, 1):
-        temporary = folder / f".{number:04d}.{os.getpid()}.tmp"
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, folder / f"{number:04d}.js")
+        with replace_file(folder / f"{number:04d}.js") as handle:
+            handle.write(text.encode())
 
 
 def clear(folder: Path, kept: int) -> None:

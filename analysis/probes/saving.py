@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from analysis.probes.reading import read_rows
 from analysis.probes.space import fit_space
 from analysis.probes.sweep import CellResult
 from cot.errors import InputError
+from cot.store.atomic import replace_file
 from cot.store.run import Run
 from cot.store.tables import versions
 from cot.store.vectors import read_about
@@ -131,10 +131,11 @@ def save_best(run: Run, labels: Labels, best: CellResult, *, spec: str, seed: in
         versions=versions(),
     )
     path = run.path / "probes" / f"{_file_name(labels.target)}.safetensors"
-    path.parent.mkdir(exist_ok=True)
     plain = {name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}
-    _replace(path, save(plain, {"format": "consilience probe"}))
-    _replace(path.with_suffix(".json"), json.dumps(asdict(fit), indent=1).encode())
+    with replace_file(path) as handle:
+        handle.write(save(plain, {"format": "consilience probe"}))
+    with replace_file(path.with_suffix(".json")) as handle:
+        handle.write(json.dumps(asdict(fit), indent=1).encode())
     return path
 
 
@@ -191,12 +192,3 @@ def _file_name(target: str) -> str:
         return target
     digest = hashlib.sha256(target.encode("utf-8", "replace")).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', target)[:60]}-{digest}"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)

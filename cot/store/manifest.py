@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cot.errors import InputError
+from cot.store.atomic import replace_file
 
 __all__ = ["check_free", "check_identity", "read_identity", "write_identity"]
 
@@ -59,14 +59,10 @@ def check_free(path: Path) -> None:
 
 def write_identity(path: Path, identity: Mapping[str, Any]) -> None:
     """Write the manifest of a new run, whole or not at all."""
-    path.mkdir(parents=True, exist_ok=True)
     manifest = {"format": 1, "created": datetime.now(UTC).isoformat(timespec="seconds")}
-    temporary = path / f".{NAME}.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf-8") as handle:
-        json.dump({**manifest, "identity": identity}, handle, indent=2, ensure_ascii=False)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path / NAME)
+    content = json.dumps({**manifest, "identity": identity}, indent=2, ensure_ascii=False)
+    with replace_file(path / NAME) as handle:
+        handle.write(content.encode())
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cot.errors import InputError
+from cot.store.atomic import disk_full_said
 from cot.store.lock import write_lock
 from cot.store.manifest import check_free, check_identity, read_identity, write_identity
 from cot.store.tables import Maker, Provenance, read_provenance, read_table, versions, write_table
@@ -335,7 +336,8 @@ class Run:
             **details,
             "versions": versions(),
         }
-        with open(self.path / "calls.jsonl", "a", encoding="utf-8") as handle:
+        path = self.path / "calls.jsonl"
+        with disk_full_said(path), open(path, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cot.errors import ConsilienceError
+from cot.store.atomic import TEMPORARY, replace_file
 from cot.types import Trace
 
 __all__ = ["KEY", "TRACE_SCHEMA", "ShardWriter", "fingerprint", "read_shards", "write_parquet"]
@@ -48,18 +49,8 @@ MERGED_ROWS = 20_000
 
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table so that `path` holds the old file or the whole new one, never a torn one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as handle:
+    with replace_file(path) as handle:
         pq.write_table(table, handle, compression="zstd")
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class ShardWriter:
@@ -76,9 +67,9 @@ class ShardWriter:
         self._keys: set[tuple[str, int, str]] = set()
         self._mutex = threading.Lock()
         self._timer: threading.Timer | None = None
-        self._failure: OSError | None = None
+        self._failure: OSError | ConsilienceError | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*.tmp"):
+        for leftover in folder.glob(TEMPORARY):
             leftover.unlink()
         self._next = 1 + max((int(path.stem[5:]) for path in _list(folder)), default=-1)
 
@@ -122,7 +113,7 @@ class ShardWriter:
         with self._mutex:
             try:
                 self._write()
-            except OSError as error:
+            except (OSError, ConsilienceError) as error:
                 self._failure = error
 
     def _write(self) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cot.errors import InputError
+from cot.store.atomic import TEMPORARY, replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ class VectorWriter:
             )
         self.about = {"model": model, "revision": revision, "shards": {}, **self.about}
         named = {_file(number) for number in self.about["shards"]}
-        for leftover in [*folder.glob(".*.tmp"), *folder.glob("vectors-*.safetensors")]:
+        for leftover in [*folder.glob(TEMPORARY), *folder.glob("vectors-*.safetensors")]:
             if leftover.name not in named:
                 leftover.unlink()
         self._clear()
@@ -129,12 +129,8 @@ class VectorWriter:
             if wide := [name for name, kept in tensors.items() if kept.dtype == np.float32]:
                 log.warning("%s: beyond float16's range, stored as float32", ", ".join(wide))
             path = self.folder / _file(number)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            with open(temporary, "wb") as handle:
+            with replace_file(path) as handle:
                 handle.write(save(tensors))
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
             frame = pd.DataFrame(self._places, columns=list(Place._fields))
             frame = frame.assign(shard=number, row=np.arange(len(frame)))
             frame = frame.astype(self.index.dtypes.to_dict())

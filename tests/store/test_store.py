@@ -170,7 +170,8 @@ def test_a_second_writer_is_refused(tmp_path):
         other = threading.Thread(target=write)
         other.start()
         other.join()
-        assert f"another process (pid {os.getpid()})" in caught[0]
+        assert f"another thread of this process (pid {os.getpid()})" in caught[0]
+        assert str(run.path) in caught[0]
     with run.lock():
         pass
 
