@@ -26,7 +26,7 @@ from analysis.logit_lens.findings import findings
 from analysis.logit_lens.reading import read_traces
 from analysis.logit_lens.said import lay_out, look, without_unfaithful
 from analysis.logit_lens.store import LensStore
-from analysis.logit_lens.tables import lens_table, traces_table
+from analysis.logit_lens.tables import layers_table, lens_table, traces_table
 from analysis.logit_lens.tokens import choose_traces, tokens_table
 from analysis.logit_lens.unembed import Unembedding
 from cot.errors import InputError
@@ -69,6 +69,7 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
     makes={
         "lens_traces": "one row a trace: consistency of its layers, where the answer is settled",
         "lens": "one row a place and layer: the latent answer and its probability",
+        "lens_layers": "one row a measure and layer: agreement of latent answers over questions",
         "lens_tokens": "one row a token and layer of a few traces: the most probable next token",
         "findings_lens": "what the layers hold of the answer, beside controls",
     },
@@ -108,6 +109,22 @@ def lens(
     of the stated one; NaN at `prompt_end`), entropy (over the candidates, nats), answer_calibrated,
     p_vocab (at `pre_answer`: the written token's probability over the whole vocabulary),
     entropy_vocab (nats).
+
+    `lens_layers`, one row a measure, position and layer, each a mean over the questions with two
+    candidates or more (every question weighs the same, whatever its number of traces): measure,
+    position, layer, estimate, low, high (95%, bootstrap over questions), control, control_low,
+    control_high, n_questions, n_traces. The measures at `pre_answer` are
+      - `agreement`: the share of a question's traces whose latent answer at this layer is the one
+        of the last layer; 1 at the last layer by definition;
+      - `agreement_calibrated`: the same with calibrated latent answers;
+      - `stated`: the share whose latent answer is the stated one;
+      - `committed`: the share whose commitment layer is at most this one.
+    Their control is the same share with the last layer's (or the stated) answer of *another* trace
+    of the question, over all ordered pairs of its traces: a layer that says the question's usual
+    answer agrees that often without having read the trace. Questions with one trace have no such
+    pair and are left out of the three that have a control; `committed` and `p_stated` have none
+    (NaN). `p_stated`, at each position: the mean probability of the stated answer over a question's
+    places there.
 
     `lens_tokens`, for a few traces, one row a token and layer: question_id, sample_index, token
     (index of the last one read; -1 is the prompt's last), text (its), layer, top (the most probable
@@ -149,7 +166,9 @@ def lens(
     stated = asked.traces.set_index(KEYS)["answer"].to_dict()
     looks = [look(each, stated) for each in said]
     table = traces_table(asked, looks, found, ends=ends)
-    run.write_table("lens", lens_table(said, asked))
+    by_place = lens_table(said, asked)
+    run.write_table("lens", by_place)
+    run.write_table("lens_layers", layers_table(looks, by_place, seed=seed))
     run.write_table("lens_traces", table)
     run.write_table("lens_tokens", tokens)
     run.write_table("findings_lens", findings(looks, asked.candidates, ends=ends, seed=seed))

@@ -20,12 +20,16 @@ from analysis.hidden_states.cells import captured
 from analysis.hidden_states.fidelity import faithful
 from analysis.state_geometry.clusters import cluster_hidden, middle_place
 from analysis.state_geometry.dimension import METHOD, intrinsic_dimension, need_skdim
-from analysis.state_geometry.eigen import score_questions
+from analysis.state_geometry.eigen import mean_scores, score_questions
 from analysis.state_geometry.findings import findings
 from analysis.state_geometry.gap import Gap, trajectory_gap
 from analysis.state_geometry.likeness import compare_layers, compare_right_wrong
 from analysis.state_geometry.rows import KEYS, judged_traces, read_rows, sample_traces
-from analysis.state_geometry.trajectories import draw_trajectories, read_points
+from analysis.state_geometry.trajectories import (
+    draw_trajectories,
+    read_points,
+    trajectory_steps,
+)
 from cot.errors import InputError
 from cot.progress import track
 from cot.store.run import Run
@@ -51,6 +55,7 @@ WITHIN = {"questions": False, "questions among traces with as many steps": True}
     makes={
         "hidden_clusters": "one row a trace, layer and position: its cluster of hidden states",
         "eigen_scores": "one row a question, layer and position: EigenScore",
+        "eigen_layers": "one row a layer and position: mean EigenScore over questions",
     }
 )
 def states(
@@ -59,7 +64,7 @@ def states(
     """Cluster each question's captured states, and score their spread.
 
     Writes and returns `hidden_clusters`, see `cluster_hidden`; also writes `eigen_scores`, see
-    `score_questions`.
+    `score_questions`, and `eigen_layers`, see `mean_scores`.
 
     Args:
         layers: captured layers; all by default.
@@ -70,7 +75,9 @@ def states(
     """
     table = cluster_hidden(run, layers, positions)
     run.write_table("hidden_clusters", table)
-    run.write_table("eigen_scores", score_questions(run, layers, positions))
+    scores = score_questions(run, layers, positions)
+    run.write_table("eigen_scores", scores)
+    run.write_table("eigen_layers", mean_scores(scores))
     return table
 
 
@@ -81,6 +88,7 @@ def states(
         "dimension": "intrinsic dimension of each layer and position",
         "state_map": "two coordinates a trace, of its hidden state",
         "trajectories": "two coordinates a step, of its hidden state",
+        "trajectory_steps": "means of right and of wrong traces at each step, and their difference",
     }
 )
 def geometry(
@@ -103,7 +111,8 @@ def geometry(
         n_questions, method;
       - `state_map`: question_id, sample_index, layer, position, x, y, method; at that place;
       - `trajectories`: question_id, sample_index, step (-1 is the prompt's end), layer, x, y; at
-        that layer, where `step_end` was captured.
+        that layer, where `step_end` was captured;
+      - `trajectory_steps`: see `trajectory_steps`; of the same points.
 
     What looks at pairs of traces, or is drawn, takes a seeded sample of at most `MAX_ROWS` traces.
 
@@ -146,6 +155,7 @@ def geometry(
     run.write_table("dimension", dimensions)
     run.write_table("state_map", _map(run, sample, place, map_method, seed))
     run.write_table("trajectories", drawn)
+    run.write_table("trajectory_steps", trajectory_steps(drawn, judged, seed=seed))
     run.write_table("findings_geometry", found)
     return found
 

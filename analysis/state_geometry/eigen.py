@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from analysis.hidden_states.cells import captured
 from analysis.hidden_states.fidelity import faithful
 from analysis.state_geometry.rows import read_rows
+from analysis.statistics import mean_interval
 from cot.store.run import Run
 
-__all__ = ["eigen_score", "score_questions"]
+__all__ = ["eigen_score", "mean_scores", "score_questions"]
 
 ALPHA = 1e-3
 """Added to each eigenvalue, the paper's."""
@@ -66,3 +67,23 @@ def score_questions(
             rows.append({**row, "eigen_score": eigen_score(X[mine]), "n": len(mine)})
     kinds = {"question_id": "str", "layer": "int64", "position": "str", "eigen_score": "float64"}
     return pd.DataFrame(rows, columns=[*kinds, "n"]).astype({**kinds, "n": "int64"})
+
+
+def mean_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """EigenScore by layer and position over questions; the table `eigen_layers`.
+
+    Columns: layer, position, eigen_score (mean over the questions that have one), low, high (95%,
+    bootstrap over questions), n_questions, n_excluded (with fewer than two states).
+
+    Args:
+        scores: the table `eigen_scores`.
+    """
+    rows = []
+    for (layer, position), here in scores.groupby(["layer", "position"], sort=False):
+        known = here["eigen_score"].dropna().to_numpy(float)
+        low, high = mean_interval(known)
+        mean = known.mean() if len(known) else np.nan
+        rows.append((layer, position, mean, low, high, len(known), len(here) - len(known)))
+    kinds = {"layer": "int64", "position": "str", "eigen_score": "float64"}
+    kinds |= {"low": "float64", "high": "float64", "n_questions": "int64", "n_excluded": "int64"}
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)

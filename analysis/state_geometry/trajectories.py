@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 
 from analysis.hidden_states.cells import captured, read_cell
 from analysis.state_geometry.rows import KEYS
+from analysis.statistics import mean_interval
 from cot.store.run import Run
 
-__all__ = ["draw_trajectories", "read_points"]
+__all__ = ["draw_trajectories", "read_points", "trajectory_steps"]
 
 Floats = NDArray[np.float64]
+STEPS = {
+    **{"layer": "int64", "step": "int64", "what": "str"},
+    **dict.fromkeys(("x", "x_low", "x_high", "x_spread"), "float64"),
+    **dict.fromkeys(("y", "y_low", "y_high", "y_spread"), "float64"),
+    **{"n_questions": "int64", "n_traces": "int64"},
+}
 
 
 def read_points(run: Run, traces: pd.DataFrame, layer: int) -> tuple[pd.DataFrame, Floats]:
@@ -63,3 +70,39 @@ def draw_trajectories(
         places = PCA(2, random_state=seed).fit(ends).transform(states)
         frame = frame.assign(x=places[:, 0], y=places[:, 1])
     return frame
+
+
+def trajectory_steps(drawn: pd.DataFrame, judged: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """Where right and wrong traces are at each step; the table `trajectory_steps`.
+
+    Columns: layer, step, what, x, y, each with _low, _high and _spread, n_questions, n_traces.
+    `right` and `wrong` are means over traces, with the standard deviation over traces as spread and
+    no interval: they come from different questions in part. `difference` is right minus wrong
+    within a question, the mean over the questions that have both at the step, with a 95% interval
+    by bootstrap over questions and no spread.
+
+    Args:
+        drawn: the table `trajectories`.
+        judged: question_id, sample_index, right.
+    """
+    rows = []
+    points = drawn.merge(judged, on=KEYS)
+    for (layer, step), here in points.groupby(["layer", "step"]):
+        place = {"layer": layer, "step": step}
+        for right, side in here.groupby("right"):
+            counts = {"n_questions": side["question_id"].nunique(), "n_traces": len(side)}
+            row = place | counts | {"what": "right" if right else "wrong"}
+            for axis in "xy":
+                row |= {axis: side[axis].mean(), f"{axis}_spread": side[axis].std()}
+            rows.append(row)
+        sides = here.groupby(["question_id", "right"])[["x", "y"]].mean().unstack("right")
+        sides = sides.dropna()
+        if len(sides) and here["right"].nunique() == 2:
+            n_traces = int(here["question_id"].isin(sides.index).sum())
+            row = place | {"what": "difference", "n_questions": len(sides), "n_traces": n_traces}
+            for axis in "xy":
+                gap = (sides[axis, True] - sides[axis, False]).to_numpy(float)
+                low, high = mean_interval(gap, seed=seed)
+                row |= {axis: gap.mean(), f"{axis}_low": low, f"{axis}_high": high}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=list(STEPS)).astype(STEPS)
