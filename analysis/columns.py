@@ -8,7 +8,7 @@
   confidence = -(mean of the k largest log-probabilities): the mean over all tokens, over the last
   W, over the lowest sliding window of W (stride 1), over the lowest tenth of the windows. A trace
   shorter than W is one window.
-- `path`: the reasoning cluster in table `paths`; `n_checked`, `n_wrong`: its equations that can be
+- `cluster`: the trace's cluster in table `paths`; `n_checked`, `n_wrong`: its equations that can be
   checked, and that are wrong; `embedding`: the text's, answer masked.
 - `p_true`: the model's own rating of the trace (asks the model); `chosen`: whether the model finds
   the trace the most consistent of its question's (asks the model).
@@ -226,7 +226,7 @@ def _chosen(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
 
 
 IN_TABLES = {
-    "path": "paths",
+    "cluster": "paths",
     "n_wrong": "paths",
     "n_checked": "paths",
     "consistency": "lens_traces",

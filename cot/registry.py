@@ -69,7 +69,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "universal": "analysis.voting.universal:universal",
         "centroid": "analysis.voting.centroid:centroid",
         "checked": "analysis.voting.checked:checked",
-        "path": "analysis.voting.path:path",
+        "cluster": "analysis.voting.cluster:cluster",
         "probe": "analysis.voting.inside:probe",
         "internal_consistency": "analysis.voting.inside:internal_consistency",
         "faithful": "analysis.voting.faithful:faithful",

@@ -25,8 +25,9 @@ from planted_faithfulness import faithfulness
 from planted_inside import LAYERS, POSITIONS, inside
 from written import write_table
 
+from analysis.findings import as_table
 from cot.store.run import Run, create_run
-from cot.types import Completion, Question, Trace
+from cot.types import Completion, Finding, Question, Trace
 
 N_QUESTIONS, N_TRACES = 12, 8
 WRONG_REASON = 4
@@ -65,7 +66,7 @@ INPUTS = {
     "curve": ["answers"],
     "paths": ["traces", "steps", "answers"],
     "step_checks": ["traces", "steps"],
-    "path_names": ["traces", "paths"],
+    "cluster_names": ["traces", "paths"],
     "path_map": ["traces", "answers"],
     "findings_paths": ["paths", "answers"],
     "fidelity": ["traces"],
@@ -96,7 +97,7 @@ INPUTS = {
 }
 """Every table in the order in which it can be made, with what it is made from."""
 COMMANDS = {"greedy_answers": "answers", "steps": "paths", "votes": "vote", "fidelity": "capture"}
-COMMANDS |= {"step_checks": "paths", "path_names": "paths", "path_map": "paths"}
+COMMANDS |= {"step_checks": "paths", "cluster_names": "paths", "path_map": "paths"}
 COMMANDS |= {"findings_vote": "vote", "findings_paths": "paths", "findings_agree": "agree"}
 COMMANDS |= {"probes": "probe", "probe_scores": "probe", "findings_probe": "probe"}
 COMMANDS |= {"agreement": "agree", "lens_traces": "lens", "lens_tokens": "lens"}
@@ -220,34 +221,38 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "curve": _curve(),
         "paths": paths,
         "step_checks": checks,
-        "path_names": _path_names(paths),
+        "cluster_names": _cluster_names(paths),
         "path_map": _path_map(truth),
-        "findings_paths": pd.DataFrame(
+        "findings_paths": as_table(
+            "paths",
             [
-                _finding("paths_per_question", 2.0, 1.8, 2.2),
-                _finding("same_answer_different_path", 0.5, 0.41, 0.6),
-                _finding("same_path_different_answer", 0.4, 0.31, 0.5),
-                _finding("right_over_wrong_step", 0.0, 0.0, 0.04),
-                _finding("path_entropy", 0.69, 0.6, 0.7),
-            ]
+                _found("clusters_per_question", 2.0, 1.8, 2.2),
+                _found("same_answer_different_cluster", 0.5, 0.41, 0.6),
+                _found("same_cluster_different_answer", 0.4, 0.31, 0.5),
+                _found("right_over_wrong_equation", 0.0, 0.0, 0.04),
+                _found("cluster_entropy", 0.69, 0.6, 0.7),
+            ],
+            null_mean=np.full(5, np.nan),
+            null_high=np.full(5, np.nan),
         ),
         "fidelity": truth[["question_id", "sample_index"]].assign(
             n_tokens=12, max_logprob_gap=2e-5, flagged=False
         ),
         "probes": probes,
         "probe_scores": scores,
-        "findings_probe": pd.DataFrame(
+        "findings_probe": as_table(
+            "probe",
             [
-                _finding("probe pooled AUROC", 0.78, 0.70, 0.86) | _beside(0.5, 0.57, 0.61),
-                _finding("probe within-question AUROC", 0.56, 0.47, 0.65)
-                | _beside(0.49, 0.52, 0.55),
-                _finding("probe within-question AUROC, majority", 0.7, 0.6, 0.8)
-                | _beside(0.5, 0.62, 0.55)
-                | {"target": "majority"},
-                _finding("probe R², step_value", 0.4, 0.3, 0.5)
-                | _beside(-0.02, 0.01, 0.1)
-                | {"target": "step_value"},
-            ]
+                _found("auroc", 0.78, 0.70, 0.86, subject="correct"),
+                _found("within_question_auroc", 0.56, 0.47, 0.65, subject="correct"),
+                _found("within_question_auroc", 0.7, 0.6, 0.8, subject="majority"),
+                _found("r2", 0.4, 0.3, 0.5, subject="step_value"),
+            ],
+            control=[0.5, 0.49, 0.5, -0.02],
+            length=[0.57, 0.52, 0.62, 0.01],
+            tfidf=[0.61, 0.55, 0.55, 0.1],
+            embedding=[0.61, 0.55, 0.55, 0.1],
+            position_only=[0.5] * 4,
         ),
         **inside(truth),
         **faithfulness(truth),
@@ -315,19 +320,35 @@ def _findings_vote(answers: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     majority = float(votes["correct"].dropna().astype(float).mean())
     gain = majority - single
     counts = {"n_questions": N_QUESTIONS - 1, "n_traces": len(known), "n_excluded": 1}
-    frame = pd.DataFrame(
-        [
-            _finding("majority", majority, majority - 0.2, min(majority + 0.2, 1.0)) | counts,
-            _finding("single", single, single - 0.1, single + 0.1) | counts,
-            _finding("greedy", 1.0, 1.0, 1.0) | counts,
-            _finding("majority - single", gain, gain - 0.05, gain + 0.1) | counts,
-        ]
-    )
-    tied = [int(votes["tied"].sum()), 0, 0, 0]
+    found = [
+        _found(
+            "accuracy",
+            majority,
+            majority - 0.2,
+            min(majority + 0.2, 1.0),
+            subject="majority",
+            **counts,
+        ),
+        _found("accuracy", single, single - 0.1, single + 0.1, subject="single", **counts),
+        _found("accuracy", 1.0, 1.0, 1.0, subject="greedy", **counts),
+        _found(
+            "accuracy",
+            gain,
+            gain - 0.05,
+            gain + 0.1,
+            subject="majority",
+            baseline="single",
+            **counts,
+        ),
+    ]
     invalid = int((known["status"] != "ok").sum())
-    by_lot = [frame["estimate"].iloc[0], None, None, None]
-    return frame.assign(
-        ties=tied, by_lot=by_lot, abstained=0, excluded=[invalid, invalid, 0, invalid]
+    return as_table(
+        "vote",
+        found,
+        random_tie=[majority, np.nan, np.nan, np.nan],
+        ties=[int(votes["tied"].sum()), 0, 0, 0],
+        abstained=[0, 0, 0, 0],
+        excluded=[invalid, invalid, 0, invalid],
     )
 
 
@@ -358,7 +379,7 @@ def _paths(truth: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
     some, used = paths["n_checked"] > 0, paths["status"] == "ok"
     n_wrong = paths["n_wrong"].fillna(0).astype(int)
     return paths[keys].assign(
-        path=paths["sample_index"] % 2,
+        cluster=paths["sample_index"] % 2,
         silhouette=0.4,
         threshold=0.2,
         signature=some.map({True: "add", False: ""}),
@@ -388,15 +409,15 @@ def _step_checks(truth: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _path_names(paths: pd.DataFrame) -> pd.DataFrame:
+def _cluster_names(paths: pd.DataFrame) -> pd.DataFrame:
     terms = {0: "starts, pens, more", 1: "gets, more"}
-    groups = paths.groupby(["question_id", "path"])["sample_index"]
+    groups = paths.groupby(["question_id", "cluster"])["sample_index"]
     named = groups.agg(size="size", medoid="min").reset_index()
-    return named.assign(terms=named["path"].map(terms))
+    return named.assign(terms=named["cluster"].map(terms))
 
 
 def _path_map(truth: pd.DataFrame) -> pd.DataFrame:
-    """Paths lie apart along x; traces of one wording and answer lie at one place."""
+    """Clusters lie apart along x; traces of one wording and answer lie at one place."""
     keys = truth[["question_id", "sample_index"]]
     x = truth["sample_index"] % 2 * 3.0
     y = truth["right"].map({True: 0.0, False: 0.5}).fillna(0.0) + keys["sample_index"] // 4 * 0.2
@@ -440,55 +461,57 @@ def _probes(answers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table, scores
 
 
-def _beside(control: float, length: float, tfidf: float) -> dict[str, Any]:
-    """Columns of `findings_probe` beside those of a finding."""
-    baselines = {"length": length, "tfidf": tfidf, "embedding": tfidf, "position_only": 0.5}
-    return {"target": "correct", "control": control, **baselines}
-
-
 def _findings_lens() -> pd.DataFrame:
-    return pd.DataFrame(
+    return as_table(
+        "lens",
         [
-            _finding("separable", 1.0, 1.0, 1.0),
-            _finding("stated", 0.98, 0.96, 1.0),
-            _finding("commitment_depth", 0.75, 0.7, 0.8),
-            _finding("emergence_step", 0.5, 0.4, 0.6),
-            _finding("steps_before_answer", 2.0, 1.8, 2.2),
+            _found("separable", 1.0, 1.0, 1.0),
+            _found("stated", 0.98, 0.96, 1.0),
+            _found("commitment_depth", 0.75, 0.7, 0.8),
+            _found("emergence_step", 0.5, 0.4, 0.6),
+            _found("steps_before_answer", 2.0, 1.8, 2.2),
             *_compared("consistency", 0.5, {"control": 0.45}),
             *_compared("consistency_calibrated", 0.7, {"control": 0.4}),
             *_compared("step_agreement", 0.8, {"control": 0.5}),
             *_compared("decided_at_prompt", 0.66, {"control": 0.35, "guess": 0.6}),
-        ]
+        ],
     )
 
 
-def _compared(name: str, value: float, controls: Mapping[str, float]) -> list[dict[str, Any]]:
+def _compared(measure: str, value: float, controls: Mapping[str, float]) -> list[Finding]:
     """A rate, each of its controls, and the differences, 0.1 to each side."""
-    found = [_finding(name, value, value - 0.1, value + 0.1)]
+    found = [_found(measure, value, value - 0.1, value + 0.1)]
     for label, other in controls.items():
         gap = value - other
-        found.append(_finding(f"{name} {label}", other, other - 0.1, other + 0.1))
-        found.append(_finding(f"{name} - {label}", gap, gap - 0.1, gap + 0.1))
+        found.append(_found(measure, other, other - 0.1, other + 0.1, subject=label))
+        found.append(_found(measure, gap, gap - 0.1, gap + 0.1, baseline=label))
     return found
 
 
 def _findings_geometry() -> pd.DataFrame:
-    none = {"null_mean": float("nan"), "null_high": float("nan"), "p": float("nan")}
-    nothing = {"null_mean": 0.0, "null_high": 0.1, "p": 0.2}
-    return pd.DataFrame(
-        [
-            _finding("hidden_clusters_per_question", 1.8, 1.5, 2.0) | none,
-            _finding("intrinsic_dimension", 8.0, 7.0, 9.0) | none,
-            _finding("right_wrong_cka", 0.5, 0.4, 0.6) | {**nothing, "p": 0.005},
-            _finding("right_wrong_cka_loss", 0.05, -0.1, 0.2) | nothing,
-            _finding("right_wrong_gap", 0.4, 0.2, 0.6) | {**nothing, "p": 0.002},
-            _finding("right_wrong_gap_same_length", 0.1, -0.02, 0.2) | {**nothing, "p": 0.04},
-        ]
+    found = [
+        _found("hidden_clusters_per_question", 1.8, 1.5, 2.0),
+        _found("intrinsic_dimension", 8.0, 7.0, 9.0),
+        _found("right_wrong_cka", 0.5, 0.4, 0.6, p=0.005),
+        _found("right_wrong_cka_loss", 0.05, -0.1, 0.2, p=0.2),
+        _found("right_wrong_gap", 0.4, 0.2, 0.6, p=0.002),
+        _found("right_wrong_gap_same_length", 0.1, -0.02, 0.2, p=0.04),
+    ]
+    nulls = {"null_mean": 0.0, "null_high": 0.1}
+    without = [np.nan] * 2
+    return as_table(
+        "geometry", found, **{name: [*without, *[value] * 4] for name, value in nulls.items()}
     )
 
 
-def _finding(name: str, estimate: float, low: float, high: float) -> dict[str, Any]:
+def _found(measure: str, estimate: float, low: float, high: float, **fields: Any) -> Finding:
     counts = {"n_questions": N_QUESTIONS, "n_traces": N_QUESTIONS * N_TRACES, "n_excluded": 0}
-    method = "planted; 95% bootstrap over questions"
-    numbers = {"estimate": estimate, "low": low, "high": high}
-    return {"name": name, **numbers, **counts, "method": method, "seed": 0}
+    return Finding(
+        measure=measure,
+        estimate=estimate,
+        low=low,
+        high=high,
+        method="planted; 95% bootstrap over questions",
+        seed=0,
+        **{**counts, **fields},
+    )

@@ -22,7 +22,7 @@ AGREE = {
     "answers × paths × hidden states": (0.31, 0.24, 0.37, 0.001),
 }
 """Estimate, low, high, p."""
-WORTH = {"majority": 0, "path": -1, "checked": 1, "probe": 0, "lens": -2}
+WORTH = {"majority": 0, "cluster": -1, "checked": 1, "probe": 0, "lens": -2}
 """How many questions more than the majority a rater has right."""
 COUNTS = {"n_questions": 9, "n_traces": 96, "n_excluded": 3}
 RANKS = {"suspicion → wrong majority": (0.9, 0.75, 1.0)}

@@ -62,5 +62,5 @@ if TRACES.exists():
         assert found.loc["vote_share", "auroc"] == pytest.approx(0.532, abs=5e-4)
         assert found.loc["mean_logp", "auroc"] == pytest.approx(0.606, abs=5e-4)
         assert found.loc["mean_logp", "wqd"] == pytest.approx(0.635, abs=5e-4)
-        entropy = svamp.table("findings_calibration").set_index("name")["estimate"]
+        entropy = svamp.table("findings_calibrate").set_index("name")["estimate"]
         assert entropy.filter(like="entropy").iloc[0] == pytest.approx(2.457, abs=5e-4)

@@ -36,7 +36,7 @@ __all__ = ["RATERS", "alpha", "chance", "rater_pairs", "raters_worth", "ratings"
 
 RATERS = {
     "majority": "majority",
-    "path": "path",
+    "cluster": "cluster",
     "checked": "checked",
     "probe": "probe",
     "lens": "internal_consistency",

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
+import numpy as np
 import pandas as pd
 
 from analysis.calibration.judged import Judged, judge
@@ -17,7 +18,7 @@ from analysis.calibration.scores import Score, score
 from analysis.calibration.signals import Signal, signal_named, unasked
 from analysis.catalogue import first_questions, need
 from analysis.declaration import Shown, analysis
-from analysis.findings import as_table, mean_finding
+from analysis.findings import as_table, mean_finding, pick
 from analysis.model_queries import Asker
 from cot.errors import InputError
 from cot.store.run import Run
@@ -26,16 +27,16 @@ from cot.types import Finding
 __all__ = ["calibrate"]
 
 log = logging.getLogger("cot")
-
+ENTROPY = "mean_answer_entropy"
 
 SHOWN = ["signal", "unit", "auroc", "low", "high", "auprc", "prevalence", "brier", "ece", "prr"]
 SHOWN += ["aurc", "wqd", "within_question_auroc", "n"]
 
 
 def _show(run: Run, table: pd.DataFrame) -> Shown:
-    findings = run.table("findings_calibration").set_index("name")
+    found = pick(run.table("findings_calibrate"), ENTROPY)
+    entropy = np.nan if found is None else found["estimate"]
     rows = table.to_dict("records")
-    entropy = findings.loc["mean_entropy", "estimate"]
     notes = [f"{row['signal']}: {row['note']}" for row in rows if row["note"]]
     return Shown(
         json={"signals": rows, "mean_entropy": entropy},
@@ -48,7 +49,7 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
     makes={
         "calibration": "one row a signal of confidence: AUROC, calibration, rejection",
         "calibration_curves": "points of the reliability and risk-coverage curves",
-        "findings_calibration": "AUROC of each signal, and the mean answer entropy",
+        "findings_calibrate": "AUROC of each signal, and the mean answer entropy",
     },
     show=_show,
 )
@@ -69,15 +70,15 @@ def calibrate(
 
     Also writes `calibration_curves` (signal; kind: `reliability`, x the mean probability and y the
     share right in a bin of n items, or `risk_coverage`, x the share kept and y the share wrong
-    among these n most confident) and `findings_calibration`: the mean answer entropy of a question
+    among these n most confident) and `findings_calibrate`: the mean answer entropy of a question
     and the AUROC of each signal, with 95% intervals by bootstrap over questions.
 
     Args:
         signal: signals of confidence; by default all whose inputs the run has and that ask no
             model. Of a question: vote_share, margin, answer_entropy, weighted_entropy,
-            path_entropy. Of a trace: mean_logp, tail_logp, sum_logp, perplexity, lowest@2048 (mean,
-            tail, bottom; any window), probe, length_control, an imported number such as confidence;
-            p_true (asks the model) and centroid_distance (embeds) only where named.
+            cluster_entropy. Of a trace: mean_logp, tail_logp, sum_logp, perplexity, lowest@2048
+            (mean, tail, bottom; any window), probe, length_control, an imported number such as
+            confidence; p_true (asks the model) and centroid_distance (embeds) only where named.
         bins: of equal width, for reliability and ECE.
         seed: of the bootstrap.
         limit: only the first questions.
@@ -111,7 +112,7 @@ def calibrate(
     table = _as_frame(rows)
     run.write_table("calibration", table)
     run.write_table("calibration_curves", pd.concat(curves, ignore_index=True))
-    run.write_table("findings_calibration", _findings(rows, judged, seed))
+    run.write_table("findings_calibrate", _findings(rows, judged, seed))
     return table
 
 
@@ -134,7 +135,7 @@ def _findings(rows: Sequence[Score], judged: Judged, seed: int) -> pd.DataFrame:
     entropy = judged.polls["entropy"].dropna()
     findings = [
         mean_finding(
-            "mean_entropy",
+            ENTROPY,
             entropy,
             n_traces=int(judged.polls["n_ballots"].sum()),
             n_excluded=len(judged.polls) - len(entropy),
@@ -143,21 +144,22 @@ def _findings(rows: Sequence[Score], judged: Judged, seed: int) -> pd.DataFrame:
             seed=seed,
         )
     ]
-    for row in rows:
-        of = "majority" if row.unit == "question" else "trace"
-        findings.append(
-            Finding(
-                name=f"{row.signal} → right {of}",
-                estimate=row.auroc,
-                low=row.low,
-                high=row.high,
-                n_questions=row.n_questions,
-                n_traces=row.n if row.unit == "trace" else len(judged.ballots),
-                n_excluded=row.no_gold + row.no_answer + row.no_signal,
-                method=f"AUROC over {row.unit}s, {row.confident} counting as confident; chance is "
-                f"0.5; 95% bootstrap over questions; {row.unit}s without gold, valid answer or "
-                "signal excluded" + (f"; {row.note}" if row.note else ""),
-                seed=seed,
-            )
+    findings += [
+        Finding(
+            measure="auroc",
+            subject=row.signal,
+            estimate=row.auroc,
+            low=row.low,
+            high=row.high,
+            n_questions=row.n_questions,
+            n_traces=row.n if row.unit == "trace" else len(judged.ballots),
+            n_excluded=row.no_gold + row.no_answer + row.no_signal,
+            method=f"AUROC over {row.unit}s, {row.confident} counting as confident; chance is "
+            f"0.5; 95% bootstrap over questions; {row.unit}s without gold, valid answer or "
+            "signal excluded" + (f"; {row.note}" if row.note else ""),
+            seed=seed,
         )
-    return as_table(findings)
+        for row in rows
+    ]
+    targets = ["majority" if row.unit == "question" else "trace" for row in rows]
+    return as_table("calibrate", findings, target=["", *targets])

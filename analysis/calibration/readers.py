@@ -15,17 +15,17 @@ from analysis.catalogue import need
 from analysis.columns import columns
 from analysis.state_geometry.clusters import choose_place
 from analysis.voting.centroid import centroid
-from analysis.voting.path import NOISE
+from analysis.voting.cluster import NOISE
 from cot.store.run import Run
 
 __all__ = [
     "answer_entropy",
     "centroid_distance",
+    "cluster_entropy",
     "column",
     "eigen_score",
     "length",
     "margin",
-    "path_entropy",
     "perplexity",
     "share",
     "stored",
@@ -59,9 +59,9 @@ def weighted_entropy(judged: Judged) -> Floats:
     return class_entropy(judged.question, judged.ballots["answer"], n, weights)
 
 
-def path_entropy(judged: Judged) -> Floats:
+def cluster_entropy(judged: Judged) -> Floats:
     """Entropy of the reasoning paths, nats; a trace that no cluster took is a path of its own."""
-    path = judged.column("path")
+    path = judged.column("cluster")
     alone = -1.0 - np.arange(len(path))
     return class_entropy(judged.question, np.where(path == NOISE, alone, path), len(judged.votes))
 

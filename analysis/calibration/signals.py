@@ -83,9 +83,9 @@ SIGNALS = {
             reads=TRACES,
         ),
         Signal(
-            name="path_entropy",
+            name="cluster_entropy",
             unit="question",
-            read=readers.path_entropy,
+            read=readers.cluster_entropy,
             confident="low",
             takes="paths",
             reads=("paths",),

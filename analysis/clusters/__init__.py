@@ -25,7 +25,7 @@ from analysis.clusters.embed import DEFAULT_EMBEDDER, embed
 from analysis.clusters.findings import findings, per_question
 from analysis.clusters.maps import map_traces
 from analysis.clusters.mask import mask_traces
-from analysis.clusters.names import name_paths
+from analysis.clusters.names import name_clusters
 from analysis.declaration import Shown, analysis
 from analysis.equations.checking import check_traces
 from cot.errors import InputError
@@ -40,24 +40,33 @@ DATAFLOW = "dataflow"
 DEFAULT_CLUSTERER = "average_linkage"
 
 
-NAMED = ["path_entropy", "effective_paths", "dataflows_per_question", "same_answer_different_path"]
-NAMED += ["same_path_different_answer", "wrong_equations", "right_over_wrong_step"]
-NAMED += ["answer_follows"]
+NAMED = ["clusters_per_question", "cluster_entropy", "effective_clusters", "dataflows_per_question"]
+NAMED += ["same_answer_different_cluster", "same_cluster_different_answer", "wrong_equations"]
+NAMED += ["right_over_wrong_equation", "answer_follows"]
 
 
 def _show(run: Run, table: pd.DataFrame) -> Shown:
     findings = run.table("findings_paths")
-    estimates = findings.set_index("name")["estimate"]
+    estimates = findings.set_index("measure")["estimate"]
     cut = table["threshold"].iloc[0] if len(table) else np.nan
     alone = table["silhouette"].mean()
     json = {
         "n_steps": len(run.table("steps")),
-        "clusters_per_question": estimates["paths_per_question"],
         **{name: estimates[name] for name in NAMED},
         "threshold": cut,
         "silhouette": alone,
     }
-    columns = ["name", "estimate", "low", "high", "null_mean", "p", "n_questions", "n_traces"]
+    columns = [
+        "measure",
+        "subject",
+        "estimate",
+        "low",
+        "high",
+        "null_mean",
+        "p",
+        "n_questions",
+        "n_traces",
+    ]
     rows = findings[[*columns, "n_excluded"]].to_dict("records")
     note = f"threshold {cut:.3f}, " if cut == cut else ""
     return Shown(json=json, tables=[rows], note=f"{note}mean silhouette {alone:.3f}")
@@ -67,7 +76,7 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
     makes={
         "paths": "one row a trace: its cluster, operations, dataflow and checked equations",
         "step_checks": "one row a stated equation: whether it holds",
-        "path_names": "one row a cluster: size, most central trace, distinguishing terms",
+        "cluster_names": "one row a cluster: size, most central trace, distinguishing terms",
         "path_map": "two coordinates a trace, for the map",
         "path_questions": "one row a question: clusters, dataflows, entropies",
         "findings_paths": "how many ways of reasoning there are, and how many equations are false",
@@ -86,15 +95,15 @@ def paths(
 ) -> pd.DataFrame:
     """Read each trace's steps and equations, and cluster each question's traces by what they argue.
 
-    Writes and returns the table `paths`: question_id, sample_index; path (0, 1, ... within the
+    Writes and returns the table `paths`: question_id, sample_index; cluster (0, 1, ... within the
     question, by first appearance; -1 is noise), silhouette (in [-1, 1]; 0 where alone), threshold
     (NaN where none was used); signature (operations in order), dataflow (which operations on which
     numbers and results), n_checked and n_wrong (equations), wrong_used (a wrong result is used
     later), follows (the answer is a stated result; missing without equations).
 
-    Also writes `step_checks` (one row a stated equation), `path_names` (size, medoid and
-    distinguishing terms of each path), `path_map` (two coordinates a trace), `path_questions` (one
-    row a question) and `findings_paths`.
+    Also writes `step_checks` (one row a stated equation), `cluster_names` (size, medoid and
+    distinguishing terms of each cluster), `path_map` (two coordinates a trace), `path_questions`
+    (one row a question) and `findings_paths`.
 
     Args:
         embedder: a sentence-transformers model, or tfidf, which needs none.
@@ -128,7 +137,7 @@ def paths(
     per = per_question(found, answers)
     run.write_table("step_checks", equations)
     run.write_table("paths", found)
-    run.write_table("path_names", names)
+    run.write_table("cluster_names", names)
     run.write_table("path_map", places)
     run.write_table("path_questions", per)
     run.write_table("findings_paths", findings(found, per, answers, steps, seed))
@@ -138,7 +147,7 @@ def paths(
 def _cluster(
     traces: pd.DataFrame, vectors: np.ndarray[Any, Any], clusterer: str, threshold: float | None
 ) -> pd.DataFrame:
-    """The traces with path, silhouette and threshold."""
+    """The traces with cluster, silhouette and threshold."""
     groups = list(traces.groupby("question_id", sort=False).indices.values())
     distances = [cosine_distances(vectors[rows]) for rows in groups]
     cut = np.nan
@@ -148,14 +157,14 @@ def _cluster(
         made = AverageLinkage(cut)
     elif clusterer != DATAFLOW:
         made = build("clusterers", clusterer)()
-    path, silhouette = np.zeros(len(traces), dtype=np.int64), np.zeros(len(traces))
+    cluster, silhouette = np.zeros(len(traces), dtype=np.int64), np.zeros(len(traces))
     for rows, matrix in zip(groups, distances, strict=True):
         if made is None:
-            path[rows] = pd.factorize(traces["dataflow"].iloc[rows])[0]
+            cluster[rows] = pd.factorize(traces["dataflow"].iloc[rows])[0]
         else:
-            path[rows] = label_rows(made, vectors[rows])
-        silhouette[rows] = silhouettes(matrix, path[rows])
-    front = traces[KEYS].assign(path=path, silhouette=silhouette, threshold=cut)
+            cluster[rows] = label_rows(made, vectors[rows])
+        silhouette[rows] = silhouettes(matrix, cluster[rows])
+    front = traces[KEYS].assign(cluster=cluster, silhouette=silhouette, threshold=cut)
     return pd.concat([front, traces.drop(columns=KEYS)], axis=1)
 
 
@@ -167,21 +176,21 @@ def _describe(
     layout: str,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables `path_names` and `path_map`."""
+    """The tables `cluster_names` and `path_map`."""
     asked = questions.set_index("question_id")["text"]
     names = []
     places = np.zeros((len(paths), 2))
     for question_id, rows in paths.groupby("question_id", sort=False).indices.items():
-        named = name_paths(
+        named = name_clusters(
             [texts[row] for row in rows],
-            paths["path"].to_numpy()[rows],
+            paths["cluster"].to_numpy()[rows],
             asked[question_id],
             vectors=vectors[rows],
             sample_index=paths["sample_index"].to_numpy()[rows],
         )
         names.append(named.assign(question_id=question_id))
         places[rows] = map_traces(vectors[rows], layout, seed)
-    columns = ["question_id", "path", "size", "medoid", "terms"]
+    columns = ["question_id", "cluster", "size", "medoid", "terms"]
     frame = pd.concat(names, ignore_index=True)[columns] if names else pd.DataFrame(columns=columns)
     drawn = paths[KEYS].assign(x=places[:, 0], y=places[:, 1], method=layout)
     return frame, drawn

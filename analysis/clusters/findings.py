@@ -1,8 +1,9 @@
-"""What the paths of a run come to: one row a question, and the numbers of the whole run."""
+"""Clusters and equations by question, and the findings over the run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,31 +16,32 @@ from cot.types import Finding
 __all__ = ["findings", "per_question"]
 
 KEYS = ["question_id", "sample_index"]
-MEASURES: tuple[tuple[Measure, str], ...] = (
-    ("ami", "AMI"),
-    ("v_measure", "V-measure"),
-    ("a_given_b", "H(answer | {})"),
-    ("b_given_a", "H({} | answer)"),
+MEASURES: tuple[tuple[Measure, str, str], ...] = (
+    ("ami", "ami", "answers × {}"),
+    ("v_measure", "v_measure", "answers × {}"),
+    ("a_given_b", "conditional_entropy", "answers given {}"),
+    ("b_given_a", "conditional_entropy", "{} given answers"),
 )
+"""Of two partitions: how it is computed, its measure and its subject as a finding."""
 BOOTSTRAP = "; 95% bootstrap over questions"
 
 
 def per_question(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """The table `path_questions`, one row a question of `paths`.
 
-    Columns: question_id, n_paths, path_entropy (nats), effective_paths (e to that), n_dataflows
-    (among traces with equations); of the question's pairs of valid traces with the same answer, the
-    share on different paths, and the other way round (NaN without a pair); n_right, right_checked
-    (right traces with an equation that can be checked), right_over_wrong (those of them that state
-    a wrong one).
+    Columns: question_id, n_clusters, cluster_entropy (nats), effective_clusters (e to that),
+    n_dataflows (among traces with equations); same_answer_different_cluster (of the question's
+    pairs of valid traces with the same answer, the share in different clusters; NaN without a
+    pair), same_cluster_different_answer (likewise); n_right, right_checked (right traces with an
+    equation that can be checked), right_over_wrong (those of them that state a wrong one).
     """
     rows = []
     lined = _valid(paths, answers)
     groups = dict(list(lined.groupby("question_id", sort=False)))
     for question_id, mine in paths.groupby("question_id", sort=False):
         valid = groups.get(question_id, lined.iloc[:0])
-        noise = mine["path"] < 0
-        sizes = np.r_[mine.loc[~noise, "path"].value_counts(), np.ones(int(noise.sum()))]
+        noise = mine["cluster"] < 0
+        sizes = np.r_[mine.loc[~noise, "cluster"].value_counts(), np.ones(int(noise.sum()))]
         p = sizes / sizes.sum()
         entropy = float(-(p * np.log(p)).sum())
         right = valid[valid["correct"].fillna(False).astype(bool)]
@@ -47,12 +49,12 @@ def per_question(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "question_id": question_id,
-                "n_paths": len(sizes),
-                "path_entropy": entropy,
-                "effective_paths": float(np.exp(entropy)),
+                "n_clusters": len(sizes),
+                "cluster_entropy": entropy,
+                "effective_clusters": float(np.exp(entropy)),
                 "n_dataflows": mine.loc[mine["dataflow"] != "", "dataflow"].nunique(),
-                "same_answer_different_path": _share_that_differ(valid, "answer", "path"),
-                "same_path_different_answer": _share_that_differ(valid, "path", "answer"),
+                "same_answer_different_cluster": _share_that_differ(valid, "answer", "cluster"),
+                "same_cluster_different_answer": _share_that_differ(valid, "cluster", "answer"),
                 "n_right": len(right),
                 "right_checked": len(right_checked),
                 "right_over_wrong": int((right_checked["n_wrong"] > 0).sum()),
@@ -65,7 +67,7 @@ def findings(
     paths: pd.DataFrame, per: pd.DataFrame, answers: pd.DataFrame, steps: pd.DataFrame, seed: int
 ) -> pd.DataFrame:
     """The table `findings_paths`; with null_mean, null_high (95th percentile) and p where labels
-    permuted within questions are the control."""
+    permuted within questions are the null."""
     valid = _valid(paths, answers)
     counts = {"n_traces": len(paths), "seed": seed}
     traces = paths.groupby("question_id", sort=False).size()
@@ -74,9 +76,9 @@ def findings(
         mean_finding(name, per[column], n_excluded=0, method=f"mean over questions of {what}"
                      + BOOTSTRAP, **counts)
         for name, column, what in (
-            ("paths_per_question", "n_paths", "the number of reasoning clusters"),
-            ("path_entropy", "path_entropy", "the clusters' entropy, nats"),
-            ("effective_paths", "effective_paths", "e to the clusters' entropy"),
+            ("clusters_per_question", "n_clusters", "the number of reasoning clusters"),
+            ("cluster_entropy", "cluster_entropy", "the clusters' entropy, nats"),
+            ("effective_clusters", "effective_clusters", "e to the clusters' entropy"),
             ("dataflows_per_question", "n_dataflows", "the number of different dataflows"),
         )
     ]  # fmt: skip
@@ -90,8 +92,8 @@ def findings(
         )
     )
     for name, same, other in (
-        ("same_answer_different_path", "answer", "path"),
-        ("same_path_different_answer", "path", "answer"),
+        ("same_answer_different_cluster", "answer", "cluster"),
+        ("same_cluster_different_answer", "cluster", "answer"),
     ):
         known = per[name].dropna()
         found.append(
@@ -109,13 +111,13 @@ def findings(
     found.append(_wrong_equations(paths, seed))
     found.append(_right_over_wrong(per, seed))
     found.append(_follows(valid, seed))
-    controls = [(np.nan, np.nan, np.nan)] * len(found)
-    for other in ("path", "dataflow"):
-        for finding, control in _mutual(valid, other, seed):
+    nulls = [(np.nan, np.nan)] * len(found)
+    for other in ("cluster", "dataflow"):
+        for finding, null in _mutual(valid, other, seed):
             found.append(finding)
-            controls.append(control)
-    null_mean, null_high, p = zip(*controls, strict=True)
-    return as_table(found, null_mean=null_mean, null_high=null_high, p=p)
+            nulls.append(null)
+    null_mean, null_high = zip(*nulls, strict=True)
+    return as_table("paths", found, null_mean=null_mean, null_high=null_high)
 
 
 def _valid(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +125,7 @@ def _valid(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     kept = ballots_of(answers)[[*KEYS, "answer", "correct"]]
     joined = paths.merge(kept, on=KEYS)
     alone = -1 - np.arange(len(joined))
-    return joined.assign(path=np.where(joined["path"] < 0, alone, joined["path"]))
+    return joined.assign(cluster=np.where(joined["cluster"] < 0, alone, joined["cluster"]))
 
 
 def _share_that_differ(frame: pd.DataFrame, same: str, other: str) -> float:
@@ -151,7 +153,7 @@ def _wrong_equations(paths: pd.DataFrame, seed: int) -> Finding:
 def _right_over_wrong(per: pd.DataFrame, seed: int) -> Finding:
     known = per[per["right_checked"] > 0]
     return mean_finding(
-        "right_over_wrong_step",
+        "right_over_wrong_equation",
         known["right_over_wrong"] / known["right_checked"],
         n_traces=int(known["right_checked"].sum()),
         n_excluded=len(per) - len(known),
@@ -177,21 +179,22 @@ def _follows(valid: pd.DataFrame, seed: int) -> Finding:
 
 def _mutual(
     valid: pd.DataFrame, other: str, seed: int
-) -> Sequence[tuple[Finding, tuple[float, float, float]]]:
-    """Answers against paths or dataflows, each measure with its permutation null."""
+) -> Sequence[tuple[Finding, tuple[float, float]]]:
+    """Answers against clusters or dataflows: each measure, and its null's mean and 95th
+    percentile."""
     rows = valid[valid["dataflow"] != ""] if other == "dataflow" else valid
     pairs = [
         (mine["answer"].to_numpy(), mine[other].to_numpy())
         for _, mine in rows.groupby("question_id", sort=False)
     ]
     found = []
-    for measure, label in MEASURES:
-        result = compare(pairs, measure=measure, seed=seed)
+    for computed, measure, subject in MEASURES:
+        result = compare(pairs, measure=computed, seed=seed)
         known = result.values[~np.isnan(result.values)]
-        name = label.format(other) if "{" in label else f"answers × {other}s {label}"
         finding = mean_finding(
-            name,
+            measure,
             known,
+            subject=subject.format(f"{other}s"),
             n_traces=len(rows),
             n_excluded=len(pairs) - len(known),
             method=f"mean over questions in which answers and {other}s both have two classes or "
@@ -199,6 +202,6 @@ def _mutual(
             seed=seed,
         )
         null = result.null if len(known) else np.array([np.nan])
-        p = np.nan if result.p is None else result.p
-        found.append((finding, (float(null.mean()), float(np.quantile(null, 0.95)), p)))
+        bounds = float(null.mean()), float(np.quantile(null, 0.95))
+        found.append((replace(finding, p=result.p), bounds))
     return found

@@ -1,13 +1,14 @@
-"""What a path is called: the terms that set it apart, and its most central trace.
+"""Names of clusters: the terms that set a cluster apart, and its most central trace.
 
 Terms are words and pairs of neighbouring words, weighed by class-based TF-IDF (Grootendorst 2022,
-arXiv 2203.05794): a term's share of a path's terms x log(1 + A / f), where f is how often it occurs
-in all classes and A the mean number of terms a class. The classes are the question's paths and the
-question itself. BERTopic ranks by this weight; with a handful of classes that favours what they all
-say, so that here a term ranks by how far its weight exceeds the mean of the other classes.
+arXiv 2203.05794): a term's share of a cluster's terms x log(1 + A / f), where f is how often it
+occurs in all classes and A the mean number of terms a class. The classes are the question's
+clusters and the question itself. BERTopic ranks by this weight; with a handful of classes that
+favours the terms that all classes share, so that here a term ranks by how far its weight exceeds
+the mean of the other classes.
 
     >>> texts = ["Add the red pens.", "Add pens.", "Multiply red boxes."]
-    >>> name_paths(texts, np.array([0, 0, 1]), "How many pens?", np.eye(3))["terms"].tolist()
+    >>> name_clusters(texts, np.array([0, 0, 1]), "How many pens?", np.eye(3))["terms"].tolist()
     ['add, red pens', 'boxes, multiply, red']
 """
 
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from analysis.clusters.cluster import cosine_distances
 from analysis.clusters.mask import MASK, MASKED_NUMBER
 
-__all__ = ["name_paths"]
+__all__ = ["name_clusters"]
 
 N_TERMS = 5
 LONGEST = 30
@@ -38,43 +39,43 @@ TOKEN = re.compile(
 WORD = re.compile(r"[^\W\d_]{2,}|\d[\d.,]*")
 
 
-def name_paths(
+def name_clusters(
     texts: Sequence[str],
     labels: NDArray[np.integer],
     question: str,
     vectors: NDArray[np.floating],
     sample_index: NDArray[np.integer] | None = None,
 ) -> pd.DataFrame:
-    """One row a path of one question, by label: path, size, medoid, terms. Noise (-1) has no name.
+    """One row a cluster of a question, by label: cluster, size, medoid, terms. Noise (-1) has none.
 
-    `medoid` is the sample index of the trace with the least mean cosine distance to the path's
+    `medoid` is the sample index of the trace with the least mean cosine distance to the cluster's
     others (of equals the lowest); `terms` up to five, best first, comma separated. Stop words and
     masks are no terms.
 
     Args:
         texts: masked as for the embedding; shape [trace].
-        labels: each trace's path; shape [trace].
+        labels: each trace's cluster; shape [trace].
         question: its text.
         vectors: shape [trace, d].
         sample_index: shape [trace]; by default 0, 1, ....
     """
     labels = np.asarray(labels)
     index = np.arange(len(labels)) if sample_index is None else np.asarray(sample_index)
-    paths = np.unique(labels[labels >= 0])
+    clusters = np.unique(labels[labels >= 0])
     terms_of = {text: _terms(text) for text in set(texts)}
-    counts: dict[int, Counter[str]] = {path: Counter() for path in paths.tolist()}
+    counts: dict[int, Counter[str]] = {each: Counter() for each in clusters.tolist()}
     for label, text in zip(labels.tolist(), texts, strict=True):
         if label >= 0:
             counts[label].update(terms_of[text])
     names = _distinguishing([*counts.values(), Counter(_terms(question))])
     rows = []
-    for path, terms in zip(paths, names, strict=False):
-        own = np.flatnonzero(labels == path)
+    for cluster, terms in zip(clusters, names, strict=False):
+        own = np.flatnonzero(labels == cluster)
         own = own[np.argsort(index[own])]
         means = cosine_distances(vectors[own]).mean(axis=1).round(9)
-        rows.append((int(path), len(own), int(index[own[means.argmin()]]), ", ".join(terms)))
-    frame = pd.DataFrame(rows, columns=["path", "size", "medoid", "terms"])
-    kinds = {"path": "int64", "size": "int64", "medoid": "int64", "terms": "str"}
+        rows.append((int(cluster), len(own), int(index[own[means.argmin()]]), ", ".join(terms)))
+    frame = pd.DataFrame(rows, columns=["cluster", "size", "medoid", "terms"])
+    kinds = {"cluster": "int64", "size": "int64", "medoid": "int64", "terms": "str"}
     return frame.astype(kinds)
 
 

@@ -24,7 +24,7 @@ def compare_curves(mine: Curves, theirs: Curves, seed: int = 0) -> pd.DataFrame:
             one, two = mine.tables[rule][count], theirs.tables[rule][count]
             questions = one.index.union(two.index)
             one, two = one.reindex(questions), two.reindex(questions)
-            finding = difference(rule, one, two, mine.sizes, seed)
+            finding = difference(rule, rule, one, two, mine.sizes, seed)
             both = one.notna() & two.notna()
             rows.append(
                 {

@@ -60,7 +60,7 @@ def curve(
     Columns: rule, n, accuracy, low, high (95%, bootstrap over questions), n_questions, n_excluded
     (questions with gold but fewer than n traces), method, seed.
 
-    Also writes `findings_curve`: each further rule against the first at each n, paired by question.
+    Also writes `findings_curve`: each further rule against the first, paired by question; column n.
 
     Args:
         rule: vote rules, each compared with the first; or pass@k, the chance that any of n traces
@@ -86,18 +86,19 @@ def curve(
     )
     run.write_table("curve", frame)
     first, *others = curves.rules
+    pairs = [(each, count) for each in others for count in curves.counts]
     gains = [
         difference(
-            f"{each} - {first} at {count}",
+            each,
+            first,
             curves.tables[each][count],
             curves.tables[first][count],
             curves.sizes,
             seed,
         )
-        for each in others
-        for count in curves.counts
+        for each, count in pairs
     ]
-    run.write_table("findings_curve", as_table(gains))
+    run.write_table("findings_curve", as_table("curve", gains, n=[count for _, count in pairs]))
     return frame
 
 
@@ -123,8 +124,9 @@ class Curves:
         values = self.tables[name][n]
         known = values.dropna()
         finding = mean_finding(
-            name,
+            "accuracy",
             known,
+            subject=name,
             n_traces=int(self.sizes.reindex(known.index).sum()),
             n_excluded=len(values) - len(known),
             method=f"{self._how(self.rules[name], n)}, {self.order} order",
@@ -208,12 +210,16 @@ def _default_counts(most: int) -> list[int]:
     return sorted({count for count in usual if count < most} | {most})
 
 
-def difference(name: str, one: pd.Series, other: pd.Series, sizes: pd.Series, seed: int) -> Finding:
+def difference(
+    rule: str, baseline: str, one: pd.Series, other: pd.Series, sizes: pd.Series, seed: int
+) -> Finding:
     """The mean difference of two columns of expected accuracies, paired by question."""
     gaps = (one - other).dropna()
     return mean_finding(
-        name,
+        "accuracy",
         gaps,
+        subject=rule,
+        baseline=baseline,
         n_traces=int(sizes.reindex(gaps.index).sum()),
         n_excluded=len(one) - len(gaps),
         method="difference of expected accuracies, paired by question; 95% bootstrap",

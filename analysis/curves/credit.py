@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import comb
 
 from analysis.voting import Rule
-from analysis.voting.tally import credits
+from analysis.voting.tally import expected_accuracy
 
 __all__ = ["EXACT_UP_TO", "majority_credit", "pass_at", "subset_credit"]
 
@@ -117,7 +117,7 @@ def subset_credit(traces: pd.DataFrame, rule: Rule, n: int, subsets: int, seed: 
         ballots = traces.iloc[rows[valid]].assign(question_id=subset[valid])
         weights = np.asarray(rule.weigh(ballots), dtype=float)
         weighed = ~np.isnan(weights)
-        earned = credits(ballots[weighed], weights[weighed])
+        earned = expected_accuracy(ballots[weighed], weights[weighed])
         earned = earned.reindex(np.arange(len(rows) // n), fill_value=0.0)
         worth.append(earned.to_numpy().reshape(-1, subsets).mean(axis=1))
     return pd.Series(np.concatenate(worth) if worth else [], index=ids, dtype=float)

@@ -32,18 +32,18 @@ def paths(run: Run, question_id: str) -> Figure:
         InputError: no such table or question.
     """
     places = rows_of(run, read(run, "path_map", "cot paths RUN"), "question_id", question_id)
-    traces = places.merge(read(run, "paths", "cot paths RUN")[[*KEYS, "path"]], on=KEYS)
+    traces = places.merge(read(run, "paths", "cot paths RUN")[[*KEYS, "cluster"]], on=KEYS)
     traces = _judged(run, traces)
     counts = ", ".join(f"{n} {verdict}" for verdict, n in traces["verdict"].value_counts().items())
     caption = (
-        f"n = {len(traces)} traces in {traces['path'].nunique()} paths: {counts}. Filled: "
+        f"n = {len(traces)} traces in {traces['cluster'].nunique()} paths: {counts}. Filled: "
         "right; x: wrong; open: not judged (no gold or no valid answer); path -1 is noise. One "
         "question, so no interval and no control; the map "
         f"({places['method'].iloc[0]}) distorts: near is not always alike, and paths are found "
         "before it is drawn."
     )
     figure = draw(f"Reasoning paths of {question_id}", caption)
-    for path, rows in traces.groupby("path"):
+    for path, rows in traces.groupby("cluster"):
         colour = COLOURS[int(path) % len(COLOURS)] if path >= 0 else NEUTRAL
         marker = {"color": colour, "size": 10}
         marker |= {"symbol": [VERDICTS[verdict][0] for verdict in rows["verdict"]]}

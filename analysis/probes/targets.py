@@ -112,16 +112,16 @@ def _truncated(run: Run, traces: pd.DataFrame, excluded: dict[str, int]) -> Labe
 
 
 def _path(run: Run, traces: pd.DataFrame, excluded: dict[str, int]) -> Labels:
-    paths = need(run, "paths")[[*KEYS, "path"]]
-    sizes = paths[paths["path"] >= 0].groupby("question_id", sort=False)["path"].value_counts()
+    paths = need(run, "paths")[[*KEYS, "cluster"]]
+    sizes = paths[paths["cluster"] >= 0].groupby("question_id", sort=False)["cluster"].value_counts()
     ranked = sizes.rename("size").reset_index()  # ties: the path that appears first
-    ranked = ranked.sort_values(["size", "path"], ascending=[False, True])
-    largest = ranked.drop_duplicates("question_id").rename(columns={"path": "largest"})
+    ranked = ranked.sort_values(["size", "cluster"], ascending=[False, True])
+    largest = ranked.drop_duplicates("question_id").rename(columns={"cluster": "largest"})
     traces = traces.merge(paths, on=KEYS, how="left")
     traces = traces.merge(largest[["question_id", "largest"]], on="question_id", how="left")
-    nowhere = traces["path"].isna() | traces["largest"].isna()
+    nowhere = traces["cluster"].isna() | traces["largest"].isna()
     traces = without(traces, "of questions without a path", nowhere, excluded)
-    rows = traces.assign(y=(traces["path"] == traces["largest"]).astype(bool))
+    rows = traces.assign(y=(traces["cluster"] == traces["largest"]).astype(bool))
     return Labels(target="path", rows=rows, excluded=excluded)
 
 

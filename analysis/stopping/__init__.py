@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.catalogue import need
 from analysis.declaration import Shown, analysis
-from analysis.stopping.findings import as_rows, findings_of
+from analysis.stopping.findings import ALL, as_rows, findings_of
 from analysis.stopping.following import average, follow, permuted
 from analysis.stopping.stored import read_stored
 from cot.errors import InputError
@@ -28,24 +28,28 @@ __all__ = ["stop"]
 
 
 def _show(run: Run, stops: pd.DataFrame) -> Shown:
-    findings = run.table("findings_stop").set_index("name")
-    table = findings.rename(columns={"estimate": "accuracy"})
-    records = {name: {"rule": name, **row} for name, row in table.to_dict("index").items()}
-    rules = list(stops["rule"].unique())
-    bare = ("rule", "accuracy", "low", "high", "n_questions", "n_excluded", "method")
-    others = {
-        name: {key: row[key] for key in bare} for name, row in records.items() if name not in rules
-    }
-    json = {
-        "rules": [records[name] for name in rules],
-        "all": others["all"],
-        "gains": [row for name, row in others.items() if name.endswith(" - all")],
-    }
+    findings = run.table("findings_stop").rename(columns={"subject": "rule"})
+    is_gain = findings["baseline"] == ALL
+    accuracy = findings[~is_gain].rename(columns={"estimate": "accuracy"})
+    rules = accuracy[accuracy["rule"] != ALL].drop(columns=["analysis", "measure", "baseline", "p"])
+    bare = ["rule", "accuracy", "low", "high", "n_questions", "n_excluded", "method"]
+    (whole,) = accuracy.loc[accuracy["rule"] == ALL, bare].to_dict("records")
+    shown = ["rule", "baseline", "gain", "low", "high", "n_questions", "n_excluded", "method"]
+    gains = findings[is_gain].rename(columns={"estimate": "gain"})[shown]
     columns = ["rule", "accuracy", "low", "high", "mean_samples", "saved", "tokens_saved"]
     if run.provenance("stops").parameters["order"] == "random":
         columns += ["file_accuracy", "file_mean_samples", "file_saved"]
-    rows = [{name: row[name] for name in columns} for row in records.values()]
-    return Shown(json=json, tables=[rows])
+    return Shown(
+        json={
+            "rules": rules.to_dict("records"),
+            "all": whole,
+            "gains": gains.to_dict("records"),
+        },
+        tables=[
+            accuracy[columns].to_dict("records"),
+            gains[["rule", "baseline", "gain", "low", "high"]].to_dict("records"),
+        ],
+    )
 
 
 @analysis(

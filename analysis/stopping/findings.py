@@ -10,8 +10,12 @@ import pandas as pd
 from analysis.findings import as_table, mean_finding
 from analysis.stopping.following import Followed
 from analysis.stopping.stored import Stored
+from cot.types import Finding
 
-__all__ = ["as_rows", "findings_of"]
+__all__ = ["ALL", "as_rows", "findings_of"]
+
+ALL = "all"
+"""Subject beside the rules: the majority vote over all traces."""
 
 
 def as_rows(stored: Stored, rule: str, followed: Followed) -> pd.DataFrame:
@@ -54,30 +58,40 @@ def findings_of(
     n_traces, n_excluded = int(stored.sizes[judged].sum()), int((~judged).sum())
     over = f"{how}; 95% bootstrap over questions; questions without gold excluded (not from costs)"
 
-    def finding(name: str, values: pd.Series, said: str) -> pd.DataFrame:
-        found = mean_finding(
-            name,
+    def accuracy(rule: str, baseline: str, values: pd.Series, what: str) -> Finding:
+        return mean_finding(
+            "accuracy",
             values[judged],
+            subject=rule,
+            baseline=baseline,
             n_traces=n_traces,
             n_excluded=n_excluded,
-            method=f"{said}, {over}",
+            method=f"{what}, {over}",
             seed=seed,
         )
-        return as_table([found])
 
-    parts = [
-        finding(
-            rule, means["correct"], f"share of questions on which {rule} stops at the right answer"
-        ).assign(**_cost(stored, means), **_cost(stored, in_file[rule], "file_"))
+    whole = next(iter(asked.values()))[ALL]
+    found = [
+        accuracy(
+            rule,
+            "",
+            means["correct"],
+            f"share of questions on which {rule} stops at the right answer",
+        )
         for rule, means in asked.items()
     ]
-    whole = next(iter(asked.values()))["all"]
-    parts.append(finding("all", whole, "share on which the vote over all traces is right"))
-    parts += [
-        finding(f"{rule} - all", means["correct"] - whole, "accuracy minus that of `all`, paired")
+    found.append(accuracy(ALL, "", whole, "share on which the vote over all traces is right"))
+    found += [
+        accuracy(rule, ALL, means["correct"] - whole, "accuracy minus that of `all`, paired")
         for rule, means in asked.items()
     ]
-    return pd.concat(parts, ignore_index=True)
+    costs = pd.DataFrame(
+        [
+            {**_cost(stored, means), **_cost(stored, in_file[rule], "file_")}
+            for rule, means in asked.items()
+        ]
+    ).reindex(range(len(found)))
+    return as_table("stop", found, **{name: costs[name].to_numpy() for name in costs})
 
 
 def _cost(stored: Stored, means: pd.DataFrame, prefix: str = "") -> dict[str, float]:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from analysis.catalogue import first_questions, need
 from analysis.declaration import Shown, analysis
-from analysis.voting.accuracy import accuracies
+from analysis.voting.accuracy import COUNTS, GREEDY, SINGLE, accuracies
 from analysis.voting.evidence import ALL, evidence
 from analysis.voting.rule import Rule, Weigher, load_rule, weigher
-from analysis.voting.tally import credits, tally
+from analysis.voting.tally import expected_accuracy, tally
 from cot.store.run import Run
 
 __all__ = [
@@ -32,18 +32,21 @@ __all__ = [
 
 
 def _show(run: Run, votes: pd.DataFrame) -> Shown:
-    findings = run.table("findings_vote").set_index("name")
-    columns = ["estimate", "low", "high", "by_lot", "n_questions", "ties", "abstained", "excluded"]
-    table = findings[columns].rename(columns={"estimate": "accuracy"})
-    rows = [{"rule": name, **row} for name, row in table.to_dict("index").items()]
-    by_name = {row["rule"]: row for row in rows}
+    findings = run.table("findings_vote").rename(columns={"subject": "rule"})
+    is_gain = findings["baseline"] == SINGLE
+    shown = ["rule", "accuracy", "low", "high", "random_tie", "n_questions", *COUNTS]
+    accuracy = findings[~is_gain].rename(columns={"estimate": "accuracy"})[shown]
+    shown = ["rule", "baseline", "gain", "low", "high", "n_questions"]
+    gains = findings[is_gain].rename(columns={"estimate": "gain"})[shown].to_dict("records")
+    rows = accuracy.to_dict("records")
+    of_rule = {row["rule"]: row for row in rows}
     json = {
-        "rules": [by_name[each] for each in votes["rule"].unique()],
-        "single": by_name["single"]["accuracy"],
-        "greedy": by_name["greedy"]["accuracy"] if "greedy" in by_name else None,
-        "gains": [row for name, row in by_name.items() if name.endswith(" - single")],
+        "rules": [of_rule[each] for each in votes["rule"].unique()],
+        "single": of_rule[SINGLE]["accuracy"],
+        "greedy": of_rule[GREEDY]["accuracy"] if GREEDY in of_rule else None,
+        "gains": gains,
     }
-    return Shown(json=json, tables=[rows])
+    return Shown(json=json, tables=[rows, gains])
 
 
 @analysis(
@@ -66,8 +69,8 @@ def vote(
 
     Columns: question_id, rule (as typed), answer, share, margin, tied, abstained (no valid ballot),
     n_ballots, n_excluded (traces without a valid answer, or that the rule can't weigh), correct
-    (nullable boolean; an abstention is not correct), credit (what the vote is worth if a tie is
-    broken by lot: 1 / number tied if gold is among them; NaN without gold).
+    (nullable boolean; an abstention is not correct), expected_accuracy (with random tie-breaking:
+    1 / number tied if gold is among the tied answers; NaN without gold).
 
     Also writes `findings_vote`: accuracy of each rule, of the mean single trace and of the greedy
     trace, and each rule's paired gain over the single trace, all over the questions with gold,
@@ -127,9 +130,10 @@ def outcomes(answers: pd.DataFrame, rule: Rule) -> pd.DataFrame:
     correct = (frame["answer"] == right.reindex(frame.index)).astype("boolean")
     frame["correct"] = correct.where(has_gold, pd.NA)
     judged = weighed & ballots["correct"].notna().to_numpy()
-    earned = credits(ballots[judged], weights[judged])
-    frame["credit"] = np.where(has_gold, earned.reindex(frame.index).fillna(0.0), np.nan)
+    expected = expected_accuracy(ballots[judged], weights[judged])
+    expected = expected.reindex(frame.index).fillna(0.0)  # no ballot: an abstention is not correct
+    frame["expected_accuracy"] = np.where(has_gold, expected, np.nan)
     return frame.reset_index().assign(rule=rule.name)[
         ["question_id", "rule", "answer", "share", "margin", "tied", "abstained", "n_ballots"]
-        + ["n_excluded", "correct", "credit"]
+        + ["n_excluded", "correct", "expected_accuracy"]
     ]

@@ -12,17 +12,23 @@ import pandas as pd
 from analysis.findings import as_table, mean_finding
 from cot.types import Finding
 
-__all__ = ["accuracies"]
+__all__ = ["COUNTS", "GREEDY", "SINGLE", "accuracies"]
+
+SINGLE, GREEDY = "single", "greedy"
+"""Subjects beside the rules: the mean single trace, and the greedy trace."""
+COUNTS = ("ties", "abstained", "excluded")
+"""Counts beside each accuracy."""
 
 
 def accuracies(
     answers: pd.DataFrame, votes: pd.DataFrame, greedy: pd.DataFrame | None, seed: int
 ) -> pd.DataFrame:
-    """The table `findings_vote`: a row for each rule, for `single`, `greedy` and `RULE - single`.
+    """The table `findings_vote`: the accuracy of each rule, of `single`, of `greedy`, and of each
+    rule against `single`.
 
-    Columns beside those of `Finding`: by_lot (the accuracy if ties were broken by lot instead of by
-    sample_index: where there are many, the difference is luck), ties, abstained, excluded (traces
-    without a valid answer).
+    Columns beside those of `Finding`: random_tie (the accuracy with random tie-breaking instead of
+    the lowest sample_index: where many are tied, the difference is luck), ties, abstained, excluded
+    (traces without a valid answer).
     """
     if "surplus" in answers:
         answers = answers[~answers["surplus"]]
@@ -40,8 +46,9 @@ def accuracies(
         right = judged["correct"].astype(float)
         findings.append(
             mean_finding(
-                str(rule),
+                "accuracy",
                 right,
+                subject=str(rule),
                 n_traces=n_traces,
                 n_excluded=no_gold,
                 method=f"share of questions on which the {rule} vote is right" + common,
@@ -49,11 +56,13 @@ def accuracies(
             )
         )
         ties, abstained = (int(judged[name].sum()) for name in ("tied", "abstained"))
-        counts.append((float(judged["credit"].mean()), ties, abstained, invalid))
+        counts.append((float(judged["expected_accuracy"].mean()), ties, abstained, invalid))
         gains.append(
             mean_finding(
-                f"{rule} - single",
+                "accuracy",
                 right - single.reindex(right.index),
+                subject=str(rule),
+                baseline=SINGLE,
                 n_traces=n_traces,
                 n_excluded=no_gold,
                 method=f"{rule} vote minus mean single trace, paired by question" + common,
@@ -62,8 +71,9 @@ def accuracies(
         )
     findings.append(
         mean_finding(
-            "single",
+            "accuracy",
             single,
+            subject=SINGLE,
             n_traces=n_traces,
             n_excluded=no_gold,
             method="mean over questions of the share of right traces" + common,
@@ -75,8 +85,9 @@ def accuracies(
         judged = greedy[greedy["correct"].notna()]
         findings.append(
             mean_finding(
-                "greedy",
+                "accuracy",
                 judged["correct"].astype(float),
+                subject=GREEDY,
                 n_traces=len(judged),
                 n_excluded=len(greedy) - len(judged),
                 method="share of questions on which the greedy trace is right" + common,
@@ -85,6 +96,5 @@ def accuracies(
         )
         counts.append((np.nan, 0, 0, int((judged["status"] != "ok").sum())))
     counts += [(np.nan, 0, 0, invalid)] * len(gains)
-    names = ("by_lot", "ties", "abstained", "excluded")
-    extra = dict(zip(names, zip(*counts, strict=True), strict=True))
-    return as_table([*findings, *gains], **extra)
+    extra = dict(zip(("random_tie", *COUNTS), zip(*counts, strict=True), strict=True))
+    return as_table("vote", [*findings, *gains], **extra)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["TIE", "credits", "tally"]
+__all__ = ["TIE", "expected_accuracy", "tally"]
 
 TIE = 1e-12
 """Weights closer than this share of the winner's are tied."""
@@ -81,8 +81,8 @@ def tally(ballots: pd.DataFrame, weights: Floats) -> pd.DataFrame:
     )
 
 
-def credits(ballots: pd.DataFrame, weights: Floats) -> pd.Series:
-    """What each question's vote is worth where a tie is broken by lot, indexed by question_id.
+def expected_accuracy(ballots: pd.DataFrame, weights: Floats) -> pd.Series:
+    """Each question's expected accuracy with random tie-breaking, indexed by question_id.
 
     1 / (number tied) if the right answer is among the heaviest, else 0. `ballots` has `correct`.
     """

@@ -82,7 +82,7 @@ def test_numbers_and_counts_by_hand(tmp_path):
     assert table.loc[["margin", "answer_entropy"], ["brier", "ece"]].isna().all(axis=None)
     entropies = [-0.75 * np.log(0.75) - 0.25 * np.log(0.25)]
     entropies += [-2 / 3 * np.log(2 / 3) - 1 / 3 * np.log(1 / 3), 0, np.log(2)]
-    finding = run.table("findings_calibration").set_index("name").loc["mean_entropy"]
+    finding = run.table("findings_calibrate").set_index("name").loc["mean_entropy"]
     assert finding["estimate"] == pytest.approx(np.mean(entropies))
     assert (finding["n_questions"], finding["n_excluded"]) == (4, 1)
 
@@ -228,7 +228,7 @@ def test_without_gold_nothing_is_scored_but_the_entropy(tmp_path):
         "no majorities to score",
         "no traces to score",
     }
-    finding = run.table("findings_calibration").set_index("name").loc["mean_entropy"]
+    finding = run.table("findings_calibrate").set_index("name").loc["mean_entropy"]
     assert finding["estimate"] == pytest.approx(np.log(2))
 
 
