@@ -26,13 +26,16 @@ def inside(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {
         "lens": _lens(valid),
         "lens_traces": _lens_traces(valid),
+        "lens_layers": _lens_layers(),
         "lens_tokens": _lens_tokens(truth),
         "hidden_clusters": _clusters(truth),
         "similarity": _similarity(),
         "dimension": _dimension(),
         "eigen_scores": _eigen_scores(truth),
+        "eigen_layers": _eigen_layers(),
         "state_map": _state_map(truth),
         "trajectories": _trajectories(truth),
+        "trajectory_steps": _trajectory_steps(),
     }
 
 
@@ -84,6 +87,37 @@ def _lens_traces(valid: pd.DataFrame) -> pd.DataFrame:
         coe_r=0.1 + 0.01 * index,
         coe_c=0.2 + 0.01 * index,
     )
+
+
+def _lens_layers() -> pd.DataFrame:
+    """Agreement rises with depth; the share of committed traces rises from layer 18 to 27."""
+    rows = []
+    for layer in range(DEPTH + 1):
+        share = layer / DEPTH
+        committed = min(max(layer - 15, 0) // 3 / 4, 1.0)
+        ends = {"pre_answer": 0.95 * share, "step_end": 0.8 * share}
+        place = {"position": "pre_answer", "layer": layer}
+        rows += [
+            {"measure": "agreement", **place, **_around(share), **_around(0.45, "control")},
+            {"measure": "agreement_calibrated", **place, **_around(min(share + 0.1, 1.0))}
+            | _around(0.4, "control"),
+            {"measure": "stated", **place, **_around(share), **_around(0.45, "control")},
+            {"measure": "committed", **place, **_around(committed)},
+        ]
+        rows += [
+            {"measure": "p_stated", "position": position, "layer": layer, **_around(value)}
+            for position, value in ends.items()
+        ]
+    columns = ["measure", "position", "layer", "estimate", "low", "high"]
+    columns += ["control", "control_low", "control_high"]
+    return pd.DataFrame(rows, columns=columns).assign(n_questions=10, n_traces=80)
+
+
+def _around(value: float, name: str = "") -> dict[str, float]:
+    """An estimate with its interval, or a control with its."""
+    low, high = max(value - 0.05, 0.0), min(value + 0.05, 1.0)
+    ends = {"low": low, "high": high} if not name else {f"{name}_low": low, f"{name}_high": high}
+    return {name or "estimate": value, **ends}
 
 
 def _lens_tokens(truth: pd.DataFrame) -> pd.DataFrame:
@@ -163,6 +197,17 @@ def _eigen_scores(truth: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def _eigen_layers() -> pd.DataFrame:
+    rows = [
+        {"layer": layer, "position": position, "eigen_score": -4 + layer / 20}
+        for layer in LAYERS
+        for position in POSITIONS[1:]
+    ]
+    table = pd.DataFrame(rows)
+    table = table.assign(low=table["eigen_score"] - 0.2, high=table["eigen_score"] + 0.2)
+    return table.assign(n_questions=12, n_excluded=0)
+
+
 def _places(truth: pd.DataFrame) -> tuple[pd.Series[Any], pd.Series[Any]]:
     """Right traces to the right of wrong ones; questions side by side above each other."""
     number = truth["question_id"].str[1:].astype(int)
@@ -189,3 +234,24 @@ def _trajectories(truth: pd.DataFrame) -> pd.DataFrame:
                 | {"step": step, "layer": 20, "x": share * to_x, "y": to_y + share}
             )
     return pd.DataFrame(rows)
+
+
+def _trajectory_steps() -> pd.DataFrame:
+    """Right traces end at x = 2, wrong ones at -1; few traces have a third step."""
+    rows = []
+    for step, n in ((-1, 12), (0, 11), (1, 11), (2, 4)):
+        share = (step + 1) / 3
+        place = {"layer": 20, "step": step}
+        for what, x, traces in (("right", 2 * share, 5 * n), ("wrong", -share, 2 * n)):
+            rows.append(
+                {**place, "what": what, "x": x, "x_spread": 0.3, "y": share, "y_spread": 0.8}
+                | {"n_questions": n, "n_traces": traces}
+            )
+        rows.append(
+            {**place, "what": "difference", "x": 3 * share, "x_low": 3 * share - 0.2}
+            | {"x_high": 3 * share + 0.2, "y": 0.0, "y_low": -0.1, "y_high": 0.1}
+            | {"n_questions": min(n, 8), "n_traces": 7 * min(n, 8)}
+        )
+    columns = ["layer", "step", "what", "x", "x_low", "x_high", "x_spread"]
+    columns += ["y", "y_low", "y_high", "y_spread", "n_questions", "n_traces"]
+    return pd.DataFrame(rows, columns=columns)
