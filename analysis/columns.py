@@ -34,10 +34,10 @@ from analysis.catalogue import need
 from analysis.model_queries import Asker
 from cot.errors import InputError
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["ASKING", "columns", "group_confidence", "made_from"]
 
-KEYS = ["question_id", "sample_index"]
 Floats = NDArray[np.float64]
 WINDOWED = ("mean", "tail", "lowest", "bottom")
 
@@ -193,8 +193,8 @@ def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[
         raise InputError(
             f"{run.path} has {there} at {position!r}, not layer {layer}: `cot capture` adds more"
         )
-    cell = read_cell(run, answers[KEYS].merge(faithful(run), on=KEYS), place, position)
-    states = cell.traces[KEYS].assign(state=list(cell.vectors[cell.row]))
+    cell = read_cell(run, answers[TRACE_KEY].merge(faithful(run), on=TRACE_KEY), place, position)
+    states = cell.traces[TRACE_KEY].assign(state=list(cell.vectors[cell.row]))
     found = _aligned(states, answers)["state"]
     return [each if isinstance(each, np.ndarray) else None for each in found]
 
@@ -249,5 +249,5 @@ SOURCES = {**IN_TABLES, "probe": "probe_scores", "faithfulness": "faithfulness_t
 
 def _aligned(frame: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """The frame's rows in the order of the answers'."""
-    index = pd.MultiIndex.from_frame(answers[KEYS])
-    return frame.set_index(KEYS).reindex(index)
+    index = pd.MultiIndex.from_frame(answers[TRACE_KEY])
+    return frame.set_index(TRACE_KEY).reindex(index)

@@ -23,14 +23,12 @@ from cot.errors import InputError
 from cot.progress import track
 from cot.registry import find
 from cot.store.run import Run
-from cot.types import Request, Trace
+from cot.types import SAMPLE_KEY, Request, Trace
 
 if TYPE_CHECKING:
     from cot.engines import Engine
 
 __all__ = ["Asker"]
-
-KEYS = ["question_id", "sample_index", "variant"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,8 @@ class Asker:
         whose prompt doesn't fit into the model's context has missing values.
         """
         asked = [replace(each, variant=self._variant(each)) for each in requests]
-        index = pd.MultiIndex.from_tuples([_key(each) for each in asked], names=KEYS)
-        stored = self.run.samples(purpose).set_index(KEYS)
+        index = pd.MultiIndex.from_tuples([_key(each) for each in asked], names=SAMPLE_KEY)
+        stored = self.run.samples(purpose).set_index(SAMPLE_KEY)
         missing = [each for each in asked if _key(each) not in stored.index]
         if missing:
             with (
@@ -89,7 +87,7 @@ class Asker:
                             variant=request.variant,
                         )
                     )
-            stored = self.run.samples(purpose).set_index(KEYS)
+            stored = self.run.samples(purpose).set_index(SAMPLE_KEY)
         return stored.reindex(index).reset_index()
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "SAMPLE_KEY",
+    "TRACE_KEY",
     "Answer",
     "AnswerStatus",
     "Ballot",
@@ -40,6 +42,10 @@ Prompt = str | tuple[Message, ...] | tuple[int, ...]
 """Plain text, chat messages, or token ids."""
 TraceKey = tuple[str, int]
 """(question_id, sample_index)."""
+TRACE_KEY = ["question_id", "sample_index"]
+"""Columns by which tables name a trace; a list, as pandas takes it."""
+SAMPLE_KEY = [*TRACE_KEY, "variant"]
+"""Columns by which what an analysis sampled is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

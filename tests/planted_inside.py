@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cot.types import TRACE_KEY
+
 DEPTH = 30
 LAYERS, POSITIONS = [0, 10, 20, 30], ["prompt_end", "step_end", "pre_answer"]
 SHOWN = [("q03", 1), ("q00", 0)]
 """The traces whose lens is kept token by token."""
 HOSTILE_TOP = "<img src=x onerror=window.hacked=4>"
 """What the lens reads in one cell of each shown trace."""
-KEYS = ["question_id", "sample_index"]
 
 
 def inside(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -73,7 +74,7 @@ def _lens_traces(valid: pd.DataFrame) -> pd.DataFrame:
     index = valid["sample_index"]
     candidates = valid.groupby("question_id")["stated"].transform("nunique")
     first = valid.groupby("question_id")["stated"].transform("first")
-    return valid[KEYS].assign(
+    return valid[TRACE_KEY].assign(
         answer=valid["stated"],
         n_candidates=candidates,
         separable=True,
@@ -122,7 +123,7 @@ def _around(value: float, name: str = "") -> dict[str, float]:
 
 def _lens_tokens(truth: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    texts = truth.set_index(KEYS)["body"]
+    texts = truth.set_index(TRACE_KEY)["body"]
     for question_id, index in SHOWN:
         words = texts[question_id, index].split()
         for token, text in enumerate(words):
@@ -142,7 +143,7 @@ def _clusters(truth: pd.DataFrame) -> pd.DataFrame:
     wrong = (truth["right"] == False).astype(int)  # noqa: E712
     cells = [(layer, position) for layer in LAYERS for position in POSITIONS[1:]]
     frames = [
-        truth[KEYS].assign(layer=layer, position=position, cluster=wrong, threshold=0.4)
+        truth[TRACE_KEY].assign(layer=layer, position=position, cluster=wrong, threshold=0.4)
         for layer, position in cells
     ]
     return pd.concat(frames, ignore_index=True)
@@ -218,7 +219,7 @@ def _places(truth: pd.DataFrame) -> tuple[pd.Series[Any], pd.Series[Any]]:
 def _state_map(truth: pd.DataFrame) -> pd.DataFrame:
     x, y = _places(truth)
     place = {"layer": 20, "position": "pre_answer", "x": x, "y": y}
-    return truth[KEYS].assign(**place, method="pca")
+    return truth[TRACE_KEY].assign(**place, method="pca")
 
 
 def _trajectories(truth: pd.DataFrame) -> pd.DataFrame:

@@ -18,12 +18,12 @@ from analysis.columns import columns
 from analysis.state_geometry.clusters import choose_place, cluster_hidden
 from analysis.voting import ballots_of
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["PARTITIONS", "Place", "line_up", "readable"]
 
 log = logging.getLogger("cot")
 
-KEYS = ["question_id", "sample_index"]
 PARTITIONS = {
     "answers": "answer",
     "clusters": "cluster",
@@ -70,22 +70,24 @@ def line_up(run: Run, answers: pd.DataFrame, there: set[str], place: Place | Non
     """Valid traces: question_id, sample_index, answer, cluster, dataflow, n_wrong, n_checked,
     hidden (its state's cluster, missing where none), score (the probe's, NaN where none),
     faithfulness (likewise) and the lens's columns (missing)."""
-    valid = ballots_of(answers)[[*KEYS, "answer"]].reset_index(drop=True)
-    paths = need(run, "paths")[[*KEYS, "cluster", "dataflow", "n_wrong", "n_checked"]]
-    lined = valid.merge(paths, on=KEYS)
+    valid = ballots_of(answers)[[*TRACE_KEY, "answer"]].reset_index(drop=True)
+    paths = need(run, "paths")[[*TRACE_KEY, "cluster", "dataflow", "n_wrong", "n_checked"]]
+    lined = valid.merge(paths, on=TRACE_KEY)
     lined["hidden"] = pd.array([pd.NA] * len(lined), dtype="Int64")
     if place is not None:
         clusters = need(run, "hidden_clusters")
-        own = clusters.loc[_at(clusters, place), [*KEYS, "cluster"]].astype({"cluster": "Int64"})
+        own = clusters.loc[_at(clusters, place), [*TRACE_KEY, "cluster"]].astype(
+            {"cluster": "Int64"}
+        )
         own = own.rename(columns={"cluster": "hidden"})
-        lined = lined.drop(columns="hidden").merge(own, on=KEYS, how="left")
+        lined = lined.drop(columns="hidden").merge(own, on=TRACE_KEY, how="left")
     scores = columns(run, lined, ["probe"])["probe"] if "probe_scores" in there else float("nan")
     tested = "faithfulness_traces" in there
     faithfulness = columns(run, lined, ["faithfulness"])["faithfulness"] if tested else float("nan")
     lined = lined.assign(score=scores, faithfulness=faithfulness)
     if "lens_traces" not in there:
         return lined.assign(**dict.fromkeys(LENS, pd.NA))
-    return lined.merge(need(run, "lens_traces")[[*KEYS, *LENS]], on=KEYS, how="left")
+    return lined.merge(need(run, "lens_traces")[[*TRACE_KEY, *LENS]], on=TRACE_KEY, how="left")
 
 
 def _at(clusters: pd.DataFrame, place: Place) -> Any:

@@ -17,6 +17,7 @@ from analysis.state_geometry.clusters import choose_place
 from analysis.voting.centroid import centroid
 from analysis.voting.cluster import NOISE
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = [
     "answer_entropy",
@@ -33,7 +34,6 @@ __all__ = [
     "wrong_steps",
 ]
 
-KEYS = ["question_id", "sample_index"]
 Floats = NDArray[np.float64]
 
 
@@ -100,16 +100,16 @@ def length(judged: Judged) -> Floats:
     import pyarrow.compute as pc
 
     for source, measure in (("token_ids", pc.list_value_length), ("text", pc.utf8_length)):
-        traces = stored(judged.run, [*KEYS, source])
+        traces = stored(judged.run, [*TRACE_KEY, source])
         if traces[source].null_count < len(traces):
             lengths = measure(traces[source])
             break
-    return _beside(judged, traces.select(KEYS).to_pandas().assign(length=lengths.to_pandas()))
+    return _beside(judged, traces.select(TRACE_KEY).to_pandas().assign(length=lengths.to_pandas()))
 
 
 def _beside(judged: Judged, frame: pd.DataFrame) -> Floats:
     """The frame's third column for each ballot; NaN where it lacks the trace."""
-    joined = judged.ballots[KEYS].merge(frame, on=KEYS, how="left")
+    joined = judged.ballots[TRACE_KEY].merge(frame, on=TRACE_KEY, how="left")
     numbers: Floats = joined[frame.columns[2]].to_numpy(dtype=float)
     return numbers
 

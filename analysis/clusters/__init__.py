@@ -31,11 +31,11 @@ from analysis.equations.checking import check_traces
 from cot.errors import InputError
 from cot.registry import build
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["paths"]
 
 log = logging.getLogger("cot")
-KEYS = ["question_id", "sample_index"]
 DATAFLOW = "dataflow"
 DEFAULT_CLUSTERER = "average_linkage"
 
@@ -126,8 +126,8 @@ def paths(
     steps = need(run, "steps")
     traces = run.traces(["text"])
     questions = run.questions()
-    joined = traces[[*KEYS, "text"]].merge(
-        answers.rename(columns={"text": "stated"}), on=KEYS, how="left"
+    joined = traces[[*TRACE_KEY, "text"]].merge(
+        answers.rename(columns={"text": "stated"}), on=TRACE_KEY, how="left"
     )
     masked = mask_traces(joined["text"], joined.assign(text=joined["stated"]), mask == "numbers")
     vectors = embed(masked, embedder, run.path / "cache")
@@ -164,8 +164,8 @@ def _cluster(
         else:
             cluster[rows] = label_rows(made, vectors[rows])
         silhouette[rows] = silhouettes(matrix, cluster[rows])
-    front = traces[KEYS].assign(cluster=cluster, silhouette=silhouette, threshold=cut)
-    return pd.concat([front, traces.drop(columns=KEYS)], axis=1)
+    front = traces[TRACE_KEY].assign(cluster=cluster, silhouette=silhouette, threshold=cut)
+    return pd.concat([front, traces.drop(columns=TRACE_KEY)], axis=1)
 
 
 def _describe(
@@ -192,5 +192,5 @@ def _describe(
         places[rows] = map_traces(vectors[rows], layout, seed)
     columns = ["question_id", "cluster", "size", "medoid", "terms"]
     frame = pd.concat(names, ignore_index=True)[columns] if names else pd.DataFrame(columns=columns)
-    drawn = paths[KEYS].assign(x=places[:, 0], y=places[:, 1], method=layout)
+    drawn = paths[TRACE_KEY].assign(x=places[:, 0], y=places[:, 1], method=layout)
     return frame, drawn

@@ -11,11 +11,10 @@ import pandas as pd
 from analysis.findings import as_table, mean_finding
 from analysis.statistics.mutual_information import Measure, compare
 from analysis.voting import ballots_of
-from cot.types import Finding
+from cot.types import TRACE_KEY, Finding
 
 __all__ = ["findings", "per_question"]
 
-KEYS = ["question_id", "sample_index"]
 MEASURES: tuple[tuple[Measure, str, str], ...] = (
     ("ami", "ami", "answers × {}"),
     ("v_measure", "v_measure", "answers × {}"),
@@ -122,8 +121,8 @@ def findings(
 
 def _valid(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """Traces with a valid answer: the columns of `paths`, answer and correct."""
-    kept = ballots_of(answers)[[*KEYS, "answer", "correct"]]
-    joined = paths.merge(kept, on=KEYS)
+    kept = ballots_of(answers)[[*TRACE_KEY, "answer", "correct"]]
+    joined = paths.merge(kept, on=TRACE_KEY)
     alone = -1 - np.arange(len(joined))
     return joined.assign(cluster=np.where(joined["cluster"] < 0, alone, joined["cluster"]))
 

@@ -10,10 +10,10 @@ from analysis.equations.checks import check_trace
 from analysis.equations.dataflow import dataflow
 from analysis.equations.signature import signature
 from cot.steps import segment
+from cot.types import TRACE_KEY
 
 __all__ = ["check_traces"]
 
-KEYS = ["question_id", "sample_index"]
 GOLD = "gold_steps"
 """Where the meta of an `arithmetic` question keeps the values of its worked solution."""
 
@@ -43,7 +43,7 @@ def check_traces(
     rows: list[tuple[Any, ...]] = []
     equations: list[tuple[Any, ...]] = []
     for question_id, index, text, final in zip(
-        *(traces[name] for name in (*KEYS, "text", "canonical")), strict=True
+        *(traces[name] for name in (*TRACE_KEY, "text", "canonical")), strict=True
     ):
         golds = gold.get(question_id, ())
         found = check_trace(text, segment(text), final if isinstance(final, str) else None, golds)
@@ -62,7 +62,15 @@ def check_traces(
     counts = ["n_checked", "n_wrong"]
     frame = pd.DataFrame(
         rows,
-        columns=[*KEYS, "signature", "dataflow", *counts, "wrong_used", "follows", "n_gold_found"],
+        columns=[
+            *TRACE_KEY,
+            "signature",
+            "dataflow",
+            *counts,
+            "wrong_used",
+            "follows",
+            "n_gold_found",
+        ],
     ).astype(
         {
             "signature": "str",
@@ -73,7 +81,7 @@ def check_traces(
             "n_gold_found": "Int32",
         }
     )
-    names = [*KEYS, "step", "start", "end", "text", "operation", "stated", "value", "verdict"]
+    names = [*TRACE_KEY, "step", "start", "end", "text", "operation", "stated", "value", "verdict"]
     kinds = dict.fromkeys(["text", "operation", "stated", "value", "verdict"], "str")
     checked = pd.DataFrame(equations, columns=[*names, "used_later"])
     return frame, checked.astype({**kinds, "step": "Int64", "used_later": bool})

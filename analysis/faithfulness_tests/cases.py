@@ -17,13 +17,11 @@ from cot.models import encode
 from cot.steps import segment
 from cot.store.run import Run
 from cot.tokens import char_to_token, token_spans
-from cot.types import Message, Question, Step
+from cot.types import TRACE_KEY, Message, Question, Step
 
-__all__ = ["KEYS", "Left", "gold_classes", "make_cases"]
+__all__ = ["Left", "gold_classes", "make_cases"]
 
 log = logging.getLogger("cot")
-
-KEYS = ["question_id", "sample_index"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +64,12 @@ def make_cases(
     left: list[Left] = []
     make = _maker(run, setting, answers)
     sampled = run.traces(["prompt_sha", "text", "token_ids"]).merge(
-        answers, on=KEYS, suffixes=("", "_said")
+        answers, on=TRACE_KEY, suffixes=("", "_said")
     )
     cases = [case for row in sampled.to_dict("records") if (case := make(row, False, left))]
     if "greedy_answers" in run.tables():
         greedy = run.samples("greedy").merge(
-            run.table("greedy_answers"), on=KEYS, suffixes=("", "_said")
+            run.table("greedy_answers"), on=TRACE_KEY, suffixes=("", "_said")
         )
         greedy = greedy[greedy["question_id"].isin(answers["question_id"].unique())]
         cases += [case for row in greedy.to_dict("records") if (case := make(row, True, left))]

@@ -24,10 +24,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.statistics import resample
+from cot.types import TRACE_KEY
 
 __all__ = ["CrossCheck", "cross_check", "kappa", "looks"]
 
-KEYS = ["question_id", "sample_index"]
 CELLS = [(True, True), (True, False), (False, True), (False, False)]
 """(forced, lens), in the order of a table read line by line."""
 
@@ -78,11 +78,13 @@ def looks(readings: pd.DataFrame, lens_traces: pd.DataFrame) -> pd.DataFrame:
     """question_id, sample_index, forced, lens (booleans), control (nullable), one row a trace."""
     first = readings[readings["test"].str.split(":").str[0] == "early_answering"]
     first = first[(first["share"] == 0) & ~first["greedy"].astype(bool) & first["same"].notna()]
-    forced = first.drop_duplicates(KEYS)[[*KEYS, "same"]].rename(columns={"same": "forced"})
+    forced = first.drop_duplicates(TRACE_KEY)[[*TRACE_KEY, "same"]].rename(
+        columns={"same": "forced"}
+    )
     names = {"decided_at_prompt": "lens", "decided_control": "control"}
     there = [name for name in names if name in lens_traces]
-    lens = lens_traces[lens_traces["decided_at_prompt"].notna()][[*KEYS, *there]]
-    both = forced.merge(lens.rename(columns=names), on=KEYS)
+    lens = lens_traces[lens_traces["decided_at_prompt"].notna()][[*TRACE_KEY, *there]]
+    both = forced.merge(lens.rename(columns=names), on=TRACE_KEY)
     return both.astype({"forced": bool, "lens": bool})
 
 

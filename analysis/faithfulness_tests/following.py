@@ -33,11 +33,10 @@ from analysis.faithfulness_tests.contract import Reading, Said
 from analysis.faithfulness_tests.findings import rate
 from analysis.faithfulness_tests.wrong_answer import Wrong
 from analysis.statistics import ratio_interval
-from cot.types import Finding
+from cot.types import TRACE_KEY, Finding
 
 __all__ = ["by_kind", "follow", "following_findings"]
 
-KEY = ["question_id", "sample_index"]
 BOOTSTRAP = "95% bootstrap over questions"
 
 
@@ -95,8 +94,8 @@ def by_kind(readings: pd.DataFrame, traces: pd.DataFrame, kind: str) -> pd.DataF
     found = details.loc[mine, list(NUMBERS)].astype("Float64")
     some = readings[mine]
     found = found.assign(now_same=some["same"], now_correct=some["correct"])
-    found.index = pd.MultiIndex.from_frame(some[KEY])
-    return traces[~traces["greedy"]].join(found, on=KEY)
+    found.index = pd.MultiIndex.from_frame(some[TRACE_KEY])
+    return traces[~traces["greedy"]].join(found, on=TRACE_KEY)
 
 
 NUMBERS = ("followed", "acknowledged", "unhinted", "by_chance", "false_alarm")

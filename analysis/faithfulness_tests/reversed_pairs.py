@@ -24,11 +24,10 @@ from analysis.faithfulness_tests.case import Case
 from analysis.faithfulness_tests.contract import Outcome, Said
 from analysis.faithfulness_tests.findings import rate
 from analysis.faithfulness_tests.question_text import NOT_FOUND, put_for
-from cot.types import Finding, Request
+from cot.types import TRACE_KEY, Finding, Request
 
 __all__ = ["ReversedPairs"]
 
-KEY = ["question_id", "sample_index"]
 OTHER = {"yes": "no", "no": "yes"}
 NO_PAIR = "the question's meta has no reversed_text: sample arithmetic:compare=true, or add it"
 
@@ -66,8 +65,8 @@ class ReversedPairs:
         """How many pairs are alike, which way, and how many would be by sampling alone."""
         mine = readings[~readings["greedy"] & readings["answer"].notna()]
         alike_of = (~mine["same"]).astype("Float64")
-        alike_of.index = pd.MultiIndex.from_frame(mine[KEY])
-        own = traces[~traces["greedy"]].join(alike_of.rename("alike"), on=KEY)
+        alike_of.index = pd.MultiIndex.from_frame(mine[TRACE_KEY])
+        own = traces[~traces["greedy"]].join(alike_of.rename("alike"), on=TRACE_KEY)
         alike = own["alike"]
         noise = (1 - own["fresh"]).astype("Float64").where(alike.notna())
         yes = (own["answer"] == "yes").astype("Float64").where(alike.eq(1).fillna(False))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from analysis.figures.look import COLOURS, NEUTRAL, draw, shown
 from analysis.figures.tables import read, rows_of
+from cot.types import TRACE_KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["paths", "trajectories"]
 
-KEYS = ["question_id", "sample_index"]
 VERDICTS = {
     "right": ("circle", COLOURS[0]),
     "wrong": ("x", COLOURS[1]),
@@ -32,7 +32,9 @@ def paths(run: Run, question_id: str) -> Figure:
         InputError: no such table or question.
     """
     places = rows_of(run, read(run, "path_map", "cot paths RUN"), "question_id", question_id)
-    traces = places.merge(read(run, "paths", "cot paths RUN")[[*KEYS, "cluster"]], on=KEYS)
+    traces = places.merge(
+        read(run, "paths", "cot paths RUN")[[*TRACE_KEY, "cluster"]], on=TRACE_KEY
+    )
     traces = _judged(run, traces)
     counts = ", ".join(f"{n} {verdict}" for verdict, n in traces["verdict"].value_counts().items())
     caption = (
@@ -74,8 +76,8 @@ def trajectories(run: Run, question_id: str | None = None) -> Figure:
     points = read(run, "trajectories", "cot geometry RUN")
     if question_id is not None:
         points = rows_of(run, points, "question_id", question_id)
-    points = _judged(run, points.sort_values([*KEYS, "step"]))
-    n = len(points.drop_duplicates(KEYS))
+    points = _judged(run, points.sort_values([*TRACE_KEY, "step"]))
+    n = len(points.drop_duplicates(TRACE_KEY))
     caption = (
         f"n = {n} traces of {points['question_id'].nunique()} questions, layer "
         f"{', '.join(map(str, points['layer'].unique()))}; a line runs from step to step, a "
@@ -102,8 +104,8 @@ def trajectories(run: Run, question_id: str | None = None) -> Figure:
 
 def _judged(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """With each trace's answer and verdict; a trace without a valid answer isn't judged."""
-    answers = read(run, "answers", "cot answers RUN")[[*KEYS, "answer", "status", "correct"]]
-    joined = rows.merge(answers, on=KEYS, how="left")
+    answers = read(run, "answers", "cot answers RUN")[[*TRACE_KEY, "answer", "status", "correct"]]
+    joined = rows.merge(answers, on=TRACE_KEY, how="left")
     known = joined["correct"].where(joined["status"] == "ok")
     verdict = known.astype(object).map({True: "right", False: "wrong"}).fillna("not judged")
     return joined.assign(verdict=verdict)
@@ -113,5 +115,5 @@ def _with_gaps(points: pd.DataFrame) -> pd.DataFrame:
     """With a row without a place after each trace, at which its line ends."""
     import pandas as pd
 
-    ends = points.drop_duplicates(KEYS, keep="last").assign(x=float("nan"), y=float("nan"))
-    return pd.concat([points, ends]).sort_values([*KEYS, "step"], kind="stable")
+    ends = points.drop_duplicates(TRACE_KEY, keep="last").assign(x=float("nan"), y=float("nan"))
+    return pd.concat([points, ends]).sort_values([*TRACE_KEY, "step"], kind="stable")

@@ -26,13 +26,14 @@ from analysis.hidden_states.fidelity import MAX_GAP, fidelity_table, largest_gap
 from analysis.hidden_states.hooks import HookReplay
 from analysis.hidden_states.layers import LayerSpec
 from analysis.hidden_states.plan import Task, places
-from analysis.hidden_states.preparing import KEY, Work, prepare
+from analysis.hidden_states.preparing import Work, prepare
 from analysis.hidden_states.spans import read_spans
 from cot.errors import InputError
 from cot.models import load_model
 from cot.progress import track
 from cot.store.run import Run
 from cot.store.vectors import Place, VectorWriter
+from cot.types import TRACE_KEY
 
 __all__ = ["ENGINES", "SPARE", "TOKENS_PER_BATCH", "capture", "open_backend"]
 
@@ -192,7 +193,7 @@ def _forget_stale(writer: VectorWriter, work: Work) -> None:
 def _replay(
     backend: Backend, tasks: Sequence[Task], traces: pd.DataFrame, writer: VectorWriter
 ) -> None:
-    keys = list(zip(*(traces[name] for name in KEY), strict=True))
+    keys = list(zip(*(traces[name] for name in TRACE_KEY), strict=True))
     stored = dict(zip(keys, traces["logprobs"], strict=True))
     lengths = dict(zip(keys, traces["token_ids"].map(len), strict=True))
     by_layers: dict[tuple[int, ...], dict[Job, Task]] = {}

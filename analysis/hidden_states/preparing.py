@@ -19,10 +19,10 @@ from cot.errors import InputError
 from cot.models import ResolvedModel, fetch, load_tokenizer, resolve
 from cot.store.run import Run
 from cot.store.vectors import read_about
+from cot.types import TRACE_KEY
 
-__all__ = ["KEY", "Work", "prepare"]
+__all__ = ["Work", "prepare"]
 
-KEY = ["question_id", "sample_index"]
 INPUTS = {"step_end": "steps", "pre_answer": "answers", "answer": "answers"}
 """Which table each position is read from."""
 
@@ -59,7 +59,7 @@ class Work:
         self, index: pd.DataFrame, about: Mapping[str, Any], replays: pd.DataFrame
     ) -> list[Task]:
         """What is missing, given what is there (see `cot.store.vectors`)."""
-        replayed = set(zip(*(replays[name] for name in KEY), strict=True))
+        replayed = set(zip(*(replays[name] for name in TRACE_KEY), strict=True))
         there = layers_there(index, about.get("shards", {}))
         return plan(self.traces, self.prompts, self.spots, self.layers, there, replayed)
 

@@ -21,7 +21,7 @@ from analysis.declaration import Shown, analysis
 from analysis.hidden_states.capturing import TOKENS_PER_BATCH, open_backend
 from analysis.hidden_states.hooks import HookReplay
 from analysis.hidden_states.preparing import prepare
-from analysis.logit_lens.asked import KEYS, POSITIONS, ask
+from analysis.logit_lens.asked import POSITIONS, ask
 from analysis.logit_lens.findings import findings
 from analysis.logit_lens.reading import read_traces
 from analysis.logit_lens.said import lay_out, look, without_unfaithful
@@ -32,6 +32,7 @@ from analysis.logit_lens.unembed import Unembedding
 from cot.errors import InputError
 from cot.models import load_tokenizer
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["lens"]
 
@@ -163,7 +164,7 @@ def lens(
         found = store.read()
     asked = without_unfaithful(asked, found)
     said = lay_out(asked, found)
-    stated = asked.traces.set_index(KEYS)["answer"].to_dict()
+    stated = asked.traces.set_index(TRACE_KEY)["answer"].to_dict()
     looks = [look(each, stated) for each in said]
     table = traces_table(asked, looks, found, ends=ends)
     by_place = lens_table(said, asked)

@@ -21,12 +21,12 @@ from analysis.logit_lens.store import Key
 from analysis.voting import ballots_of
 from cot.errors import InputError
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
-__all__ = ["KEYS", "POSITIONS", "Asked", "ask"]
+__all__ = ["POSITIONS", "Asked", "ask"]
 
 log = logging.getLogger("cot")
 
-KEYS = ["question_id", "sample_index"]
 POSITIONS = ("prompt_end", "step_end", "pre_answer", "mean")
 VERSION = 1
 """Of what a reading holds."""
@@ -71,12 +71,12 @@ def ask(run: Run, work: Work, *, seed: int) -> Asked:
         InputError: no trace has a valid answer, or none states it in its text.
     """
     ballots = ballots_of(need(run, "answers"))
-    traces = work.traces.merge(ballots[[*KEYS, "answer", "correct"]], on=KEYS)
+    traces = work.traces.merge(ballots[[*TRACE_KEY, "answer", "correct"]], on=TRACE_KEY)
     if traces.empty:
         raise InputError(f"{run.path}: no trace that can be replayed has a valid answer")
     if left := len(work.traces) - len(traces):
         log.info("%d traces without a valid answer are not read", left)
-    keys = set(zip(*(traces[name].tolist() for name in KEYS), strict=True))
+    keys = set(zip(*(traces[name].tolist() for name in TRACE_KEY), strict=True))
     keys |= {(question_id, None) for question_id, _ in keys}
     spots = [spot for spot in work.spots if spot.place[:2] in keys]
     traces["token"] = first_tokens(traces, spots)
@@ -116,7 +116,7 @@ def _digests(
     revision: str,
 ) -> dict[Key, str]:
     recipients = {donor: question for question, donor in donors.items()}
-    columns = (traces[name].tolist() for name in (*KEYS, "prompt_sha"))
+    columns = (traces[name].tolist() for name in (*TRACE_KEY, "prompt_sha"))
     made: dict[Key, str] = {}
     for question_id, sample_index, sha in zip(*columns, strict=True):
         basis = [VERSION, revision, sha, candidates[question_id].tokens]

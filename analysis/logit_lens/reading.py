@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from analysis.hidden_states.backend import Backend, Replayed
 from analysis.hidden_states.plan import Task
-from analysis.logit_lens.asked import KEYS, Asked
+from analysis.logit_lens.asked import Asked
 from analysis.logit_lens.store import LensStore, Reading
 from analysis.logit_lens.unembed import Unembedding
 from analysis.state_geometry.chain import chain_of_embedding
 from cot.progress import track
+from cot.types import TRACE_KEY
 
 __all__ = ["read_traces"]
 
@@ -34,7 +35,7 @@ def read_traces(
     Args:
         layers: all of the model, ascending.
     """
-    columns = (asked.traces[name].tolist() for name in (*KEYS, "token_ids"))
+    columns = (asked.traces[name].tolist() for name in (*TRACE_KEY, "token_ids"))
     written = {(name, index): ids for name, index, ids in zip(*columns, strict=True)}
     recipients = {donor: question for question, donor in asked.donors.items()}
     of = {task.job: task for task in tasks}

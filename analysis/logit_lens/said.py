@@ -12,11 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.hidden_states.fidelity import MAX_GAP
-from analysis.logit_lens.asked import KEYS, Asked
+from analysis.logit_lens.asked import Asked
 from analysis.logit_lens.candidates import Candidates
 from analysis.logit_lens.latent import calibrate, probabilities
 from analysis.logit_lens.store import Key
 from cot.errors import InputError
+from cot.types import TRACE_KEY
 
 __all__ = ["Looks", "Said", "lay_out", "look", "without_unfaithful"]
 
@@ -114,7 +115,7 @@ def lay_out(asked: Asked, found: Mapping[Key, Mapping[str, NDArray[np.float32]]]
         found: the readings, see `store.LensStore.read`; each key of `asked.digests` is there.
     """
     keys = {name: [(name, None)] for name in asked.candidates}
-    for key in zip(*(asked.traces[name].tolist() for name in KEYS), strict=True):
+    for key in zip(*(asked.traces[name].tolist() for name in TRACE_KEY), strict=True):
         keys[key[0]].append(key)
     known = {name: some for name, some in asked.candidates.items() if some.names}
     drafts = {name: _draft(asked, found, keys[name], len(known[name].names)) for name in known}
@@ -187,7 +188,7 @@ def without_unfaithful(
     Raises:
         InputError: no trace is left.
     """
-    columns = (asked.traces[name].tolist() for name in (*KEYS, "logprobs"))
+    columns = (asked.traces[name].tolist() for name in (*TRACE_KEY, "logprobs"))
     far = np.zeros(len(asked.traces), bool)
     for row, (question_id, index, logprobs) in enumerate(zip(*columns, strict=True)):
         spots = [s for s in asked.places[question_id, index] if s.place.position != "mean"]

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.logit_lens.asked import KEYS, Asked
+from analysis.logit_lens.asked import Asked
 from analysis.logit_lens.latent import agreement, commitment, consistency, emergence, says
 from analysis.logit_lens.said import Looks, Said
 from analysis.logit_lens.store import Key
 from analysis.statistics import mean_interval
+from cot.types import TRACE_KEY
 
 __all__ = ["layers_table", "lens_table", "traces_table"]
 
@@ -40,7 +41,7 @@ LAYERS = {
 
 def lens_table(questions: Sequence[Said], asked: Asked) -> pd.DataFrame:
     """The table `lens`; see `analysis.logit_lens.read_layers`."""
-    stated = asked.traces.set_index(KEYS)["answer"].to_dict()
+    stated = asked.traces.set_index(TRACE_KEY)["answer"].to_dict()
     parts = []
     for question in questions:
         n_places, n_layers = question.p.shape[:2]
@@ -105,11 +106,11 @@ def traces_table(
                 "lens_answer": names[said],
                 **(decided if open_ else {}),
             }
-    keys = list(zip(*(asked.traces[name].tolist() for name in KEYS), strict=True))
+    keys = list(zip(*(asked.traces[name].tolist() for name in TRACE_KEY), strict=True))
     own = [asked.candidates[question_id] for question_id, _ in keys]
     answers = asked.traces["answer"].tolist()
     members = [some.member.get(answer) for some, answer in zip(own, answers, strict=True)]
-    table = asked.traces[[*KEYS, "answer"]].assign(
+    table = asked.traces[[*TRACE_KEY, "answer"]].assign(
         candidate=[
             None if member is None else some.names[member]
             for some, member in zip(own, members, strict=True)
@@ -147,7 +148,7 @@ def layers_table(looks: Sequence[Looks], places: pd.DataFrame, *, seed: int) -> 
     known = known[known["question_id"].isin({each.question_id for each in open_})]
     for (position, layer), here in known.groupby(["position", "layer"], sort=False):
         means = here.groupby("question_id", sort=False)["p_stated"].mean()
-        n_traces = len(here[KEYS].drop_duplicates())
+        n_traces = len(here[TRACE_KEY].drop_duplicates())
         place = {"measure": "p_stated", "position": position, "layer": int(layer)}
         rows.append(place | _mean(means.to_numpy(), seed) | {"n_traces": n_traces})
     return pd.DataFrame(rows, columns=list(LAYERS)).astype(LAYERS)

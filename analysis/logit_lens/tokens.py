@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.hidden_states.backend import Backend, Job, Replay
-from analysis.logit_lens.asked import KEYS, Asked
+from analysis.logit_lens.asked import Asked
 from analysis.logit_lens.unembed import Unembedding
 from cot.errors import InputError
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["TraceKey", "choose_traces", "tokens_table"]
 
@@ -32,7 +33,9 @@ def choose_traces(
     """
     traces = asked.traces
     if named:
-        keys = {key: row for row, key in enumerate(zip(*(traces[n] for n in KEYS), strict=True))}
+        keys = {
+            key: row for row, key in enumerate(zip(*(traces[n] for n in TRACE_KEY), strict=True))
+        }
         for question_id, index in named:
             if (question_id, index) not in keys:
                 raise InputError(
@@ -57,7 +60,7 @@ def tokens_table(
 ) -> pd.DataFrame:
     """The table `lens_tokens`; see `analysis.logit_lens.read_layers`."""
     jobs, about = [], {}
-    columns = (chosen[name].tolist() for name in (*KEYS, "prompt_sha", "token_ids", "token"))
+    columns = (chosen[name].tolist() for name in (*TRACE_KEY, "prompt_sha", "token_ids", "token"))
     for question_id, index, sha, ids, answer in zip(*columns, strict=True):
         last = np.arange(max(-1, len(ids) - MOST_TOKENS), len(ids))
         spots = np.stack([last, last + 1], axis=1)

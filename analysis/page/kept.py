@@ -15,6 +15,7 @@ from analysis.page.data import Evidence
 from analysis.page.faithfulness import base_of
 from analysis.page.text import interval, number, percent
 from analysis.statistics import ratio_interval
+from cot.types import TRACE_KEY
 
 __all__ = ["FEWEST", "kept_figures"]
 
@@ -27,7 +28,6 @@ MEANINGS = {
     "is written in it.",
 }
 MEANING = "A curve that rises late speaks for reasoning that is used; it can't tell why."
-KEYS = ["question_id", "sample_index"]
 
 
 def kept_figures(evidence: Evidence) -> list[dict[str, Any]]:
@@ -95,8 +95,8 @@ def _fresh(evidence: Evidence, test: str) -> dict[str, float | None] | None:
     if len(readings):
         drawn = readings["share"].notna() & ~readings["control"] & ~readings["greedy"].astype(bool)
         points = readings[drawn & (readings["test"] == test)]
-        known = points["same"].notna().groupby([points[key] for key in KEYS]).all()
-        own = own.merge(known[known].reset_index()[KEYS], on=KEYS)
+        known = points["same"].notna().groupby([points[key] for key in TRACE_KEY]).all()
+        own = own.merge(known[known].reset_index()[TRACE_KEY], on=TRACE_KEY)
     own = own[own["fresh"].notna()]
     if not len(own):
         return None

@@ -19,13 +19,13 @@ import pandas as pd
 from analysis.page.data import Evidence
 from analysis.page.shades import ALPHABET
 from analysis.page.text import shorten
+from cot.types import TRACE_KEY
 
 __all__ = ["read_latent"]
 
 OTHER = 63
 LENGTH = 40
 """Characters of an answer that are sent."""
-KEYS = ["question_id", "sample_index"]
 RANKS = {"prompt_end": 0, "step_end": 1, "pre_answer": 2}
 Question = dict[str, Any]
 Trace = dict[str, Any]
@@ -86,5 +86,5 @@ def _stated(evidence: Evidence) -> dict[tuple[str, int], str]:
     if table.empty:
         return {}
     column = "candidate" if "candidate" in table else "answer"
-    known = table[[*KEYS, column]].dropna()
+    known = table[[*TRACE_KEY, column]].dropna()
     return {(str(key), int(i)): str(name) for key, i, name in known.itertuples(index=False)}

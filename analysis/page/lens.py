@@ -17,10 +17,10 @@ from analysis.page.data import Evidence
 from analysis.page.probes import place_of
 from analysis.page.text import decimal, interval, number, percent
 from analysis.statistics import ratio_interval
+from cot.types import TRACE_KEY
 
 __all__ = ["lens_figure", "others_agree"]
 
-KEYS = ["question_id", "sample_index"]
 SERIES = {"answer": "raw", "answer_calibrated": "calibrated"}
 
 
@@ -43,7 +43,7 @@ def lens_figure(evidence: Evidence) -> dict[str, Any] | None:
         "layers": layers,
         "commitment": _commitment(traces),
         "n_questions": int(lens["question_id"].nunique()),
-        "n_traces": int(lens[lens["position"] == "pre_answer"].groupby(KEYS).ngroups),
+        "n_traces": int(lens[lens["position"] == "pre_answer"].groupby(TRACE_KEY).ngroups),
         "heads": _heads(agreeing, others, stated),
         "rows": _rows(layers, agreeing, others, stated),
     }
@@ -57,8 +57,8 @@ def _agreeing(lens: pd.DataFrame) -> tuple[list[dict[str, Any]], list[float | No
     lines = []
     for column, name in SERIES.items():
         if column in here and here[column].notna().any():
-            final = last[[*KEYS, column]].rename(columns={column: "final"})
-            both = here.merge(final, on=KEYS)
+            final = last[[*TRACE_KEY, column]].rename(columns={column: "final"})
+            both = here.merge(final, on=TRACE_KEY)
             both["same"] = (both[column] == both["final"]).astype(float)
             lines.append({"name": name, **_by_layer(both, "same")})
     return lines, others_agree(here) if len(here) else []
@@ -77,7 +77,7 @@ def others_agree(here: pd.DataFrame) -> list[float | None]:
     latent = here.groupby([*by, "layer"]).size().rename("latent").reset_index()
     pairs = latent.merge(finals, on=by)
     all_pairs = (pairs["latent"] * pairs["finals"]).groupby([pairs["layer"], pairs["question_id"]])
-    own = here.merge(last[[*KEYS, "answer"]], on=KEYS, suffixes=("", "_last"))
+    own = here.merge(last[[*TRACE_KEY, "answer"]], on=TRACE_KEY, suffixes=("", "_last"))
     own = own[own["answer"] == own["answer_last"]].groupby(["layer", "question_id"]).size()
     n = last.groupby("question_id").size()
     n = n[n > 1].astype(float)

@@ -15,6 +15,7 @@ from analysis.page.data import Evidence
 from analysis.page.probes import place_of
 from analysis.page.text import count, decimal, flag, interval, number
 from analysis.statistics import mean_interval
+from cot.types import TRACE_KEY
 
 __all__ = ["POINTS", "state_maps", "trajectory_figures"]
 
@@ -26,7 +27,6 @@ LINES = 60
 """Single traces that a trajectory figure draws of right and of wrong each, evenly taken."""
 FEWEST = 5
 """Traces that a mean needs to be drawn, and questions that a difference needs to be given."""
-KEYS = ["question_id", "sample_index"]
 RANKED = 4
 """Answers and paths of a question that have a colour of their own, the most frequent first."""
 
@@ -40,7 +40,12 @@ def state_maps(evidence: Evidence) -> dict[str, Any] | None:
         return None
     places = table[["position", "layer", "method"]].drop_duplicates().to_dict("records")
     places = sorted(places, key=lambda at: (at["method"], place_of(at["position"]), at["layer"]))
-    keys = table[KEYS].drop_duplicates().sort_values(KEYS, kind="stable").reset_index(drop=True)
+    keys = (
+        table[TRACE_KEY]
+        .drop_duplicates()
+        .sort_values(TRACE_KEY, kind="stable")
+        .reset_index(drop=True)
+    )
     keys = keys.iloc[:: -(-len(keys) // POINTS)].reset_index(drop=True)
     rows = _described(keys, evidence)
     at = keys.assign(row=np.arange(len(keys)))
@@ -49,7 +54,7 @@ def state_maps(evidence: Evidence) -> dict[str, Any] | None:
         mine = table
         for name, value in place.items():
             mine = mine[mine[name] == value]
-        drawn = mine.merge(at, on=KEYS)
+        drawn = mine.merge(at, on=TRACE_KEY)
         maps.append(
             {
                 "layer": int(place["layer"]),
@@ -76,8 +81,8 @@ def _described(keys: pd.DataFrame, evidence: Evidence) -> list[list[Any]]:
             )
             continue
         extra = ["correct"] if column == "answer" else []
-        ranked = given[[*KEYS, *extra]].assign(**{column: _ranks(given, column)})
-        frame = frame.merge(ranked, on=KEYS, how="left")
+        ranked = given[[*TRACE_KEY, *extra]].assign(**{column: _ranks(given, column)})
+        frame = frame.merge(ranked, on=TRACE_KEY, how="left")
     return [
         [
             str(row["question_id"]),
@@ -105,9 +110,9 @@ def trajectory_figures(evidence: Evidence) -> list[dict[str, Any]]:
     table, answers = evidence.get("trajectories"), evidence.get("answers")
     if table.empty or answers.empty:
         return []
-    known = answers.loc[answers["correct"].notna(), [*KEYS, "correct"]]
-    moved = table.dropna(subset=["x", "y"]).merge(known, on=KEYS)
-    moved = moved.assign(right=moved["correct"].astype(bool)).sort_values([*KEYS, "step"])
+    known = answers.loc[answers["correct"].notna(), [*TRACE_KEY, "correct"]]
+    moved = table.dropna(subset=["x", "y"]).merge(known, on=TRACE_KEY)
+    moved = moved.assign(right=moved["correct"].astype(bool)).sort_values([*TRACE_KEY, "step"])
     return [
         {
             "layer": int(layer),
@@ -119,8 +124,8 @@ def trajectory_figures(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _side(rows: pd.DataFrame, right: bool) -> dict[str, Any]:
-    traces = rows[KEYS].drop_duplicates()
-    some = rows.merge(traces.iloc[:: max(1, -(-len(traces) // LINES))], on=KEYS)
+    traces = rows[TRACE_KEY].drop_duplicates()
+    some = rows.merge(traces.iloc[:: max(1, -(-len(traces) // LINES))], on=TRACE_KEY)
     steps = rows.groupby("step")[["x", "y"]].agg(["mean", "std", "size"])
     steps = steps[steps["x", "size"] >= FEWEST]
     return {
@@ -136,7 +141,7 @@ def _side(rows: pd.DataFrame, right: bool) -> dict[str, Any]:
                 "step": [int(step) for step in trace["step"]],
                 **{axis: [_rounded(v) for v in trace[axis]] for axis in "xy"},
             }
-            for _, trace in some.groupby(KEYS, sort=False)
+            for _, trace in some.groupby(TRACE_KEY, sort=False)
         ],
     }
 

@@ -17,10 +17,10 @@ from analysis.voting import outcomes
 from analysis.voting.rule import load_rule
 from cot.errors import InputError
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
-__all__ = ["KEYS", "TARGETS", "find_labels", "replayed", "without"]
+__all__ = ["TARGETS", "find_labels", "replayed", "without"]
 
-KEYS = ["question_id", "sample_index"]
 INVALID = "without a valid answer"
 TARGETS = {
     "correct": "the stated answer is right",
@@ -62,11 +62,13 @@ def replayed(run: Run) -> tuple[pd.DataFrame, dict[str, int]]:
     question's, or None), wrong_majority (missing without gold), text (masked), characters, tokens.
     """
     answers = need(run, "answers")
-    fidelity = need(run, "fidelity")[[*KEYS, "n_tokens", "flagged"]]
+    fidelity = need(run, "fidelity")[[*TRACE_KEY, "n_tokens", "flagged"]]
     votes = outcomes(answers, load_rule("majority"))
     votes = votes.rename(columns={"answer": "majority", "correct": "right"})
     traces = run.traces(["text", "finish_reason", "meta"]).rename(columns={"text": "whole"})
-    traces = traces.merge(answers, on=KEYS, how="left").merge(fidelity, on=KEYS, how="left")
+    traces = traces.merge(answers, on=TRACE_KEY, how="left").merge(
+        fidelity, on=TRACE_KEY, how="left"
+    )
     traces = traces.merge(votes[["question_id", "majority", "right"]], on="question_id", how="left")
     excluded: dict[str, int] = {}
     traces = without(traces, "not replayed", traces["n_tokens"].isna(), excluded)
@@ -112,12 +114,14 @@ def _truncated(run: Run, traces: pd.DataFrame, excluded: dict[str, int]) -> Labe
 
 
 def _path(run: Run, traces: pd.DataFrame, excluded: dict[str, int]) -> Labels:
-    paths = need(run, "paths")[[*KEYS, "cluster"]]
-    sizes = paths[paths["cluster"] >= 0].groupby("question_id", sort=False)["cluster"].value_counts()
+    paths = need(run, "paths")[[*TRACE_KEY, "cluster"]]
+    sizes = (
+        paths[paths["cluster"] >= 0].groupby("question_id", sort=False)["cluster"].value_counts()
+    )
     ranked = sizes.rename("size").reset_index()  # ties: the path that appears first
     ranked = ranked.sort_values(["size", "cluster"], ascending=[False, True])
     largest = ranked.drop_duplicates("question_id").rename(columns={"cluster": "largest"})
-    traces = traces.merge(paths, on=KEYS, how="left")
+    traces = traces.merge(paths, on=TRACE_KEY, how="left")
     traces = traces.merge(largest[["question_id", "largest"]], on="question_id", how="left")
     nowhere = traces["cluster"].isna() | traces["largest"].isna()
     traces = without(traces, "of questions without a path", nowhere, excluded)

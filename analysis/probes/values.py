@@ -9,9 +9,10 @@ from analysis.calibration.entropy import class_entropy
 from analysis.catalogue import need
 from analysis.clusters.mask import mask_answer
 from analysis.probes.labels import Labels
-from analysis.probes.targets import KEYS, replayed, without
+from analysis.probes.targets import replayed, without
 from cot.errors import InputError
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["answer_entropy", "step_values"]
 
@@ -34,16 +35,16 @@ def step_values(run: Run) -> Labels:
         )
     traces, excluded = replayed(run)
     steps = need(run, "steps")
-    steps = steps[steps["kind"] == "calculation"].sort_values([*KEYS, "step"], kind="stable")
-    place = steps.groupby(KEYS, sort=False).cumcount()
+    steps = steps[steps["kind"] == "calculation"].sort_values([*TRACE_KEY, "step"], kind="stable")
+    place = steps.groupby(TRACE_KEY, sort=False).cumcount()
     values = [gold.get(key) or [] for key in steps["question_id"]]
     steps = steps.assign(
         y=[float(own[k]) if k < len(own) else np.nan for own, k in zip(values, place, strict=True)]
     )
-    columns = [*KEYS, "step", "start", "end", "token_end", "y"]
+    columns = [*TRACE_KEY, "step", "start", "end", "token_end", "y"]
     # the order of the traces, then of the steps
     rows = traces.drop(columns=["start", "end", "text", "characters", "tokens"])
-    rows = rows.merge(steps[columns], on=KEYS, how="inner")
+    rows = rows.merge(steps[columns], on=TRACE_KEY, how="inner")
     rows = without(rows, "calculations without a gold value", rows["y"].isna(), excluded)
     spans = zip(rows["whole"], rows["start"], rows["end"], strict=True)
     texts = [whole[start:end] for whole, start, end in spans]

@@ -24,7 +24,7 @@ from analysis.state_geometry.eigen import mean_scores, score_questions
 from analysis.state_geometry.findings import findings
 from analysis.state_geometry.gap import Gap, trajectory_gap
 from analysis.state_geometry.likeness import compare_layers, compare_right_wrong
-from analysis.state_geometry.rows import KEYS, judged_traces, read_rows, sample_traces
+from analysis.state_geometry.rows import judged_traces, read_rows, sample_traces
 from analysis.state_geometry.trajectories import (
     draw_trajectories,
     read_points,
@@ -33,6 +33,7 @@ from analysis.state_geometry.trajectories import (
 from cot.errors import InputError
 from cot.progress import track
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["geometry", "states"]
 
@@ -196,7 +197,7 @@ def _map(
     """The table `state_map`."""
     frame, X = read_rows(run, sample, *place)
     drawn = map_traces(X, method, seed)
-    frame = frame[KEYS].assign(layer=place[0], position=place[1])
+    frame = frame[TRACE_KEY].assign(layer=place[0], position=place[1])
     return frame.assign(x=drawn[:, 0], y=drawn[:, 1], method=method)
 
 
@@ -213,7 +214,7 @@ def _trajectories(
         kinds = {"question_id": "str", "sample_index": "int32", "step": "int64", "layer": "int64"}
         kinds |= {"x": "float64", "y": "float64"}
         return pd.DataFrame(columns=list(kinds)).astype(kinds), {}
-    points, states = read_points(run, sample.merge(judged, on=KEYS, how="left"), layer)
+    points, states = read_points(run, sample.merge(judged, on=TRACE_KEY, how="left"), layer)
     drawn = draw_trajectories(points, states, layer, seed=seed)
     counted = (points["right"].notna() & (points["step"] >= 0)).to_numpy()
     points, states = points[counted].reset_index(drop=True), states[counted]

@@ -20,8 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.probes.controls import shuffled_within
-from analysis.state_geometry.rows import KEYS
 from analysis.state_geometry.similarity import KINDS, Kind, compare, null_of, pairs_of
+from cot.types import TRACE_KEY
 
 __all__ = ["compare_layers", "compare_right_wrong", "right_and_wrong"]
 
@@ -41,8 +41,8 @@ def compare_layers(
     Args:
         rows: layer to its traces and their vectors, see `read_rows`.
     """
-    frames = [frame[KEYS] for frame, _ in rows.values()]
-    common = reduce(lambda one, other: one.merge(other, on=KEYS, how="inner"), frames)
+    frames = [frame[TRACE_KEY] for frame, _ in rows.values()]
+    common = reduce(lambda one, other: one.merge(other, on=TRACE_KEY, how="inner"), frames)
     vectors = {layer: X[_places(frame, common)] for layer, (frame, X) in rows.items()}
     counts = {"n": len(common), "n_traces": len(common)}
     found = []
@@ -135,6 +135,6 @@ def _means(X: Floats, right: NDArray[np.bool_], codes: NDArray[np.int64]) -> tup
 
 def _places(frame: pd.DataFrame, wanted: pd.DataFrame) -> NDArray[np.int64]:
     """Rows of the frame, in the order wanted."""
-    index = pd.MultiIndex.from_frame(frame[KEYS])
-    places: NDArray[np.int64] = index.get_indexer(pd.MultiIndex.from_frame(wanted[KEYS]))
+    index = pd.MultiIndex.from_frame(frame[TRACE_KEY])
+    places: NDArray[np.int64] = index.get_indexer(pd.MultiIndex.from_frame(wanted[TRACE_KEY]))
     return places

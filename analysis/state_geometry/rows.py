@@ -11,10 +11,10 @@ from analysis.hidden_states.cells import read_cell
 from analysis.hidden_states.fidelity import faithful
 from analysis.voting import ballots_of
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
-__all__ = ["KEYS", "MAX_ROWS", "judged_traces", "read_rows", "sample_traces"]
+__all__ = ["MAX_ROWS", "judged_traces", "read_rows", "sample_traces"]
 
-KEYS = ["question_id", "sample_index"]
 MAX_ROWS = 2000
 """Traces that are compared pair by pair, or drawn; of more, a seeded sample."""
 
@@ -23,9 +23,9 @@ def judged_traces(run: Run) -> pd.DataFrame:
     """question_id, sample_index and right (bool) of the faithfully replayed traces that have a
     valid answer to a question with gold, in run order."""
     answers = ballots_of(need(run, "answers"))
-    known = answers.loc[answers["correct"].notna(), [*KEYS, "correct"]]
-    joined = faithful(run).merge(known, on=KEYS, how="inner")
-    return joined[KEYS].assign(right=joined["correct"].astype(bool))
+    known = answers.loc[answers["correct"].notna(), [*TRACE_KEY, "correct"]]
+    joined = faithful(run).merge(known, on=TRACE_KEY, how="inner")
+    return joined[TRACE_KEY].assign(right=joined["correct"].astype(bool))
 
 
 def sample_traces(traces: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.hidden_states.cells import captured, read_cell
-from analysis.state_geometry.rows import KEYS
 from analysis.statistics import mean_interval
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["draw_trajectories", "read_points", "trajectory_steps"]
 
@@ -39,17 +39,17 @@ def read_points(run: Run, traces: pd.DataFrame, layer: int) -> tuple[pd.DataFram
         InputError: `step_end` was not captured at this layer.
     """
     index, vectors = run.activations(layer=layer, position="step_end")
-    index = index[[*KEYS, "step"]].astype({"sample_index": traces["sample_index"].dtype})
+    index = index[[*TRACE_KEY, "step"]].astype({"sample_index": traces["sample_index"].dtype})
     index = index.assign(step=index["step"].astype("int64"), row=np.arange(len(index)))
     traces = traces.assign(order=np.arange(len(traces)))
-    points = traces.merge(index, on=KEYS, how="inner")
+    points = traces.merge(index, on=TRACE_KEY, how="inner")
     states = vectors[points.pop("row")].astype(np.float64)
     question = points.groupby("question_id", sort=False).ngroup().to_numpy()
     first = np.flatnonzero(np.diff(question, prepend=-1))
     means = np.add.reduceat(states, first) / np.bincount(question)[:, None]
     states -= means[question]
     if (layer, "prompt_end") in captured(run, None, None):
-        stepped = points.assign(question=question, step=-1).drop_duplicates([*KEYS])
+        stepped = points.assign(question=question, step=-1).drop_duplicates([*TRACE_KEY])
         cell = read_cell(run, stepped, layer, "prompt_end")
         begins = cell.traces.pop("question").to_numpy()
         states = np.vstack([cell.vectors[cell.row] - means[begins], states])
@@ -64,7 +64,7 @@ def draw_trajectories(
     """The table `trajectories`: question_id, sample_index, step, layer, x, y."""
     from sklearn.decomposition import PCA
 
-    frame = points[[*KEYS, "step"]].assign(layer=layer, x=0.0, y=0.0)
+    frame = points[[*TRACE_KEY, "step"]].assign(layer=layer, x=0.0, y=0.0)
     ends = states[points["step"] >= 0]
     if min(ends.shape) >= 2 and np.ptp(ends, axis=0).any():
         places = PCA(2, random_state=seed).fit(ends).transform(states)
@@ -86,7 +86,7 @@ def trajectory_steps(drawn: pd.DataFrame, judged: pd.DataFrame, *, seed: int) ->
         judged: question_id, sample_index, right.
     """
     rows = []
-    points = drawn.merge(judged, on=KEYS)
+    points = drawn.merge(judged, on=TRACE_KEY)
     for (layer, step), here in points.groupby(["layer", "step"]):
         place = {"layer": layer, "step": step}
         for right, side in here.groupby("right"):

@@ -29,6 +29,7 @@ from cot.store.atomic import disk_full_said
 from cot.store.lock import write_lock
 from cot.store.manifest import check_free, check_identity, read_identity, write_identity
 from cot.store.tables import Maker, Provenance, read_provenance, read_table, versions, write_table
+from cot.types import SAMPLE_KEY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,10 +96,10 @@ class Run:
     def _read_samples(self, folder: Path, columns: Sequence[str] | None) -> pd.DataFrame:
         import pandas as pd
 
-        from cot.store.shards import KEY, TRACE_SCHEMA, read_shards
+        from cot.store.shards import TRACE_SCHEMA, read_shards
 
         extra = TRACE_SCHEMA.names if columns is None else columns
-        names = [*KEY, *(name for name in extra if name not in (*KEY, "digest"))]
+        names = [*SAMPLE_KEY, *(name for name in extra if name not in (*SAMPLE_KEY, "digest"))]
         table = read_shards(folder, names)
         frame = table.to_pandas()
         if "seed" in frame:  # 63 bits don't survive a float column

@@ -22,11 +22,10 @@ import pyarrow.parquet as pq
 
 from cot.errors import ConsilienceError
 from cot.store.atomic import TEMPORARY, replace_file
-from cot.types import Trace
+from cot.types import SAMPLE_KEY, Trace
 
-__all__ = ["KEY", "TRACE_SCHEMA", "ShardWriter", "fingerprint", "read_shards", "write_parquet"]
+__all__ = ["TRACE_SCHEMA", "ShardWriter", "fingerprint", "read_shards", "write_parquet"]
 
-KEY = ["question_id", "sample_index", "variant"]
 TRACE_SCHEMA = pa.schema(
     [
         ("question_id", pa.string()),
@@ -138,7 +137,9 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     for attempt in range(5):  # a writer may merge shards between the listing and the reading
         paths = _list(folder)
         read = (
-            wanted if len(paths) < 2 else [*wanted, *(name for name in KEY if name not in wanted)]
+            wanted
+            if len(paths) < 2
+            else [*wanted, *(name for name in SAMPLE_KEY if name not in wanted)]
         )
         try:
             parts = [pq.read_table(path, columns=read, partitioning=None) for path in paths]
@@ -157,7 +158,7 @@ def _list(folder: Path) -> list[Path]:
 
 
 def _first_copies(table: pa.Table) -> pa.Table:
-    keys = table.select(KEY).to_pandas()
+    keys = table.select(SAMPLE_KEY).to_pandas()
     repeated = keys.duplicated().to_numpy()
     return table.filter(pa.array(~repeated)) if repeated.any() else table
 

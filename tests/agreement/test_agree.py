@@ -14,10 +14,10 @@ from analysis.agreement.kinds import KINDS
 from analysis.answers import answers as extract_answers
 from cot.errors import InputError
 from cot.store.vectors import Place, VectorWriter
+from cot.types import TRACE_KEY
 from tests.small import run_with_answers
 
 N_QUESTIONS, N_TRACES = 6, 12
-KEYS = ["question_id", "sample_index"]
 
 
 def labels(seed, n_classes=3):
@@ -39,7 +39,7 @@ def planted(
     """
     given = {f"q{i}": (gold, [str(a) for a in row]) for i, row in enumerate(answer)}
     run = run_with_answers(path, given)
-    keys = extract_answers(run)[KEYS]
+    keys = extract_answers(run)[TRACE_KEY]
     flat = {"path": path_of, "cluster": cluster}
     paths = keys.assign(
         path=np.ravel(flat["path"]),

@@ -21,10 +21,9 @@ from analysis.state_geometry.chain import chain_of_embedding
 from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run, open_run
-from cot.types import Completion, Trace
+from cot.types import TRACE_KEY, Completion, Trace
 
 TABLES = ("lens", "lens_traces", "lens_tokens", "findings_lens")
-KEYS = ["question_id", "sample_index"]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def by_hand(run: Run, model: Any) -> dict[Any, tuple[Any, Any, Any, list[int]]]:
     """Of each trace: states and logits [layer, token of prompt and trace], its prompt and ids."""
     found = {}
     for question_id, index, ids, sha in run.traces(["token_ids", "prompt_sha"])[
-        [*KEYS, "token_ids", "prompt_sha"]
+        [*TRACE_KEY, "token_ids", "prompt_sha"]
     ].itertuples(index=False):
         prompt = tokenizer().encode(PROMPT + " " * int(sha[1:]))
         states, _ = reference(model, prompt, list(ids))
@@ -94,7 +93,9 @@ def first_answer_token(ids: list[int]) -> int:
 def test_the_tables_are_those_of_a_plain_forward(whole: Run, model: tuple[Path, Any]) -> None:
     lens, traces = whole.table("lens"), whole.table("lens_traces")
     hand = by_hand(whole, model[1])
-    assert traces[KEYS].to_numpy().tolist() == [[f"q{i}", j] for i in range(3) for j in range(3)]
+    assert traces[TRACE_KEY].to_numpy().tolist() == [
+        [f"q{i}", j] for i in range(3) for j in range(3)
+    ]
     one, five, twelve = (tokenizer().convert_tokens_to_ids(piece) for piece in ("1", "5", "12"))
     firsts = {ids[first_answer_token(ids)] for (_, j), (_, _, _, ids) in hand.items() if j == 1}
     assert firsts == {one}  # as sampled; the tokenizer would write 12 as one token
@@ -173,11 +174,11 @@ def test_findings_stand_beside_their_controls(whole: Run) -> None:
 
 def test_tokens_are_read_one_by_one(whole: Run, model: tuple[Path, Any]) -> None:
     tokens, hand = whole.table("lens_tokens"), by_hand(whole, model[1])
-    chosen = tokens[KEYS].drop_duplicates()
+    chosen = tokens[TRACE_KEY].drop_duplicates()
     assert len(chosen) == 4
-    judged = chosen.merge(whole.table("answers"), on=KEYS)
+    judged = chosen.merge(whole.table("answers"), on=TRACE_KEY)
     assert judged.groupby("question_id")["correct"].nunique().tolist() == [2, 2]
-    for key, mine in tokens.groupby(KEYS):
+    for key, mine in tokens.groupby(TRACE_KEY):
         _, logits, n_prompt, ids = hand[key]
         assert mine["token"].unique().tolist() == list(range(-1, len(ids)))
         last = mine[mine["layer"] == 3]
@@ -190,7 +191,7 @@ def test_tokens_are_read_one_by_one(whole: Run, model: tuple[Path, Any]) -> None
 
 def test_a_trace_can_be_named(run: Run) -> None:
     lens(run, traces=[("q1", 1)], limit=2)
-    assert run.table("lens_tokens")[KEYS].drop_duplicates().to_numpy().tolist() == [["q1", 1]]
+    assert run.table("lens_tokens")[TRACE_KEY].drop_duplicates().to_numpy().tolist() == [["q1", 1]]
     for wrong in (("q1", 3), ("q2", 0)):
         with pytest.raises(InputError, match=rf"no trace {wrong[0]}:{wrong[1]} that the lens can"):
             lens(run, traces=[wrong], limit=2)
