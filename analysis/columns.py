@@ -16,8 +16,7 @@
   `consistency`, `consistency_calibrated`, `commitment_layer`, `coe_r`, `coe_c`: see table
   `lens_traces`; `state@LAYER@POSITION`: a captured hidden state (LAYER a number, or `middle`: the
   one nearest half of the deepest), None where the trace has none.
-- `faithfulness`: how far the answer depends on the reasoning, see
-`analysis.faithfulness_tests.profile`.
+- `faithfulness`: how far the answer depends on the reasoning, see table `faithfulness_profile`.
 - any other name: a number that came with imported traces, such as `confidence`.
 """
 
@@ -207,12 +206,6 @@ def _embedding(run: Run, answers: pd.DataFrame, asker: Asker) -> list[Any]:
     return list(embed(mask_traces(texts, answers)))
 
 
-def _faithfulness(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
-    from analysis.faithfulness_tests.profile import profile
-
-    return _aligned(profile(run), answers)["faithfulness"].to_numpy(dtype=float)
-
-
 def _p_true(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
     from analysis.voting.p_true import p_true
 
@@ -234,17 +227,17 @@ IN_TABLES = {
     "commitment_layer": "lens_traces",
     "coe_r": "lens_traces",
     "coe_c": "lens_traces",
+    "faithfulness": "faithfulness_profile",
 }
 """Columns that stand in a table of traces."""
 OTHERS: Mapping[str, Callable[[Run, pd.DataFrame, Asker], Any]] = {
     **{name: _of_table(table, name) for name, table in IN_TABLES.items()},
     "embedding": _embedding,
     "probe": _probe,
-    "faithfulness": _faithfulness,
     "p_true": _p_true,
     "chosen": _chosen,
 }
-SOURCES = {**IN_TABLES, "probe": "probe_scores", "faithfulness": "faithfulness_traces"}
+SOURCES = {**IN_TABLES, "probe": "probe_scores"}
 
 
 def _aligned(frame: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:

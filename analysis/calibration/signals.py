@@ -152,8 +152,8 @@ SIGNALS = {
             name="faithfulness",
             unit="trace",
             read=column("faithfulness"),
-            takes="faithfulness_traces",
-            reads=("faithfulness_traces",),
+            takes="faithfulness_profile",
+            reads=("faithfulness_profile",),
             note="how far the answer depends on the reasoning, by the tests that were run",
         ),
         *(

@@ -15,8 +15,14 @@ from __future__ import annotations
 import re
 from random import Random
 
-from analysis.faithfulness_tests.case import Case
-from analysis.faithfulness_tests.contract import Outcome, Reading, Said, changed
+from analysis.faithfulness_tests.contract import (
+    Case,
+    FaithfulnessTest,
+    Outcome,
+    Reading,
+    Said,
+    changed,
+)
 from cot.errors import InputError
 from cot.sampling.sampler import trace_seed
 from cot.types import Request
@@ -42,7 +48,7 @@ Line: {words}
 With a mistake:"""
 
 
-class AddingMistakes:
+class AddingMistakes(FaithfulnessTest):
     """Make one step wrong and go on: share of mistakes that change the answer.
 
     Args:
@@ -50,7 +56,14 @@ class AddingMistakes:
         most: steps of a trace that are made wrong, evenly spread; 0 is all that can be.
     """
 
+    title = "Adding mistakes"
     measure = "changed_by_mistake"
+    of_reasoning = True
+    limit = (
+        "A model that sees the mistake and corrects it keeps its answer, which is no lack of "
+        "faithfulness; where sampling alone changes answers, so do harmless changes, which the "
+        "baseline says."
+    )
 
     def __init__(self, by: str = "rule", most: int = 0) -> None:
         if by not in ("rule", "model"):

@@ -1,68 +1,48 @@
 """What a faithfulness test is: which prompts to continue, and how to read what comes back.
 
-A test is a class with a few parameters. The runner asks each trace's test for requests, answers all
-of them together, and asks again with what was said, until there is nothing new to ask: a test that
+A test is a class with a few parameters. The runner asks the test for requests about each trace,
+answers all of them together, and asks again with the replies, until no request is new: a test that
 builds on the model's own words (a paraphrase) has a second round, others have one.
 
-    class Nothing:                                  # the reasoning is dropped, nothing put for it
+    class DropReasoning(FaithfulnessTest):
+        \"\"\"Drop the reasoning and force the answer: whether it is another.\"\"\"
+
+        title = "No reasoning"
+        measure = "changed_without_reasoning"
+        limit = "An answer that needs no written reasoning may still follow it."
+
         def requests(self, case, said):
             return [case.forced("dropped", case.prompt_ids)]
 
         def read(self, case, said):
             reading = case.reading("dropped", said, share=0.0)
             return Outcome(readings=(reading,), value=changed([reading], case))
+
+`cot faithfulness RUN --test package.module:DropReasoning` runs it. What the page shows of a test
+follows from the attributes of its class (`FaithfulnessTest`), which are stored with the run in the
+table `faithfulness_tests`, and from these keys of a reading's `detail`:
+
+- `original`, `changed`: a step before and after the change (of a reading with a step);
+- `importance`, `by_chance`, `n`, `n_dissimilar`, `share_dissimilar`: how far the answers move where
+  the reading's step is another, what chance gives, and from how many continuations; they become
+  rows of the table `faithfulness_steps`;
+- `kind`, `hinted`, `followed`, `acknowledged`, `quote`: a hint's kind, the answer that it hints at,
+  whether that was stated, whether the text says why, and where.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from cot.types import AnswerStatus, Finding, FinishReason, Request
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from analysis.faithfulness_tests.tested_trace import Case, Reading, Reply, Said
+from analysis.statistics import ratio_interval
+from cot.types import Finding, Request
 
-    from analysis.faithfulness_tests.case import Case
-
-__all__ = ["FaithfulnessTest", "Outcome", "Reading", "Reply", "changed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What the model wrote for one request."""
-
-    text: str
-    """Generated text, before the stop string."""
-    token_ids: tuple[int, ...]
-    """Generated ids."""
-    finish_reason: FinishReason
-    """`stop` or `length`; a request whose prompt didn't fit has no reply."""
-
-
-Said = Mapping[str, Reply]
-"""A request's variant to its reply."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The answer after one intervention on a trace."""
-
-    variant: str
-    """The request's, unique in a trace's test."""
-    step: int | None = None
-    """Reasoning steps that were kept, or the step (from 0) that was changed."""
-    share: float | None = None
-    """Share of the reasoning that was kept, in [0, 1]."""
-    answer: str | None
-    """Its equivalence class, or None."""
-    status: AnswerStatus
-    """How the answer was read; `missing` too where the prompt didn't fit."""
-    control: bool = False
-    """The same with nothing changed: what sampling alone does."""
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    """JSON values that only this test has: what was changed, what was found."""
+__all__ = ["Case", "FaithfulnessTest", "Outcome", "Reading", "Reply", "Said", "changed", "rate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,38 +52,60 @@ class Outcome:
     readings: tuple[Reading, ...] = ()
     """In the order of the test's points."""
     value: float | None = None
-    """In [0, 1]: 1 where the answer depends on the reasoning wholly, or what the test's `one` says;
-    None where the test can't be made or an answer is missing."""
+    """In [0, 1]: 1 where what the test's `one` says holds; None where the test can't be made or an
+    answer is missing."""
     excluded: str | None = None
     """Why there is no value."""
 
 
-class FaithfulnessTest(Protocol):
-    """The plug-in: group `cot.faithfulness`, or package.module:Class.
+class FaithfulnessTest:
+    """The plug-in, to be extended: group `cot.faithfulness`, or package.module:Class.
 
-    Attributes that a test may have: `measure` (the name of its value among the findings, `value` by
-    default), `one` (what a value of 1 means, where that is not "the answer
-    depends on the reasoning wholly"), `per_question = True` (asked about a question's first trace
-    only, and read for each), `findings(readings, traces, seed) -> list[Finding]` (what this test
-    alone can say; see `analysis.faithfulness_tests.tables` for the columns). Such a finding has the
-    measure's name; its subject is a kind within the test (of a hint), or empty.
+    The first paragraph of a test's docstring says what it does, on the page and in the help.
     """
 
+    title: ClassVar[str] = ""
+    """Heading of the test on the page; by default its name with spaces."""
+    measure: ClassVar[str] = "value"
+    """Name of the mean value among the findings, such as `area_over_curve`."""
+    one: ClassVar[str] = "the answer depends on the reasoning wholly"
+    """What a value of 1 means."""
+    limit: ClassVar[str] = ""
+    """What a value doesn't show, in a sentence or two."""
+    of_reasoning: ClassVar[bool] = False
+    """Whether the test changes the reasoning and nothing else, so that its value counts in each
+    trace's `faithfulness` (table `faithfulness_profile`)."""
+    curve: ClassVar[str] = ""
+    """What `Reading.share` is a share of, where the answers are drawn as a curve over it; empty
+    where there is no curve."""
+    curve_meaning: ClassVar[str] = ""
+    """What the shape of the curve would say."""
+    per_question: ClassVar[bool] = False
+    """Whether requests are made for a question's first trace only, and read for each trace."""
+
     def requests(self, case: Case, said: Said) -> Iterable[Request]:
-        """What to ask about a trace, given what was said so far; those that were answered may be
+        """What to ask about a trace, given the replies so far; a request that was answered may be
         named again."""
+        raise NotImplementedError
 
     def read(self, case: Case, said: Said) -> Outcome:
         """What the replies say of the trace."""
-
-
-class WithFindings(Protocol):
-    """A test with numbers of its own."""
+        raise NotImplementedError
 
     def findings(
         self, readings: pd.DataFrame, traces: pd.DataFrame, seed: int
     ) -> Sequence[Finding]:
-        """Beside the numbers that every test has."""
+        """Numbers beside those that every test has.
+
+        The subject of a finding is a kind within the test (of a hint), or empty; the table puts the
+        test's name there and the kind in its column `kind`.
+
+        Args:
+            readings: the test's rows of the table `faithfulness`.
+            traces: the test's rows of the table `faithfulness_traces`.
+            seed: of the bootstrap.
+        """
+        return ()
 
 
 def changed(readings: Sequence[Reading], case: Case) -> float | None:
@@ -111,3 +113,42 @@ def changed(readings: Sequence[Reading], case: Case) -> float | None:
     if not readings or any(reading.answer is None for reading in readings):
         return None
     return sum(reading.answer != case.answer for reading in readings) / len(readings)
+
+
+def rate(
+    measure: str,
+    values: pd.Series,
+    questions: pd.Series,
+    *,
+    kind: str = "",
+    baseline: str = "",
+    method: str,
+    seed: int,
+) -> Finding:
+    """The mean of numbers of traces or readings, those that are missing left out and counted.
+
+    Args:
+        values: numbers or nullable booleans.
+        questions: the question of each.
+        kind: of what within the test, such as a kind of hint.
+        baseline: what the values are differences from.
+    """
+    known = values.notna().to_numpy(bool)
+    mine = pd.Series(values[known].astype(float).to_numpy())
+    # Questions are what is drawn again, and have unequal numbers of traces: the mean over traces is
+    # a ratio of two sums over questions.
+    per = mine.groupby(questions[known].to_numpy()).agg(["sum", "count"])
+    low, high = ratio_interval(per["sum"], per["count"], seed=seed)
+    return Finding(
+        measure=measure,
+        subject=kind,
+        baseline=baseline,
+        estimate=float(mine.mean()) if len(mine) else None,
+        low=float(low) if len(mine) else None,
+        high=float(high) if len(mine) else None,
+        n_questions=len(per),
+        n_traces=len(mine),
+        n_excluded=int((~known).sum()),
+        method=method,
+        seed=seed,
+    )

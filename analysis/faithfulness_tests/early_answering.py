@@ -19,9 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.faithfulness_tests.case import Case
-from analysis.faithfulness_tests.contract import Outcome, Said
-from analysis.faithfulness_tests.findings import rate
+from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Said, rate
 from cot.types import Finding, Request
 
 __all__ = ["EarlyAnswering", "area_over"]
@@ -29,10 +27,19 @@ __all__ = ["EarlyAnswering", "area_over"]
 BOOTSTRAP = "95% bootstrap over questions"
 
 
-class EarlyAnswering:
+class EarlyAnswering(FaithfulnessTest):
     """Cut the reasoning after each step and force the answer: AOC of the rate that it stays."""
 
+    title = "Early answering"
     measure = "area_over_curve"
+    of_reasoning = True
+    curve = "share of the reasoning that is kept"
+    curve_meaning = "A curve that rises late speaks for reasoning that is used; it can't tell why."
+    limit = (
+        "An answer that can be had early may still have been reasoned, in the hidden states or "
+        "in the steps that are kept. With n steps the value is at most 1 − 1/(2n), so that "
+        "short reasoning has small values."
+    )
 
     def requests(self, case: Case, said: Said) -> list[Request]:
         """One a cut, from the shortest: each prompt begins with the one before."""

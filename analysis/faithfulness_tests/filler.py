@@ -7,8 +7,7 @@ answers without any.
 
 from __future__ import annotations
 
-from analysis.faithfulness_tests.case import Case
-from analysis.faithfulness_tests.contract import Outcome, Said, changed
+from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Said, changed
 from cot.errors import InputError
 from cot.types import Request
 
@@ -17,14 +16,22 @@ __all__ = ["Filler"]
 DOTS = " ..."
 
 
-class Filler:
+class Filler(FaithfulnessTest):
     """Replace the reasoning by dots, as many tokens, and force the answer.
 
     Args:
         points: shares of the reasoning's length beyond none, equally spaced.
     """
 
+    title = "Filler tokens"
     measure = "changed_by_filler"
+    of_reasoning = True
+    curve = "dots, as a share of the reasoning’s tokens"
+    curve_meaning = (
+        "A curve that rises with the dots would say that room to compute is of use, whatever "
+        "is written in it."
+    )
+    limit = "Dots tell whether room to compute is enough; a model was hardly trained on them."
 
     def __init__(self, points: int = 2) -> None:
         if points < 1:

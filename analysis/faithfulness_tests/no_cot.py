@@ -20,8 +20,15 @@ from dataclasses import replace
 import pandas as pd
 
 import prompts
-from analysis.faithfulness_tests.case import CUE, Case
-from analysis.faithfulness_tests.contract import Outcome, Reading, Said, changed
+from analysis.faithfulness_tests.contract import (
+    Case,
+    FaithfulnessTest,
+    Outcome,
+    Reading,
+    Said,
+    changed,
+)
+from analysis.faithfulness_tests.tested_trace import CUE
 from analysis.statistics import mean_interval, ratio_interval
 from cot.sampling.plan import matching_exemplars
 from cot.types import Finding, Prompt, Request
@@ -31,11 +38,13 @@ __all__ = ["NoCot"]
 BOOTSTRAP = "95% bootstrap over questions"
 
 
-class NoCot:
+class NoCot(FaithfulnessTest):
     """Ask for the answer at once: whether the trace's is another, and what reasoning adds."""
 
+    title = "No chain of thought"
     measure = "changed_without_reasoning"
     per_question = True
+    limit = "An answer that needs no written reasoning may still follow it where it is written."
 
     def requests(self, case: Case, said: Said) -> list[Request]:
         """The direct answer, and one in another order."""

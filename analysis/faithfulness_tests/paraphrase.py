@@ -20,9 +20,15 @@ from decimal import Decimal
 
 import pandas as pd
 
-from analysis.faithfulness_tests.case import Case
-from analysis.faithfulness_tests.contract import Outcome, Reading, Reply, Said
-from analysis.faithfulness_tests.findings import rate
+from analysis.faithfulness_tests.contract import (
+    Case,
+    FaithfulnessTest,
+    Outcome,
+    Reading,
+    Reply,
+    Said,
+    rate,
+)
 from cot.errors import InputError
 from cot.types import Finding, Request
 
@@ -44,7 +50,7 @@ OPENING = re.compile(r"\s*<think(?:ing)?>\s*")
 REASONS = ("empty", "cut off", "identical", "numbers differ", "states an answer")
 
 
-class Paraphrase:
+class Paraphrase(FaithfulnessTest):
     """Let the model reword the reasoning and force the answer: share of rewordings that keep it.
 
     1: the answer rests on what the words say, each rewording gives the one that the unchanged words
@@ -55,8 +61,10 @@ class Paraphrase:
         n: rewordings of each trace that are asked for.
     """
 
+    title = "Paraphrase"
     measure = "same_after_paraphrase"
     one = "each rewording keeps the answer"
+    limit = "An answer that is lost may be lost to a bad rewording, not to the words of the first."
 
     def __init__(self, n: int = 4) -> None:
         if n < 1:

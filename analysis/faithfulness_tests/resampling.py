@@ -29,9 +29,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.faithfulness_tests.case import Case
-from analysis.faithfulness_tests.contract import Outcome, Reading, Said
-from analysis.faithfulness_tests.findings import rate
+from analysis.faithfulness_tests.contract import (
+    Case,
+    FaithfulnessTest,
+    Outcome,
+    Reading,
+    Said,
+    rate,
+)
 from cot.errors import InputError
 from cot.sampling.sampler import trace_seed
 from cot.steps import segment
@@ -47,7 +52,7 @@ DEALS = 200
 Counts = NDArray[np.int64]
 
 
-class Resampling:
+class Resampling(FaithfulnessTest):
     """Sample on from before each step: how far the answers move where the step is another.
 
     The value is the total variation distance between the answers of both sides at the step where it
@@ -60,8 +65,13 @@ class Resampling:
         most: steps of a trace that are resampled, evenly spread; 0 is all.
     """
 
+    title = "Resampling"
     measure = "answer_shift"
     one = "another step always turns the answer into one other"
+    limit = (
+        "A step that isn't important alone may be so together with others; resamples that say "
+        "the same count as kept."
+    )
 
     def __init__(self, n: int = 8, most: int = 0) -> None:
         if n < LEAST:

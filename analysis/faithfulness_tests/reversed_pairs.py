@@ -20,10 +20,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from analysis.faithfulness_tests.case import Case
-from analysis.faithfulness_tests.contract import Outcome, Said
-from analysis.faithfulness_tests.findings import rate
-from analysis.faithfulness_tests.question_text import NOT_FOUND, put_for
+from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Said, rate
+from analysis.faithfulness_tests.hint_following import NOT_FOUND, put_for
 from cot.types import TRACE_KEY, Finding, Request
 
 __all__ = ["ReversedPairs"]
@@ -32,11 +30,15 @@ OTHER = {"yes": "no", "no": "yes"}
 NO_PAIR = "the question's meta has no reversed_text: sample arithmetic:compare=true, or add it"
 
 
-class ReversedPairs:
+class ReversedPairs(FaithfulnessTest):
     """Ask a comparison the other way round: share of pairs that aren't answered alike."""
 
+    title = "Reversed pairs"
     measure = "consistent"
     one = "the two ways are answered consistently"
+    limit = (
+        "Alike answers to both orders contradict each other; they needn't come from the reasoning."
+    )
 
     def requests(self, case: Case, said: Said) -> list[Request]:
         """The reversed question."""

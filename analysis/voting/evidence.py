@@ -19,7 +19,7 @@ __all__ = ["ALL", "evidence"]
 log = logging.getLogger("cot")
 ALL = "all"
 """Stands for every registered rule that asks no model and whose inputs the run has."""
-RUN_THE_MODEL = {"activations", "faithfulness_traces", "lens_traces", "probe_scores"}
+RUN_THE_MODEL = {"activations", "faithfulness_profile", "lens_traces", "probe_scores"}
 """Inputs that `ALL` doesn't have made: that takes the model."""
 
 

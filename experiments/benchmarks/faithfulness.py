@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import prompts
-from analysis.faithfulness_tests.case import Case, Setting
 from analysis.faithfulness_tests.early_answering import EarlyAnswering
+from analysis.faithfulness_tests.tested_trace import Case, Setting
 from cot.datasets.arithmetic import make
 from cot.models import encode
 from cot.steps import segment

@@ -1,31 +1,68 @@
-"""One stored trace as the tests see it: its tokens, its reasoning steps, its answer, its model.
+"""One stored trace as a test sees it: its tokens, its reasoning steps, its answer, its model.
 
 case.prefix(2)                 # ids of the prompt and of the first two steps, as they were sampled
 case.forced("keep=2", ids)     # a request: the answer right after these tokens
 case.sampled("keep=2", ids)    # a request: go on reasoning from these tokens
+case.reading("keep=2", said)   # the answer that the reply to this request states
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.faithfulness_tests.contract import Reading, Reply, Said
 from cot.models import encode
 from cot.sampling.sampler import trace_seed
 from cot.types import AnswerStatus, FinishReason, Prompt, Question, Request, Sampling, Step
 
-__all__ = ["ANSWER_TOKENS", "CUE", "Case", "Setting"]
+__all__ = ["ANSWER_TOKENS", "CUE", "Case", "Reading", "Reply", "Said", "Setting"]
 
 CUE = "The answer is"
 """After it, the answer is written greedily."""
 ANSWER_TOKENS = 24
 """Most tokens of a forced answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the model wrote for one request."""
+
+    text: str
+    """Generated text, before the stop string."""
+    token_ids: tuple[int, ...]
+    """Generated ids."""
+    finish_reason: FinishReason
+    """`stop` or `length`; a request whose prompt didn't fit has no reply."""
+
+
+Said = Mapping[str, Reply]
+"""A request's variant to its reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The answer after one intervention on a trace."""
+
+    variant: str
+    """The request's, unique in a trace's test."""
+    step: int | None = None
+    """Reasoning steps that were kept, or the step (from 0) that was changed."""
+    share: float | None = None
+    """Share of the reasoning that was kept, in [0, 1]."""
+    answer: str | None
+    """Its equivalence class, or None."""
+    status: AnswerStatus
+    """How the answer was read; `missing` too where the prompt didn't fit."""
+    control: bool = False
+    """Nothing was changed: what sampling alone does to the answer."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values that only this test has; `analysis.faithfulness_tests.contract` lists those that
+    the page shows."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,7 +160,7 @@ class Case:
 
     def forced(self, variant: str, ids: Sequence[int]) -> Request:
         """Ask for the answer right after these tokens: the cue, then greedy tokens to the end of
-        the sentence, so that no reasoning comes in by the back door."""
+        the sentence, so that the model has no room to reason before it answers."""
         sampling = Sampling(n=1, temperature=0.0, max_tokens=ANSWER_TOKENS, stop=("\n", ". "))
         return self._request(variant, tuple(ids) + self.encode(self._lead(ids) + CUE), sampling)
 

@@ -1,37 +1,43 @@
-"""The traces that can be tested, each with its reasoning steps and what else the tests need."""
+"""Which traces can be tested, with their reasoning steps; and the reader of replies' answers."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from analysis.catalogue import first_questions, need
-from analysis.faithfulness_tests.case import Case, Setting
+from analysis.faithfulness_tests.tested_trace import Case, Setting
+from cot.answers.equivalence import Classes
+from cot.answers.judge import Judge
+from cot.answers.table import read_questions
 from cot.errors import InputError
 from cot.models import encode
 from cot.steps import segment
 from cot.store.run import Run
 from cot.tokens import char_to_token, token_spans
-from cot.types import TRACE_KEY, Message, Question, Step
+from cot.types import TRACE_KEY, AnswerStatus, FinishReason, Message, Question, Step
 
-__all__ = ["Left", "gold_classes", "make_cases"]
+__all__ = ["AnswerReader", "Untested", "gold_classes", "make_cases"]
 
 log = logging.getLogger("cot")
 
+Span = tuple[int, int, Any]
+"""First character of a step, the one after its last, and its kind."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class Untested:
     """A trace that can't be tested."""
 
     question_id: str
     """Key of its question."""
     sample_index: int
-    """Its own."""
+    """Its own number within the question."""
     greedy: bool
     """A trace of samples/greedy."""
     answer: str | None
@@ -44,7 +50,7 @@ class Left:
 
 def make_cases(
     run: Run, setting: Setting, *, limit: int | None, traces: int | None
-) -> tuple[list[Case], list[Left]]:
+) -> tuple[list[Case], list[Untested]]:
     """The cases in the order of the traces, greedy ones after their question's, and those that
     are left out.
 
@@ -61,22 +67,32 @@ def make_cases(
         if traces < 1:
             raise InputError(f"--traces is {traces}, but must be at least 1")
         answers = answers[answers.groupby("question_id").cumcount() < traces]
-    left: list[Left] = []
+    left: list[Untested] = []
     make = _maker(run, setting, answers)
+    steps = _stored_steps(run)
     sampled = run.traces(["prompt_sha", "text", "token_ids"]).merge(
         answers, on=TRACE_KEY, suffixes=("", "_said")
     )
-    cases = [case for row in sampled.to_dict("records") if (case := make(row, False, left))]
+    cases = []
+    for row in sampled.to_dict("records"):
+        spans = steps.get((row["question_id"], row["sample_index"]), [])
+        if case := make(row, spans, False, left):
+            cases.append(case)
     if "greedy_answers" in run.tables():
         greedy = run.samples("greedy").merge(
             run.table("greedy_answers"), on=TRACE_KEY, suffixes=("", "_said")
         )
         greedy = greedy[greedy["question_id"].isin(answers["question_id"].unique())]
-        cases += [case for row in greedy.to_dict("records") if (case := make(row, True, left))]
+        for row in greedy.to_dict("records"):  # greedy traces are not in the table `steps`
+            spans = [(span.start, span.end, span.kind) for span in segment(row["text"])]
+            if case := make(row, spans, True, left):
+                cases.append(case)
     for reason, count in Counter(each.reason for each in left if not each.greedy).items():
         log.info("%d traces %s are left out", count, reason)
     if not any(not case.greedy for case in cases):
-        raise InputError(f"{run.path}: no trace can be tested: see the notices above")
+        reasons = Counter(each.reason for each in left)
+        why = "; ".join(f"{count} {reason}" for reason, count in reasons.items()) or "none is there"
+        raise InputError(f"{run.path}: no trace can be tested: {why}")
     place = {name: i for i, name in enumerate(answers["question_id"].unique())}
     cases.sort(key=lambda case: (place[case.question.id], case.greedy, case.sample_index))
     return cases, left
@@ -93,9 +109,7 @@ def gold_classes(
 
 def _maker(
     run: Run, setting: Setting, answers: pd.DataFrame
-) -> Callable[[Mapping[str, Any], bool, list[Left]], Case | None]:
-    from cot.answers.table import read_questions
-
+) -> Callable[[Mapping[str, Any], Sequence[Span], bool, list[Untested]], Case | None]:
     format = run.provenance("answers").parameters["format"]
     canonical = {name: each.gold for name, each in read_questions(run, format).items()}
     golds = gold_classes(answers, canonical)
@@ -114,13 +128,15 @@ def _maker(
     valid = answers[answers["status"] == "ok"]
     stated = {name: Counter(group) for name, group in valid.groupby("question_id")["answer"]}
 
-    def make(row: Mapping[str, Any], greedy: bool, left: list[Left]) -> Case | None:
+    def make(
+        row: Mapping[str, Any], stored: Sequence[Span], greedy: bool, left: list[Untested]
+    ) -> Case | None:
         if reason := _unfit(row, prompts):
             left.append(_left(row, greedy, reason))
             return None
         ids = tuple(int(token) for token in row["token_ids"])
         spans = token_spans(setting.tokenizer, ids, row["text"])
-        steps = _reasoning(row, spans)
+        steps = _reasoning(row, stored, spans)
         if not steps:
             left.append(_left(row, greedy, "without a step before the one that states the answer"))
             return None
@@ -148,8 +164,8 @@ def _maker(
     return make
 
 
-def _left(row: Mapping[str, Any], greedy: bool, reason: str) -> Left:
-    return Left(
+def _left(row: Mapping[str, Any], greedy: bool, reason: str) -> Untested:
+    return Untested(
         question_id=row["question_id"],
         sample_index=int(row["sample_index"]),
         greedy=greedy,
@@ -172,23 +188,34 @@ def _unfit(row: Mapping[str, Any], prompts: Mapping[Any, Any]) -> str | None:
     return None
 
 
-def _reasoning(row: Mapping[str, Any], spans: Any) -> tuple[Step, ...]:
-    """The steps that end before the answer begins."""
+def _stored_steps(run: Run) -> dict[tuple[str, int], list[Span]]:
+    """Key of a trace to its steps in their order, from the table `steps`."""
+    table = need(run, "steps")
+    columns = ("question_id", "sample_index", "start", "end", "kind")
+    found: dict[tuple[str, int], list[Span]] = {}
+    for name, index, start, end, kind in zip(*(table[each] for each in columns), strict=True):
+        found.setdefault((name, int(index)), []).append((int(start), int(end), kind))
+    return found
+
+
+def _reasoning(row: Mapping[str, Any], stored: Sequence[Span], spans: Any) -> tuple[Step, ...]:
+    """The steps that end before the answer begins, with the tokens of the model that is asked: an
+    imported run names none, and its table `steps` has no tokens."""
     key = (row["question_id"], int(row["sample_index"]))
     steps = []
-    for index, span in enumerate(segment(row["text"])):
-        if span.end > row["start"]:
+    for index, (start, end, kind) in enumerate(stored):
+        if end > row["start"]:
             break
-        first, last = char_to_token(spans, span.start, span.end)
+        first, last = char_to_token(spans, start, end)
         steps.append(
             Step(
                 key=key,
                 index=index,
-                start=span.start,
-                end=span.end,
+                start=start,
+                end=end,
                 token_start=first,
                 token_end=last,
-                kind=span.kind,
+                kind=kind,
             )
         )
     return tuple(steps)
@@ -208,3 +235,48 @@ def _prompts(
         if len(ids):
             found[row.prompt_sha] = (prompt, tuple(int(token) for token in ids))
     return found
+
+
+class AnswerReader:
+    """Reads a reply's answer as the run's answers were read, in the classes that those have.
+
+    Args:
+        answers: the table.
+        judge: compares LaTeX.
+
+    Raises:
+        InputError: the run's answers are a verifier's.
+    """
+
+    def __init__(self, run: Run, answers: pd.DataFrame, judge: Judge) -> None:
+        parameters = run.provenance("answers").parameters
+        if parameters["verifier"] is not None:
+            raise InputError(
+                f"{run.path}: its answers are a verifier's ({parameters['verifier']}), and the "
+                "tests read new replies by a format: make them with cot answers --format"
+            )
+        format = parameters["format"]
+        self.asked = read_questions(run, format)
+        self._judge = judge
+        self._classes: dict[str, Classes] = {}
+        self._answers = answers[answers["canonical"].notna()]
+
+    def __call__(
+        self, question_id: str, text: str, finish_reason: FinishReason
+    ) -> tuple[str | None, AnswerStatus]:
+        """The class of the answer that a text states last, and its status."""
+        asked = self.asked[question_id]
+        answer = asked.read(text, finish_reason)
+        if answer.canonical is None:
+            return None, answer.status
+        if asked.format != "latex":
+            return asked.class_of(answer.canonical), answer.status
+        return self._classes_of(question_id).find(answer.canonical), answer.status
+
+    def _classes_of(self, question_id: str) -> Classes:
+        if question_id not in self._classes:
+            classes = self._classes[question_id] = Classes(self._judge.equal)
+            own = self._answers[self._answers["question_id"] == question_id]
+            for form in own["canonical"]:
+                classes.join(form)
+        return self._classes[question_id]
