@@ -26,7 +26,7 @@ from cot.errors import InputError
 __all__ = ["ANALYSES", "BUILT_IN", "build", "describe", "find", "load_plugin", "names", "register"]
 
 ANALYSES = {
-    "answers": ("analysis.answers:answers", "Extract the traces' answers and group equal ones."),
+    "answers": ("analysis.answer_table:answers", "Extract the traces' answers and group equal ones."),
     "segment": ("analysis.steps:segment", "Split each trace into steps."),
     "vote": ("analysis.voting:vote", "Vote on each question's answer."),
     "curve": ("analysis.curves:curve", "Accuracy against the number of samples."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.store.run import Run, create_run, open_run
 from cot.types import Completion, Question, Trace
 

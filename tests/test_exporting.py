@@ -6,7 +6,7 @@ import json
 import pandas as pd
 
 import analysis
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.store.run import create_run
 from cot.types import Question
 from tests.small import trace_of

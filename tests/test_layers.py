@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     *("prompts", "cot", "analysis.declaration", "analysis.catalogue", "analysis.statistics"),
     "analysis.findings",
-    *("analysis.answers", "analysis.steps", "analysis.equations", "analysis.model_queries"),
+    *("analysis.answer_table", "analysis.steps", "analysis.equations", "analysis.model_queries"),
     *("analysis.clusters", "analysis.hidden_states", "analysis.columns", "analysis.voting"),
     *("analysis.curves", "analysis.stopping", "analysis.calibration", "analysis.probes"),
     *("analysis.logit_lens", "analysis.state_geometry", "analysis.faithfulness_tests"),

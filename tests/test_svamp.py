@@ -9,7 +9,7 @@ import pytest
 
 import analysis
 import cot
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.importers import import_traces
 
 TRACES = Path(__file__).parents[2] / "shared/data/svamp_smollm2_traces.jsonl"

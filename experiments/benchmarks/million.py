@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 import analysis
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.store.run import Run, create_run, open_run
 from cot.store.shards import TRACE_SCHEMA, write_parquet
 from cot.types import Question

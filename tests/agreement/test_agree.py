@@ -11,7 +11,7 @@ from written import write_table
 
 import analysis
 from analysis.agreement.kinds import KINDS
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.errors import InputError
 from cot.store.vectors import Place, VectorWriter
 from cot.types import TRACE_KEY

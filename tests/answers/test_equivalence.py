@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.answers import Classes, Judge, canonical, extract
 from cot.answers import worker as worker_module
 from cot.answers.judge import is_safe

@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.answers.table import read_questions
 from cot.errors import InputError
 from cot.store.run import Run, create_run, open_run

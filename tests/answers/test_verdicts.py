@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import analysis
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.answers.table import WRONG
 from cot.cli import main
 from cot.errors import InputError

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import analysis
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.errors import InputError
 from cot.store.run import create_run, open_run
 from cot.types import Completion, Question, Trace

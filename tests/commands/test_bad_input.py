@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.cli import main
 from tests.small import run_with_answers
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from planted_engines import Planted, terms
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.store.run import create_run, open_run
 from cot.types import Completion, Trace
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.store.run import create_run, open_run
 from cot.types import Completion, Question, Trace
 

@@ -28,7 +28,7 @@ from tiny_models import (
 from written import write_table
 
 import analysis.hidden_states.capturing as capturing
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.hidden_states import capture, estimate
 from analysis.hidden_states.cells import captured, read_cell
 from analysis.hidden_states.fidelity import faithful, largest_gap

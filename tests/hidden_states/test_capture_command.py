@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tiny_models import save_model, small_run
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.cli import main
 from cot.store.run import Run
 

@@ -153,7 +153,7 @@ def reference(model: Any, prompt: list[int], ids: list[int]) -> tuple[Any, Any]:
 def smollm2_run(folder: Path) -> Run:
     """A question with two traces of the bundled model, with the log-probabilities that it gives
     and with answers."""
-    from analysis.answers import answers as extract_answers
+    from analysis.answer_table import answers as extract_answers
     from cot.models import DEFAULT_MODEL, load_model, load_tokenizer, resolve
 
     source = resolve(DEFAULT_MODEL)

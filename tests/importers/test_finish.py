@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.errors import InputError
 from cot.importers import import_traces
 from cot.importers.finish import finish_reason

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.voting import vote
 from cot.errors import InputError
 from cot.importers import FORMATS, import_traces

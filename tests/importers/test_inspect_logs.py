@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.errors import InputError
 from cot.importers import import_traces
 

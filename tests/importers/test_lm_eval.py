@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.datasets import cells
 from cot.errors import InputError
 from cot.importers import import_traces

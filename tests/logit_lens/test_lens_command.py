@@ -10,7 +10,7 @@ from analysis.commands.lens import lens
 from tiny_models import save_model, small_run
 from written import write_table
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.steps import segment
 from cot.console import Output
 from cot.errors import InputError

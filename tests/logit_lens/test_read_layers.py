@@ -15,7 +15,7 @@ from written import write_table
 
 import analysis.logit_lens
 import analysis.logit_lens.store
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.logit_lens import lens
 from analysis.state_geometry.chain import chain_of_embedding
 from analysis.steps import segment

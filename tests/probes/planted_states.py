@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from small import Given, run_with_answers
 from written import write_table
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from cot.store.run import Run
 from cot.store.vectors import Place, VectorWriter
 

@@ -11,7 +11,7 @@ from planted_states import WIDTH, direction, given, planted, write_fidelity
 from small import Given, run_with_answers
 
 import analysis.probes.along as along
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.probes import probe
 from cot.store.run import Run
 from cot.store.vectors import Place, VectorWriter

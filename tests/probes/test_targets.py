@@ -13,7 +13,7 @@ from planted_states import RIDGE, WIDTH, direction, given, planted, write_fideli
 from small import run_with_answers, trace_of
 from written import write_table
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.clusters import paths
 from analysis.probes import probe
 from analysis.probes.targets import find_labels

@@ -13,7 +13,7 @@ from analysis.commands.geometry import geometry
 from small import run_with_answers
 from written import write_table
 
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.state_geometry import gap, geometry, likeness
 from analysis.state_geometry.clusters import choose_place, cluster_hidden
 from analysis.state_geometry.eigen import score_questions

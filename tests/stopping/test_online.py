@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import cot
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.stopping import stop
 from cot.cli import main
 from cot.errors import InputError

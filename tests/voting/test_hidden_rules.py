@@ -10,7 +10,7 @@ import pytest
 from written import write_table
 
 import analysis
-from analysis.answers import answers as extract_answers
+from analysis.answer_table import answers as extract_answers
 from analysis.columns import columns, made_from
 from analysis.voting import load_rule, outcomes
 from analysis.voting.contract import check_vote_rule
