@@ -14,7 +14,7 @@ import logging
 
 import pandas as pd
 
-from analysis.declaration import Analysis, declared
+from analysis.declaration import DECLARED, Analysis, declared
 from cot import registry
 from cot.errors import InputError
 from cot.store.run import Run
@@ -54,7 +54,8 @@ def maker_of(table: str) -> Analysis:
     Raises:
         InputError: none that is known does.
     """
-    for name in names():
+    imported = [name for name in names() if name in DECLARED]
+    for name in dict.fromkeys([*imported, *names()]):
         if table in find(name).makes:
             return find(name)
     raise InputError(f"no analysis makes a table {table!r}: --plugin package.module adds yours")

@@ -36,7 +36,7 @@ from cot.errors import InputError
 from cot.store.run import Run
 from cot.store.tables import versions
 
-__all__ = ["Analysis", "Shown", "analysis", "declared"]
+__all__ = ["DECLARED", "Analysis", "Shown", "analysis", "declared"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,9 +82,12 @@ class Analysis:
 
     @property
     def types(self) -> dict[str, Any]:
-        """Each parameter's type."""
+        """Each parameter's type; that of its default where it is not annotated."""
         hints = get_type_hints(inspect.unwrap(self.function))
-        return {name: hints[name] for name in self.parameters}
+        return {
+            name: hints.get(name, str if each.default in (None, each.empty) else type(each.default))
+            for name, each in self.parameters.items()
+        }
 
     def bind(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         """Parameter to value, defaults included; a text that stands for a list becomes one.
