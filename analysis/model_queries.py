@@ -46,12 +46,12 @@ class Asker:
     @cached_property
     def engine(self) -> Engine:
         """The engine; not loaded before it is asked."""
-        model = self.model or self.run.identity.get("model")
+        model = self.model or self.run.identity.model
         if not model:
             raise InputError(f"{self.run.path}: its traces were imported: give --model")
-        name = self.engine_name or self.run.identity.get("engine")
+        name = self.engine_name or self.run.identity.engine
         made: Engine = find("engines", name or ("vllm" if find_spec("vllm") else "transformers"))(
-            model, dtype=self.run.identity.get("dtype") or "auto"
+            model, dtype=self.run.identity.dtype or "auto"
         )
         if made.model is None:
             raise InputError(f"engine {made.name!r} asks no model: choose another --engine")

@@ -57,7 +57,7 @@ def segment(run: Run) -> pd.DataFrame:
 
 def _token_spans(run: Run) -> Callable[[Any, str], Callable[[int, int], tuple[int, int]] | None]:
     """A function from (token ids, text) to one from a character span to a token span."""
-    model = run.identity.get("model")
+    model = run.identity.model
     if model is None:
         return lambda token_ids, text: None
     from cot.models import load_tokenizer, resolve

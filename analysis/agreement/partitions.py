@@ -47,7 +47,7 @@ def readable(run: Run, layer: int | None, position: str | None) -> tuple[set[str
         need(run, "faithfulness_traces")
         there.add("faithfulness_traces")
     captured = (run.path / "activations" / "index.parquet").exists()
-    if not captured and layer is None and position is None and not run.identity.get("model"):
+    if not captured and layer is None and position is None and not run.identity.model:
         log.info("no hidden states: `cot capture --model M` makes them")
         return there, None
     need(run, "fidelity")

@@ -198,7 +198,7 @@ def _check(run: Run, rules: Sequence[str], order: str, subsets: int) -> None:
     for rule in rules:
         if rule not in (PASS, ALL) and load_rule(rule).asks:
             raise InputError(f"{rule} asks the model about all traces at once: it has no curve")
-    if run.identity.get("adaptive"):
+    if run.identity.adaptive:
         raise InputError(
             f"{run.path} was sampled adaptively: questions were stopped for what they answered, so "
             "that their first n traces are no sample of all; make a run without --adaptive"

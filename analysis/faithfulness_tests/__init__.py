@@ -37,6 +37,7 @@ from analysis.model_queries import Asker
 from cot.answers.judge import Judge
 from cot.errors import InputError
 from cot.registry import build, names
+from cot.store.identity import SamplingIdentity, as_mapping
 from cot.store.run import Run
 from cot.types import Request, Sampling
 
@@ -279,7 +280,7 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def _setting(run: Run, asker: Asker, read: AnswerReader, spec: str, seed: int) -> Setting:
-    stored = run.identity.get("sampling") or {"stop": OWN_STOPS}
+    stored = as_mapping(run.identity.sampling or SamplingIdentity(stop=tuple(OWN_STOPS)))
     own = {name: value for name, value in stored.items() if name != "top_logprobs"}
     return Setting(
         test=spec,

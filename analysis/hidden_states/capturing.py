@@ -174,7 +174,7 @@ def _dtype(run: Run, device: str | None) -> str:
     import torch
 
     on_cpu = device == "cpu" or (device in (None, "auto") and not torch.cuda.is_available())
-    sampled = run.identity.get("dtype")
+    sampled = run.identity.dtype
     return "auto" if on_cpu or sampled not in ("float32", "bfloat16", "float16") else str(sampled)
 
 

@@ -106,7 +106,7 @@ def prepare(
 
 def _model_name(run: Run, model: str | None) -> str:
     """As given, else as captured before, else as sampled."""
-    name = model or read_about(run.path / "activations").get("model") or run.identity.get("model")
+    name = model or read_about(run.path / "activations").get("model") or run.identity.model
     if not name:
         raise InputError(
             f"{run.path} was imported and doesn't say which model wrote its traces: give --model"

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cot.answers.readers import WEAK
 from cot.answers.table import MOST_WEAK
+from cot.store.identity import as_mapping
 from cot.store.run import Run
 
 __all__ = ["MAKERS", "Evidence", "gather", "overview"]
@@ -126,14 +127,14 @@ def gather(run: Run) -> Evidence:
 def overview(evidence: Evidence) -> dict[str, Any]:
     """Title, counts and settings."""
     identity = evidence.run.identity
-    imported = identity.get("imported") or {}
-    dataset = identity.get("dataset") or imported.get("file") or evidence.run.path.name
+    imported = identity.imported.file if identity.imported else None
+    dataset = identity.dataset or imported or evidence.run.path.name
     return {
-        "dataset": PurePath(str(dataset)).name if "file" in imported else str(dataset),
-        "model": identity.get("model") or "an unnamed model (imported traces)",
+        "dataset": PurePath(str(dataset)).name if imported else str(dataset),
+        "model": identity.model or "an unnamed model (imported traces)",
         "run": evidence.run.path.name,
         "counts": _counts(evidence),
-        "settings": [*_settings(identity), *_reading(evidence.get("answers"))],
+        "settings": [*_settings(as_mapping(identity)), *_reading(evidence.get("answers"))],
     }
 
 

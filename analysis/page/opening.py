@@ -193,7 +193,7 @@ def _furthest(edges: Sequence[Edge]) -> str:
 def _commands(evidence: Evidence, without: Sequence[str]) -> tuple[str, ...]:
     if not without:
         return ()
-    model = "" if evidence.run.identity.get("model") else " --model MODEL"
+    model = "" if evidence.run.identity.model else " --model MODEL"
     capture = [f"cot capture {evidence.run.path}{model}"] if "hidden states" in without else []
     return (*capture, evidence.command("findings_agree"))
 

@@ -43,7 +43,7 @@ Shades = Mapping[tuple[str, int], str]
 def shades_of(run: Run) -> tuple[Shades, str | None]:
     """The runs of each trace that has token ids and log-probabilities, by (question_id,
     sample_index); and why there are none, or None."""
-    name = run.identity.get("model") or read_about(run.path / "activations").get("model")
+    name = run.identity.model or read_about(run.path / "activations").get("model")
     if not name:
         return {}, "the run names no model"
     tokenizer = local_tokenizer(str(name))

@@ -95,9 +95,9 @@ def stop(
         raise InputError(f"permutations is {permutations}: at least 100 for a steady estimate")
     if not rule:
         raise InputError("name at least one rule, such as asc_beta")
-    if "adaptive" in run.identity:
+    if run.identity.adaptive:
         raise InputError(
-            f"{run.path} was sampled with --adaptive {run.identity['adaptive']['rule']}: its "
+            f"{run.path} was sampled with --adaptive {run.identity.adaptive.rule}: its "
             "questions end where that rule stopped, so that no rule can be replayed on it; sample "
             "a run with the same n for every question"
         )

@@ -82,6 +82,6 @@ def _prompt(run: Run, asker: Asker, question: str, texts: list[str]) -> Prompt:
     )
     asked = ASK.format(question=question, responses=responses)
     tokenizer: Any = asker.engine.tokenizer
-    if run.identity.get("form") == "text" or not getattr(tokenizer, "chat_template", None):
+    if run.identity.form == "text" or not getattr(tokenizer, "chat_template", None):
         return f"{asked}\n\n{START}"
     return ({"role": "user", "content": asked}, {"role": "assistant", "content": START})

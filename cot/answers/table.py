@@ -393,15 +393,15 @@ def _grade(answers: pd.DataFrame, greedy: pd.DataFrame, readings: Mapping[str, R
 
 def _surplus(run: Run, answers: pd.DataFrame, readings: Mapping[str, Reading]) -> Any:
     """What an adaptive run's rule left out, judged by the answers as the sampler read them."""
-    adaptive = run.identity.get("adaptive")
+    adaptive = run.identity.adaptive
     if adaptive is None:
         return False
     from cot.sampling.adaptive import mark_surplus
 
     then = {
-        row.question_id: reading_of(_question(row), adaptive["format"])
+        row.question_id: reading_of(_question(row), adaptive.format)
         for row in run.questions().itertuples()
     }
     if any(then[name].format != each.format for name, each in readings.items()):
         answers = _reader(then)(run.traces(["text", "finish_reason", "meta"]))
-    return mark_surplus(adaptive["rule"], answers)
+    return mark_surplus(adaptive.rule, answers)

@@ -26,6 +26,7 @@ from cot.importers.openai_saved import read_openai_saved
 from cot.importers.record import Record, Rejected
 from cot.importers.wide import read_wide
 from cot.progress import track
+from cot.store.identity import Identity, ImportIdentity
 from cot.store.run import Run, create_run
 from cot.types import Completion, Message, Question, TraceKey
 
@@ -132,7 +133,7 @@ def import_traces(
         raise InputError(f"{path}: no such file")
     mapping = dict(map or {})
     format = _format(path, format, mapping)
-    identity: dict[str, Any] = {"file": path.name, "sha256": _sha256(path), "format": format}
+    identity = ImportIdentity(file=path.name, sha256=_sha256(path), format=format)
     reader = READERS[format]
     if questions is not None:
         if format != "openai-batch":
@@ -140,10 +141,10 @@ def import_traces(
         if not Path(questions).is_file():
             raise InputError(f"{questions}: no such file")
         reader = partial(read_openai_batch, questions=Path(questions))
-        identity["questions_sha256"] = _sha256(Path(questions))
+        identity = replace(identity, questions_sha256=_sha256(Path(questions)))
     if mapping:
         reader = partial(read_mapped, layout=LAYOUTS.get(format, OWN), mapping=mapping)
-        identity["map"] = mapping
+        identity = replace(identity, map=mapping)
     checked = _check(path, reader)
     if checked.rejected and not skip_bad:
         reasons = "; ".join(_shown(path, checked.rejected))
@@ -151,7 +152,7 @@ def import_traces(
     if not checked.n_traces:
         reasons = "".join(f"; {reason}" for reason in _shown(path, checked.rejected))
         raise InputError(f"{path}: no traces in it{reasons}")
-    run = create_run(out, {"model": model, "imported": identity})
+    run = create_run(out, Identity(model=model, imported=identity))
     for reason in _shown(path, checked.rejected):
         log.warning("left out: %s", reason)
     lacks = _lacks(checked)

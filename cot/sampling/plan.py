@@ -15,6 +15,7 @@ from cot.errors import InputError
 from cot.registry import find
 from cot.sampling.settings import SampleSettings
 from cot.stopping import StoppingRule, make_rule
+from cot.store.identity import AdaptiveIdentity, Identity, SamplingIdentity
 from cot.store.manifest import check_free
 from cot.store.run import Run, create_run, open_run
 from cot.types import FinishReason, Question, Sampling
@@ -40,7 +41,7 @@ class Plan:
     """Settings, stop strings included."""
     engine: Engine
     """Resolved, not loaded."""
-    identity: Mapping[str, Any]
+    identity: Identity
     """What a later call must not change."""
     missing: Sequence[tuple[Question, int]]
     """(question, sample_index) still to be sampled; with a rule, at most."""
@@ -67,7 +68,7 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     chosen = datasets.select(questions, limit=settings.limit, shuffle=settings.shuffle)
     template = _load_template(settings, questions)
     old = open_run(folder) if (folder / "run.json").exists() else None
-    name = settings.engine or (old.identity.get("engine") if old else None) or _default_engine()
+    name = settings.engine or (old.identity.engine if old else None) or _default_engine()
     engine: Engine = find("engines", name)(
         settings.model,
         dtype=settings.dtype,
@@ -79,39 +80,41 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         form = "chat" if getattr(engine.tokenizer, "chat_template", None) else "text"
     stop = (*settings.stop, *(template.stop if form == "text" else ()))
     sampling = settings.sampling(stop)
-    identity: dict[str, Any] = {
-        "model": settings.model,
-        "revision": engine.model.revision if engine.model else None,
-        "engine": name,
-        "dtype": engine.dtype,
-        "prompt": template.name,
-        "prompt_sha256": template.sha256,
-        "form": form,
-        "sampling": {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "max_tokens": sampling.max_tokens,
-            "stop": list(sampling.stop),
-            "top_logprobs": sampling.top_logprobs,
-        },
-        "dataset": Path(dataset).name if Path(dataset).exists() else dataset,
-        "dataset_sha256": datasets.fingerprint(questions),
-        "seed": settings.seed,
-    }
     rule = _load_rule(settings.adaptive)
-    if rule is not None:
-        identity["adaptive"] = {"rule": settings.adaptive, "format": _answer_format(questions)}
+    adaptive = None
+    if settings.adaptive is not None:
+        adaptive = AdaptiveIdentity(rule=settings.adaptive, format=_answer_format(questions))
+    identity = Identity(
+        model=settings.model,
+        revision=engine.model.revision if engine.model else None,
+        engine=name,
+        dtype=engine.dtype,
+        prompt=template.name,
+        prompt_sha256=template.sha256,
+        form=form,
+        sampling=SamplingIdentity(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=sampling.max_tokens,
+            stop=sampling.stop,
+            top_logprobs=sampling.top_logprobs,
+        ),
+        dataset=Path(dataset).name if Path(dataset).exists() else dataset,
+        dataset_sha256=datasets.fingerprint(questions),
+        seed=settings.seed,
+        adaptive=adaptive,
+    )
     run = create_run(folder, identity, dry_run=True)
     greedy = stored_keys(run, "samples/greedy") if settings.greedy else set()
-    if rule is None:
+    if rule is None or adaptive is None:
         steering = None
         there = stored_keys(run, "traces")
         open_samples = {
             q.id: [i for i in range(settings.n) if (q.id, i) not in there] for q in chosen
         }
     else:
-        steering = _steering(run, rule, chosen, identity["adaptive"]["format"], settings)
+        steering = _steering(run, rule, chosen, adaptive.format, settings)
         open_samples = steering.open()
     return Plan(
         questions=chosen,

@@ -195,7 +195,8 @@ def _generate(
             n_tokens += n
             if steering:
                 question = questions[request.question_id]
-                format = plan.identity["adaptive"]["format"]
+                assert plan.identity.adaptive is not None
+                format = plan.identity.adaptive.format
                 answer = read_answer(question, format, completion.text, completion.finish_reason)
                 advance(steering.take(key, (answer, n)))
     return n_new, n_tokens

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cot.errors import InputError
 from cot.store.atomic import replace_file
+from cot.store.identity import Identity, as_mapping, differences, identity_of
 
-__all__ = ["check_free", "check_identity", "read_identity", "write_identity"]
+__all__ = ["check_free", "check_manifest", "read_manifest", "write_manifest"]
 
 NAME = "run.json"
 
 
-def read_identity(path: Path) -> Mapping[str, Any]:
+def read_manifest(path: Path) -> Identity:
     """The identity that a run was made with.
 
     Raises:
-        InputError: the folder is not a run, or its manifest is not JSON.
+        InputError: the folder is not a run, or its manifest is not what this version writes.
     """
     try:
         manifest = json.loads((path / NAME).read_text(encoding="utf-8"))
@@ -29,20 +28,21 @@ def read_identity(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{path} {what}; `cot sample` or `cot import` makes a run") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path / NAME}:{error.lineno}: not JSON: {error.msg}") from None
-    identity: Mapping[str, Any] = manifest["identity"]
-    return identity
+    if not isinstance(manifest, dict) or "identity" not in manifest:
+        raise InputError(f"{path / NAME}: no object with an identity in it")
+    return identity_of(manifest["identity"], f"{path / NAME}: identity")
 
 
-def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
+def check_manifest(path: Path, identity: Identity) -> None:
     """Refuse another identity than the run's.
 
     Raises:
         InputError: naming each field that differs, with both values.
     """
-    differences = _differences(read_identity(path), identity)
-    if differences:
+    differ = differences(read_manifest(path), identity)
+    if differ:
         raise InputError(
-            f"{path} was made with other settings: {'; '.join(differences)}; "
+            f"{path} was made with other settings: {'; '.join(differ)}; "
             "use the same settings or another --out"
         )
 
@@ -57,20 +57,9 @@ def check_free(path: Path) -> None:
         raise InputError(f"{path} exists and is not a run; choose another --out")
 
 
-def write_identity(path: Path, identity: Mapping[str, Any]) -> None:
+def write_manifest(path: Path, identity: Identity) -> None:
     """Write the manifest of a new run, whole or not at all."""
     manifest = {"format": 1, "created": datetime.now(UTC).isoformat(timespec="seconds")}
-    content = json.dumps({**manifest, "identity": identity}, indent=2, ensure_ascii=False)
+    content = json.dumps({**manifest, "identity": as_mapping(identity)}, indent=2, ensure_ascii=False)
     with replace_file(path / NAME) as handle:
         handle.write(content.encode())
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for name in [*old, *(name for name in new if name not in old)]:
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += _differences(before, after, f"{prefix}{name}.")
-        elif before != after:
-            found.append(f"{prefix}{name} was {before!r}, now {after!r}")
-    return found

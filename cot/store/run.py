@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 from cot.errors import InputError
 from cot.store.atomic import disk_full_said
+from cot.store.identity import Identity, identity_of
 from cot.store.lock import write_lock
-from cot.store.manifest import check_free, check_identity, read_identity, write_identity
+from cot.store.manifest import check_free, check_manifest, read_manifest, write_manifest
 from cot.store.tables import Maker, Provenance, read_provenance, read_table, versions, write_table
 from cot.types import SAMPLE_KEY
 
@@ -50,7 +51,7 @@ class Run:
 
     path: Path
     """The folder."""
-    identity: Mapping[str, Any]
+    identity: Identity
     """What a later call must not change: model, engine, prompt, sampling, dataset, seed."""
     _fingerprints: dict[str, tuple[Any, str]] = field(default_factory=dict, repr=False)
     _maker: Maker | None = field(default=None, repr=False, compare=False)
@@ -230,10 +231,10 @@ class Run:
 
     def _repr_html_(self) -> str:
         """What the run is, how much there is of it, and which of its tables are stale."""
-        imported = self.identity.get("imported") or {}
+        imported = self.identity.imported.file if self.identity.imported else None
         said = {
-            "model": self.identity.get("model") or "not named",
-            "dataset": self.identity.get("dataset") or imported.get("file") or "not named",
+            "model": self.identity.model or "not named",
+            "dataset": self.identity.dataset or imported or "not named",
         }
         if (self.path / "questions.parquet").exists():
             said["questions"] = f"{len(self.questions()):,}"
@@ -348,13 +349,16 @@ def open_run(path: str | Path) -> Run:
     Raises:
         InputError: the folder is not a run.
     """
-    return Run(Path(path), read_identity(Path(path)))
+    return Run(Path(path), read_manifest(Path(path)))
 
 
-def create_run(path: str | Path, identity: Mapping[str, Any], *, dry_run: bool = False) -> Run:
+def create_run(
+    path: str | Path, identity: Identity | Mapping[str, Any], *, dry_run: bool = False
+) -> Run:
     """Make a run, or open the one that is there if it has the same identity.
 
     Args:
+        identity: what the run is made with, or its fields as a mapping of JSON values.
         dry_run: check only; nothing is written.
 
     Raises:
@@ -362,12 +366,13 @@ def create_run(path: str | Path, identity: Mapping[str, Any], *, dry_run: bool =
             differs, with both values), or something else.
     """
     path = Path(path)
-    identity = json.loads(json.dumps(identity))  # tuples become lists, as they will be read back
+    if not isinstance(identity, Identity):
+        identity = identity_of(identity)
     check_free(path)
     if (path / "run.json").exists():
-        check_identity(path, identity)
+        check_manifest(path, identity)
     elif not dry_run:
-        write_identity(path, identity)
+        write_manifest(path, identity)
     return Run(path, identity)
 
 

