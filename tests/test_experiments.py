@@ -20,7 +20,7 @@ n = 4
 limit = 5
 [answers]
 [vote]
-rules = ["majority"]
+rule = ["majority"]
 [curve]
 n = [1, 4]
 """
@@ -81,10 +81,12 @@ def test_stages_are_done_on_a_run_that_there_is(tmp_path, capsys):
     said = capsys.readouterr()
     assert "sampling" not in said.err
     assert "n=1" in said.out
-    assert "majority - single" in said.out
+    assert "accuracy: majority − single" in said.out
+    assert "The majority vote is right on" in said.out
+    assert max(len(line) for line in said.out.splitlines() if "cot " not in line) <= 80
     assert len(run.traces([])) == 20
     rules = run.table("votes")["rule"].unique().tolist()
-    assert rules[:4] == ["centroid", "checked", "cisc", "majority"]
+    assert rules[:5] == ["centroid", "checked", "cisc", "cluster", "majority"]
     assert "deepconf" not in rules
 
 
