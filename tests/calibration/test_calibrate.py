@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.commands.calibration import calibration
 from written import write_table
 
 from analysis.calibration import calibrate
@@ -13,6 +12,8 @@ from analysis.calibration.judged import Target
 from analysis.calibration.scores import score
 from analysis.calibration.signals import Signal, signal_named
 from analysis.columns import OTHERS
+from analysis.commands import calibrate as calibrate_command
+from analysis.findings import pick
 from cot.console import Output
 from cot.errors import InputError
 from cot.store.run import create_run
@@ -82,7 +83,7 @@ def test_numbers_and_counts_by_hand(tmp_path):
     assert table.loc[["margin", "answer_entropy"], ["brier", "ece"]].isna().all(axis=None)
     entropies = [-0.75 * np.log(0.75) - 0.25 * np.log(0.25)]
     entropies += [-2 / 3 * np.log(2 / 3) - 1 / 3 * np.log(1 / 3), 0, np.log(2)]
-    finding = run.table("findings_calibrate").set_index("name").loc["mean_entropy"]
+    finding = pick(run.table("findings_calibrate"), "mean_answer_entropy")
     assert finding["estimate"] == pytest.approx(np.mean(entropies))
     assert (finding["n_questions"], finding["n_excluded"]) == (4, 1)
 
@@ -91,12 +92,12 @@ def test_signals_of_every_kind(tmp_path):
     run = rich_run(tmp_path)
     paths = pd.DataFrame(
         [(name, index, index % 2, index // 2, 2) for name in "ab" for index in range(4)],
-        columns=["question_id", "sample_index", "path", "n_wrong", "n_checked"],
+        columns=["question_id", "sample_index", "cluster", "n_wrong", "n_checked"],
     )
     write_table(run, "paths", paths, command="paths", parameters={}, inputs=["traces"])
     table = calibrate(run).set_index("signal")
     assert list(table.index) == [
-        *("vote_share", "margin", "answer_entropy", "weighted_entropy", "path_entropy"),
+        *("vote_share", "margin", "answer_entropy", "weighted_entropy", "cluster_entropy"),
         *("wrong_steps", "mean_logp", "tail_logp", "sum_logp", "perplexity"),
         *("mean@2048", "tail@2048"),
         *("lowest@2048", "bottom@2048", "confidence", "length_control"),
@@ -109,7 +110,7 @@ def test_signals_of_every_kind(tmp_path):
     assert table.loc["confidence", "brier"] == pytest.approx(
         np.mean([0.1**2, 0.5**2, 0.7**2, 0.3**2])
     )
-    assert table.loc["path_entropy", "note"].startswith("all 2 majorities are right")
+    assert table.loc["cluster_entropy", "note"].startswith("all 2 majorities are right")
     assert table.loc["length_control", "note"].startswith("a control: ")
     assert (table.loc["length_control", "wqd"], table["n_within"].max()) == (1, 2)
     named = calibrate(run, ["mean@2", "mood"]).set_index("signal")
@@ -228,13 +229,13 @@ def test_without_gold_nothing_is_scored_but_the_entropy(tmp_path):
         "no majorities to score",
         "no traces to score",
     }
-    finding = run.table("findings_calibrate").set_index("name").loc["mean_entropy"]
+    finding = pick(run.table("findings_calibrate"), "mean_answer_entropy")
     assert finding["estimate"] == pytest.approx(np.log(2))
 
 
 def test_the_command_prints_every_signal(tmp_path, capsys):
     run = run_with_answers(tmp_path, GIVEN)
-    calibration(run.path, signal=ASKED, output=Output(json=True))
+    calibrate_command(run.path, signal=ASKED, output=Output(json=True))
     result = json.loads(capsys.readouterr().out)
     assert [row["signal"] for row in result["signals"]] == list(ASKED)
     share = result["signals"][0]
@@ -242,17 +243,17 @@ def test_the_command_prints_every_signal(tmp_path, capsys):
     assert keys | {"within_question_auroc", "n", "note"} <= set(share)
     assert share["wqd"] is None
     assert result["mean_entropy"] == pytest.approx(0.4729, abs=1e-4)
-    calibration(run.path, signal=ASKED, output=Output())
+    calibrate_command(run.path, signal=ASKED, output=Output())
     assert "length_control: a control: tokens" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"signals": ["vote_shares"]}, "unknown signal 'vote_shares': choose from vote_share, "),
-        ({"signals": ["correct"]}, "unknown signal 'correct'"),
-        ({"signals": ["lowest@8"]}, "--top-logprobs"),
-        ({"signals": []}, "name at least one signal"),
+        ({"signal": ["vote_shares"]}, "unknown signal 'vote_shares': choose from vote_share, "),
+        ({"signal": ["correct"]}, "unknown signal 'correct'"),
+        ({"signal": ["lowest@8"]}, "--top-logprobs"),
+        ({"signal": []}, "name at least one signal"),
         ({"bins": 0}, "--bins is 0"),
         ({"limit": 0}, "--limit is 0"),
     ],

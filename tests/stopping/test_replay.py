@@ -6,8 +6,9 @@ from math import comb
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.commands.stop import stop as stop_command
 
+from analysis.commands import stop as stop_command
+from analysis.findings import pick
 from analysis.stopping import stop
 from cot.console import Output
 from cot.errors import InputError
@@ -52,7 +53,7 @@ def test_equals_an_independent_check(tmp_path, rule):
         assert (table.loc[name, "answer"] == answer) or (
             answer is pd.isna(table.loc[name, "answer"])
         )
-    found = run.table("findings_stop").set_index("name").loc[rule]
+    found = pick(run.table("findings_stop"), "accuracy", rule)
     assert found["mean_samples"] == pytest.approx(np.mean([n for n, _ in expected.values()]))
     assert found["estimate"] == pytest.approx(np.mean([a == "7" for _, a in expected.values()]))
     assert found["saved"] == pytest.approx(1 - found["mean_samples"] / 23)
@@ -80,13 +81,13 @@ def test_by_hand(tmp_path):
     assert pd.isna(table.loc["no gold", "correct"])
     assert table["tokens"].to_list() == [24] * 5
     assert table["tokens_used"].to_list() == [12, 18, 24, 24, 12]
-    found = run.table("findings_stop").set_index("name")
-    row = found.loc["asc_beta"]
+    found = run.table("findings_stop")
+    row = pick(found, "accuracy", "asc_beta")
     assert row[["estimate", "n_questions", "n_excluded"]].to_list() == [0.5, 4, 1]
     assert row["mean_samples"] == row["file_mean_samples"] == (4 + 6 + 8 + 8 + 4) / 5
     assert row["saved"] == row["tokens_saved"] == pytest.approx(1 - 30 / 40)
-    assert found.loc["all", "estimate"] == 0.5
-    assert found.loc["asc_beta - all", "estimate"] == 0
+    assert pick(found, "accuracy", "all")["estimate"] == 0.5
+    assert pick(found, "accuracy", "asc_beta", "all")["estimate"] == 0
 
 
 def test_esc_reports_the_cumulative_majority_beside_the_windows_answer(tmp_path):
@@ -104,11 +105,12 @@ def test_esc_reports_the_cumulative_majority_beside_the_windows_answer(tmp_path)
 def test_permutations(tmp_path):
     run = run_with_answers(tmp_path, random_given(12, 11))
     stop(run, rule=["fixed:n=1", "fixed", "asc_beta"], permutations=2000)
-    found = run.table("findings_stop").set_index("name")
+    table = run.table("findings_stop")
+    found = table[table["baseline"] == ""].set_index("subject")
     single = run.table("answers").groupby("question_id")["correct"].mean().mean()
     assert found.loc["fixed:n=1", "estimate"] == pytest.approx(single, abs=0.01)
     assert found.loc["fixed:n=1", ["mean_samples", "file_mean_samples"]].to_list() == [1, 1]
-    assert found.loc["fixed - all", "estimate"] == 0, "the same orders on both sides"
+    assert pick(table, "accuracy", "fixed", "all")["estimate"] == 0, "the same orders on both sides"
     assert found.loc["fixed", "saved"] == 0
     rows = run.table("stops").query("rule == 'asc_beta'")
     assert found.loc["asc_beta", "file_mean_samples"] == rows["n_used"].mean()
@@ -139,8 +141,8 @@ def test_questions_with_different_numbers_of_traces(tmp_path):
     table = stop(run, rule=["asc_beta", "esc"])
     assert table["n_used"].to_list() == [4, 2, 5, 2]
     assert table["n_traces"].to_list() == [9, 2, 9, 2]
-    found = run.table("findings_stop").set_index("name")
-    assert found.loc["asc_beta", "saved"] == pytest.approx(1 - 6 / 11)
+    found = pick(run.table("findings_stop"), "accuracy", "asc_beta")
+    assert found["saved"] == pytest.approx(1 - 6 / 11)
 
 
 def deepconf_run(path, top_means=True):
@@ -192,8 +194,8 @@ def test_deepconf_says_what_it_lacks(tmp_path):
     [
         ({"order": "sideways"}, "unknown order 'sideways'"),
         ({"permutations": 99}, "at least 100"),
-        ({"rules": []}, "name at least one rule"),
-        ({"rules": ["asc"]}, "unknown stop 'asc'"),
+        ({"rule": []}, "name at least one rule"),
+        ({"rule": ["asc"]}, "unknown stop 'asc'"),
     ],
 )
 def test_wrong_use(tmp_path, wrong, said):
@@ -216,7 +218,7 @@ def test_parameters_are_the_functions_own(tmp_path):
     run = run_with_answers(tmp_path, random_given(3, 6))
     stop(run, rule=("esc",), seed=3)
     stop(run, **run.provenance("stops").parameters)
-    assert run.provenance("findings_stop").parameters["rules"] == ["esc"]
+    assert run.provenance("findings_stop").parameters["rule"] == ["esc"]
 
 
 def test_the_command(tmp_path, capsys):
@@ -227,6 +229,8 @@ def test_the_command(tmp_path, capsys):
     keys = {"rule", "accuracy", "mean_samples", "saved", "low", "high", "file_accuracy"}
     assert all(keys <= row.keys() for row in result["rules"])
     assert result["all"]["accuracy"] is not None
-    assert [row["rule"] for row in result["gains"]] == ["asc_beta - all", "esc - all"]
+    assert [(row["rule"], row["baseline"]) for row in result["gains"]] == [
+        ("asc_beta", "all"), ("esc", "all"),
+    ]  # fmt: skip
     stop_command(run.path, order="file")
     assert "asc_beta" in capsys.readouterr().out

@@ -9,21 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
-from analysis.curves import compare_curves
 from analysis.curves.expected import PASS, expected_accuracy
+from analysis.findings import pick
 from analysis.voting import load_rule
 from cot.errors import InputError
 from tests.small import run_with_answers
 
+COMPARED = ["curve", "accuracy", PASS, "majority"]
+
 
 def enumerate_subsets(classes, gold, n):
-    """Expected credit over all n-subsets: 1 / (number tied) if gold is among the most frequent."""
-    credit = []
+    """Expected accuracy over all n-subsets; a tie is broken at random."""
+    values = []
     for chosen in combinations(classes, n):
         counts = {c: chosen.count(c) for c in chosen if c >= 0}
         top = [c for c in counts if counts[c] == max(counts.values())]
-        credit.append((gold in top) / len(top) if top else 0.0)
-    return np.mean(credit)
+        values.append((gold in top) / len(top) if top else 0.0)
+    return np.mean(values)
 
 
 def traces(classes, gold=0):
@@ -98,10 +100,11 @@ def test_ends_are_the_single_trace_and_the_vote(tmp_path):
         tmp_path, {"a": ("7", ["8", "7", "7", "8"]), "b": ("1", ["1", "2", "1", None])}
     )
     points = analysis.curve(run, n=[1, 4]).set_index("n")
-    findings = (analysis.vote(run), run.table("findings_vote").set_index("name"))[1]
-    assert points.loc[1, "accuracy"] == findings.loc["single", "estimate"] == 0.5
+    analysis.vote(run)
+    findings = run.table("findings_vote")
+    assert points.loc[1, "accuracy"] == pick(findings, "accuracy", "single")["estimate"] == 0.5
     # a is a tie, which falls to the first trace's answer: wrong
-    assert points.loc[4, "accuracy"] == findings.loc["majority", "estimate"] == 0.5
+    assert points.loc[4, "accuracy"] == pick(findings, "accuracy", "majority")["estimate"] == 0.5
 
 
 def test_file_order_takes_the_first_n(tmp_path):
@@ -130,12 +133,14 @@ def test_two_rules_are_compared_question_by_question(tmp_path):
         tmp_path, {"a": ("7", ["8", "7", "7", "8"]), "b": ("1", ["1", "2", "1", None])}
     )
     analysis.curve(run, ["majority", PASS], n=[2, 4])
-    gains = run.table("findings_curve").set_index("name")
+    gains = run.table("findings_curve")
+    assert (gains[["analysis", "measure", "subject", "baseline"]] == COMPARED).all(axis=None)
+    gains = gains.set_index("n")["estimate"]
     # b: {1,2} and {2,1} tie, {1,1}, {1,-} twice right, {2,-} wrong; a: 4 of 6 tie, one is right
-    assert gains.loc["pass@k - majority at 2", "estimate"] == pytest.approx(
+    assert gains[2] == pytest.approx(
         ((5 / 6 - (1 + 4 / 2) / 6) + (5 / 6 - (1 + 2 + 2 / 2) / 6)) / 2
     )
-    assert gains.loc["pass@k - majority at 4", "estimate"] == 0.5
+    assert gains[4] == 0.5
 
 
 def test_two_runs_are_compared_on_the_questions_that_both_have(tmp_path):
@@ -145,12 +150,12 @@ def test_two_runs_are_compared_on_the_questions_that_both_have(tmp_path):
     other = run_with_answers(
         tmp_path / "other", {"b": ("1", ["1", "1", "1"]), "c": ("5", ["5", "5", "5"])}
     )
-    row = compare_curves(one, other, n=[3]).iloc[0]
+    row = analysis.compare(one, other.path, n=[3]).iloc[0]
     assert row[["accuracy", "other", "difference"]].to_list() == [0.0, 1.0, -1.0]
     assert row[["n_questions", "n_excluded"]].to_list() == [1, 2]
     third = run_with_answers(tmp_path / "third", {"z": ("7", ["7", "7", "7"])})
     with pytest.raises(InputError, match="no question with gold in common"):
-        compare_curves(one, third)
+        analysis.compare(one, third.path)
 
 
 def test_a_rule_that_asks_about_all_traces_has_no_curve(tmp_path):

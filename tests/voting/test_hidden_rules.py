@@ -80,7 +80,7 @@ def run(tmp_path):
             writer.add([place], {layer: vector * layer for layer in (2, 8, 16)})
     write_table(
         made,
-        "fidelity",
+        "logprob_gaps",
         keys.assign(n_tokens=3, max_logprob_gap=0.0, flagged=keys.index == 0),
         command="capture",
         parameters={},

@@ -180,11 +180,11 @@ def test_bottom_is_the_lowest_tenth_of_the_windows():
 
 def test_paths_have_one_vote_each():
     answers = ["2", "2", "2", "1", "1"]
-    vote = voted("path", answers, path=[0, 0, 0, 1, 2])
+    vote = voted("cluster", answers, cluster=[0, 0, 0, 1, 2])
     assert (vote["answer"], vote["share"]) == ("1", pytest.approx(2 / 3))
-    noise = voted("path", answers, path=[-1, -1, -1, 1, 1])
+    noise = voted("cluster", answers, cluster=[-1, -1, -1, 1, 1])
     assert (noise["answer"], noise["share"]) == ("2", pytest.approx(3 / 4))
-    split = voted("path", ["2", "2", "1", "1"], path=[0, 0, 0, 1])
+    split = voted("cluster", ["2", "2", "1", "1"], cluster=[0, 0, 0, 1])
     assert (split["answer"], split["share"]) == ("1", pytest.approx((1 / 3 + 1) / 2))
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
+from analysis.findings import pick
 from analysis.voting import ballots_of
 from analysis.voting.tally import tally
 from cot.errors import InputError
@@ -110,14 +111,17 @@ def test_vote_on_a_run(tmp_path):
     assert not votes.loc["b", "correct"]
     assert votes.loc["c", "abstained"]
     assert not votes.loc["c", "correct"]
-    assert votes["credit"].fillna(-1).to_list() == [1.0, 0.0, 0.0, -1]
+    assert votes["expected_accuracy"].fillna(-1).to_list() == [1.0, 0.0, 0.0, -1]
     assert pd.isna(votes.loc["d", "correct"])
-    findings = run.table("findings_vote").set_index("name")
-    assert findings.loc["majority", "estimate"] == pytest.approx(1 / 3)
-    assert findings.loc["single", "estimate"] == pytest.approx((2 / 4 + 1 / 4 + 0) / 3)
+    findings = run.table("findings_vote")
+    majority = pick(findings, "accuracy", "majority")
+    assert majority["estimate"] == majority["random_tie"] == pytest.approx(1 / 3)
+    single = pick(findings, "accuracy", "single")
+    assert single["estimate"] == pytest.approx((2 / 4 + 1 / 4 + 0) / 3)
     counts = ["n_questions", "n_excluded", "abstained", "excluded"]
-    assert findings.loc["majority", counts].to_list() == [3, 1, 1, 5]
-    assert findings.loc["majority - single", "estimate"] == pytest.approx(1 / 3 - 1 / 4)
+    assert majority[counts].to_list() == [3, 1, 1, 5]
+    gain = pick(findings, "accuracy", "majority", "single")
+    assert gain["estimate"] == pytest.approx(1 / 3 - 1 / 4)
 
 
 def test_missing_answers_never_vote():

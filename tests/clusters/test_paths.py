@@ -10,7 +10,7 @@ from cot.errors import InputError
 from cot.store.run import create_run, open_run
 from cot.types import Completion, Question, Trace
 
-TABLES = {"steps", "step_checks", "paths", "path_names", "path_map", "path_questions"}
+TABLES = {"steps", "step_checks", "paths", "cluster_names", "path_map", "path_questions"}
 
 
 def run_of(path, texts, golds=None):
@@ -63,24 +63,24 @@ def test_every_table_by_hand(tmp_path):
     assert (row["stated"], row["value"], row["operation"]) == ("3", "2", "sub")
     per = run.table("path_questions").iloc[0]
     assert per[["n_right", "right_checked", "right_over_wrong"]].to_list() == [3, 3, 1]
-    found = run.table("findings_paths").set_index("name")["estimate"]
-    assert found["right_over_wrong_step"] == pytest.approx(1 / 3)
+    found = run.table("findings_paths").set_index("measure")["estimate"]
+    assert found["right_over_wrong_equation"] == pytest.approx(1 / 3)
     assert found["wrong_equations"] == pytest.approx(1 / 5)
     assert found["answer_follows"] == pytest.approx(2 / 3)
 
 
-def test_path_numbers_by_hand(tmp_path):
+def test_cluster_numbers_by_hand(tmp_path):
     run = run_of(tmp_path, {"q": [f"5 + {i} = {5 + i}. The answer is {a}." for i, a in
                                   [(1, 3), (1, 3), (2, 3), (2, 4)]]}, {"q": "3"})  # fmt: skip
     paths = analysis.paths(run, embedder="tfidf", clusterer="dataflow")
-    assert paths["path"].to_list() == [0, 0, 1, 1]
+    assert paths["cluster"].to_list() == [0, 0, 1, 1]
     assert paths["threshold"].isna().all()
     per = run.table("path_questions").iloc[0]
-    assert per["n_paths"] == 2
-    assert per["path_entropy"] == pytest.approx(np.log(2))
-    assert per["effective_paths"] == pytest.approx(2)
-    assert per["same_answer_different_path"] == pytest.approx(2 / 3)  # 3 pairs of 3s, 1 on a path
-    assert per["same_path_different_answer"] == pytest.approx(1 / 2)
+    assert per["n_clusters"] == 2
+    assert per["cluster_entropy"] == pytest.approx(np.log(2))
+    assert per["effective_clusters"] == pytest.approx(2)
+    assert per["same_answer_different_cluster"] == pytest.approx(2 / 3)  # 1 of 3 pairs is in one
+    assert per["same_cluster_different_answer"] == pytest.approx(1 / 2)
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,16 @@ def test_the_smallest_questions_are_defined(tmp_path, texts, clusterer):
     paths = analysis.paths(run, embedder="tfidf", clusterer=clusterer)
     assert len(paths) == len(texts)
     if len(set(texts)) == 1:
-        assert (paths["path"] == 0).all()
+        assert (paths["cluster"] == 0).all()
     assert len(run.table("path_map")) == len(texts)
     assert np.isfinite(run.table("path_map")[["x", "y"]].to_numpy()).all()
 
 
 def test_masking_keeps_clusters_from_restating_answers(tmp_path):
-    """One argument in the same words, ending in different answers: one path, unless unmasked."""
+    """One argument in the same words, ending in different answers: one cluster, unless unmasked."""
     texts = [f"She has some pens, and so we count them. The answer is {i % 4}." for i in range(8)]
     run = run_of(tmp_path, {"q": texts})
-    assert analysis.paths(run, embedder="tfidf", threshold=0.05)["path"].nunique() == 1
+    assert analysis.paths(run, embedder="tfidf", threshold=0.05)["cluster"].nunique() == 1
 
 
 def test_bad_settings(tmp_path):
@@ -149,5 +149,5 @@ def test_dataflow_recovers_planted_ways(tmp_path):
     extract_answers(run)
     paths = analysis.paths(run, embedder="tfidf", clusterer="dataflow")
     for name, (_, truth) in made.items():
-        found = paths.loc[paths["question_id"] == name, "path"]
+        found = paths.loc[paths["question_id"] == name, "cluster"]
         assert adjusted_rand_score(truth, found) >= 0.9
