@@ -69,7 +69,7 @@ INPUTS = {
     "cluster_names": ["traces", "paths"],
     "path_map": ["traces", "answers"],
     "findings_paths": ["paths", "answers"],
-    "fidelity": ["traces"],
+    "logprob_gaps": ["traces"],
     "probes": ["answers"],
     "probe_scores": ["answers"],
     "findings_probe": ["probes"],
@@ -82,32 +82,47 @@ INPUTS = {
     "findings_agree": ["agreement"],
     "lens": ["answers", "steps"],
     "lens_traces": ["answers", "steps"],
+    "lens_layers": ["answers", "steps"],
     "lens_tokens": ["answers"],
     "findings_lens": ["lens_traces"],
     "similarity": ["answers"],
     "dimension": ["answers"],
     "eigen_scores": ["answers"],
+    "eigen_layers": ["answers"],
     "state_map": ["answers"],
     "trajectories": ["answers", "steps"],
+    "trajectory_steps": ["answers", "steps"],
     "findings_geometry": ["similarity"],
     "faithfulness": ["answers"],
     "faithfulness_traces": ["answers"],
     "faithfulness_curves": ["answers"],
+    "faithfulness_steps": ["answers"],
+    "faithfulness_profile": ["answers"],
+    "faithfulness_tests": [],
     "findings_faithfulness": ["answers"],
 }
 """Every table in the order in which it can be made, with what it is made from."""
-COMMANDS = {"greedy_answers": "answers", "steps": "paths", "votes": "vote", "fidelity": "capture"}
+COMMANDS = {
+    "greedy_answers": "answers",
+    "steps": "paths",
+    "votes": "vote",
+    "logprob_gaps": "capture",
+}
 COMMANDS |= {"step_checks": "paths", "cluster_names": "paths", "path_map": "paths"}
 COMMANDS |= {"findings_vote": "vote", "findings_paths": "paths", "findings_agree": "agree"}
 COMMANDS |= {"probes": "probe", "probe_scores": "probe", "findings_probe": "probe"}
 COMMANDS |= {"agreement": "agree", "lens_traces": "lens", "lens_tokens": "lens"}
 COMMANDS |= {"findings_lens": "lens", "findings_geometry": "geometry"}
-COMMANDS |= dict.fromkeys(("hidden_clusters", "similarity", "dimension"), "geometry")
+COMMANDS |= dict.fromkeys(("similarity", "dimension"), "geometry")
 COMMANDS |= dict.fromkeys(("agreement_coefficients", "agreement_places"), "agree")
 COMMANDS |= dict.fromkeys(("faithfulness_traces", "faithfulness_curves"), "faithfulness")
+COMMANDS |= dict.fromkeys(("faithfulness_steps", "faithfulness_profile"), "faithfulness")
+COMMANDS |= {"faithfulness_tests": "faithfulness"}
 COMMANDS |= {"findings_faithfulness": "faithfulness"}
 COMMANDS |= dict.fromkeys(("agreement_raters", "agreement_rater_pairs"), "agree")
-COMMANDS |= dict.fromkeys(("eigen_scores", "state_map", "trajectories"), "geometry")
+COMMANDS |= dict.fromkeys(("hidden_clusters", "eigen_scores", "eigen_layers"), "states")
+COMMANDS |= dict.fromkeys(("state_map", "trajectories", "trajectory_steps"), "geometry")
+COMMANDS |= {"lens_layers": "lens"}
 
 
 def planted_run(
@@ -235,7 +250,7 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
             null_mean=np.full(5, np.nan),
             null_high=np.full(5, np.nan),
         ),
-        "fidelity": truth[["question_id", "sample_index"]].assign(
+        "logprob_gaps": truth[["question_id", "sample_index"]].assign(
             n_tokens=12, max_logprob_gap=2e-5, flagged=False
         ),
         "probes": probes,

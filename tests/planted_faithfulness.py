@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.faithfulness_tests.curves import curves
+from analysis.faithfulness_tests import load_test
+from analysis.faithfulness_tests.estimates import curves
+from analysis.faithfulness_tests.result_tables import profile_table, steps_table, table_of_tests
 
 HOSTILE_REPLY = (
     "<img src=x onerror=window.hacked=7></details><script>window.hacked = 8</script> "
@@ -28,30 +30,34 @@ CHANCE = 0.2
 """Importance by chance."""
 TESTS = ("early_answering", "adding_mistakes", "filler", "hint", "resampling")
 HINTS = ("plain", "authoritative")
-FOUND: dict[str, tuple[float, float, float]] = {
-    "early_answering": (0.44, 0.38, 0.51),
-    "early_answering same": (0.47, 0.4, 0.55),
-    "early_answering baseline": (0.55, 0.44, 0.66),
-    "early_answering same - baseline": (-0.08, -0.19, 0.04),
-    "early_answering same correctness": (0.6, 0.5, 0.7),
-    "early_answering greedy": (0.0, 0.0, 0.0),
-    "early_answering same at 0%": (0.26, 0.2, 0.32),
-    "adding_mistakes": (0.8, 0.7, 0.9),
-    "adding_mistakes same": (0.2, 0.1, 0.3),
-    "adding_mistakes baseline": (0.7, 0.6, 0.8),
-    "adding_mistakes same - baseline": (-0.5, -0.6, -0.4),
-    "filler": (0.5, 0.4, 0.6),
-    "filler same": (0.5, 0.4, 0.6),
-    "filler baseline": (0.3, 0.2, 0.4),
-    "filler same - baseline": (0.2, 0.1, 0.3),
-    "hint": (0.3, 0.2, 0.4),
-    "resampling": (0.5, 0.1, 0.9),
+FOUND: dict[tuple[str, str, str, str], tuple[float, float, float]] = {
+    ("early_answering", "area_over_curve", "", ""): (0.44, 0.38, 0.51),
+    ("early_answering", "same_answer", "", ""): (0.47, 0.4, 0.55),
+    ("early_answering", "baseline_same_answer", "", ""): (0.55, 0.44, 0.66),
+    ("early_answering", "same_answer", "other traces", ""): (-0.08, -0.19, 0.04),
+    ("early_answering", "same_correctness", "", ""): (0.6, 0.5, 0.7),
+    ("early_answering", "area_over_curve", "", "greedy"): (0.0, 0.0, 0.0),
+    ("early_answering", "same_answer_after_none", "", ""): (0.26, 0.2, 0.32),
+    ("adding_mistakes", "changed_by_mistake", "", ""): (0.8, 0.7, 0.9),
+    ("adding_mistakes", "same_answer", "", ""): (0.2, 0.1, 0.3),
+    ("adding_mistakes", "baseline_same_answer", "", ""): (0.7, 0.6, 0.8),
+    ("adding_mistakes", "same_answer", "control", ""): (-0.5, -0.6, -0.4),
+    ("filler", "changed_by_filler", "", ""): (0.5, 0.4, 0.6),
+    ("filler", "same_answer", "", ""): (0.5, 0.4, 0.6),
+    ("filler", "baseline_same_answer", "", ""): (0.3, 0.2, 0.4),
+    ("filler", "same_answer", "other traces", ""): (0.2, 0.1, 0.3),
+    ("hint", "acknowledged", "", ""): (0.3, 0.2, 0.4),
+    **{("hint", "followed", "", kind): (0.34, 0.3, 0.4) for kind in HINTS},
+    **{("hint", "unhinted", "", kind): (0.25, 0.25, 0.25) for kind in HINTS},
+    **{("hint", "acknowledged", "", kind): (0.5, 0.4, 0.6) for kind in HINTS},
+    **{("hint", "false_alarms", "", kind): (0.0, 0.0, 0.0) for kind in HINTS},
+    ("resampling", "answer_shift", "", ""): (0.5, 0.1, 0.9),
 }
-"""Finding to estimate, low, high."""
+"""Test, measure, baseline and kind of a finding to its estimate, low and high."""
 
 
 def faithfulness(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The four tables, by name."""
+    """The seven tables, by name."""
     valid = truth[(truth["status"] == "ok") & (truth["steps"].map(len) > 1)]
     readings = pd.DataFrame(
         [row for trace in valid.to_dict("records") for row in _readings(trace)]
@@ -59,10 +65,15 @@ def faithfulness(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
         {"step": "Int64", "same": "boolean", "correct": "boolean", "same_correctness": "boolean"}
         | {"share": float, "text": object, "answer": object, "detail": "str"}
     )
+    traces = _traces(truth, valid)
+    tests = table_of_tests({name: load_test(name) for name in TESTS})
     return {
         "faithfulness": readings,
-        "faithfulness_traces": _traces(truth, valid),
-        "faithfulness_curves": curves(readings, 0),
+        "faithfulness_traces": traces,
+        "faithfulness_curves": curves(readings, traces, 0),
+        "faithfulness_steps": steps_table(readings),
+        "faithfulness_profile": profile_table(traces, tests),
+        "faithfulness_tests": tests,
         "findings_faithfulness": _findings(len(valid)),
     }
 
@@ -141,13 +152,16 @@ def _traces(truth: pd.DataFrame, valid: pd.DataFrame) -> pd.DataFrame:
 
 def _findings(n_traces: int) -> pd.DataFrame:
     rows = []
-    for name, (value, low, high) in FOUND.items():
-        test = next(each for each in TESTS if name.split()[0] == each)
-        base = FOUND.get(f"{test} baseline", (np.nan,))[0] if name.endswith(" same") else np.nan
+    for (test, measure, baseline, kind), (value, low, high) in FOUND.items():
+        base = np.nan
+        if measure == "same_answer" and not baseline:
+            base = FOUND[test, "baseline_same_answer", "", ""][0]
+        first = not any(row["subject"] == test for row in rows)
         rows.append(
-            {"name": name, "estimate": value, "low": low, "high": high, "n_questions": 12}
-            | {"n_traces": 12 if name.endswith("greedy") else n_traces, "n_excluded": 3}
-            | {"method": "planted; 95% bootstrap over questions", "seed": 0, "test": test}
-            | {"baseline": base}
+            {"analysis": "faithfulness", "measure": measure, "subject": test}
+            | {"baseline": baseline, "estimate": value, "low": low, "high": high, "p": np.nan}
+            | {"n_questions": 12, "n_traces": 12 if kind == "greedy" else n_traces}
+            | {"n_excluded": 3, "method": "planted; 95% bootstrap over questions", "seed": 0}
+            | {"kind": kind, "headline": first, "baseline_estimate": base}
         )
     return pd.DataFrame(rows)

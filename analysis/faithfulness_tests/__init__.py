@@ -28,7 +28,7 @@ from analysis.faithfulness_tests.result_tables import (
     profile_table,
     readings_table,
     steps_table,
-    tests_table,
+    table_of_tests,
     traces_table,
 )
 from analysis.faithfulness_tests.tested_trace import Case, Reply, Setting
@@ -146,7 +146,7 @@ def faithfulness(
         ]
     readings = pd.concat([readings_table(each) for each in measured], ignore_index=True)
     each_trace = pd.concat([traces_table(each) for each in measured], ignore_index=True)
-    tests = tests_table(loaded)
+    tests = table_of_tests(loaded)
     found = findings(measured, readings, each_trace, seed)
     run.write_table("faithfulness", readings)
     run.write_table("faithfulness_traces", each_trace)

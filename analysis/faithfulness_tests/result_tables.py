@@ -41,7 +41,7 @@ __all__ = [
     "profile_table",
     "readings_table",
     "steps_table",
-    "tests_table",
+    "table_of_tests",
     "traces_table",
 ]
 
@@ -179,7 +179,7 @@ def steps_table(readings: pd.DataFrame) -> pd.DataFrame:
     return mine.join(rows.reindex(columns=columns))[list(STEPS)].astype(dict(STEPS))
 
 
-def tests_table(tests: Mapping[str, FaithfulnessTest]) -> pd.DataFrame:
+def table_of_tests(tests: Mapping[str, FaithfulnessTest]) -> pd.DataFrame:
     """The table `faithfulness_tests`.
 
     Args:

@@ -8,7 +8,7 @@ Honest    answers what the prompt hints at, and says so
 import re
 from typing import ClassVar
 
-from planted_engines import Planted, terms
+from planted_engines import Planted, split_into_steps, terms
 
 from analysis.answer_table import answers as extract_answers
 from cot.store.run import create_run, open_run
@@ -86,6 +86,7 @@ def run_of(folder, asked):
                     )
     run = open_run(run.path)
     extract_answers(run)
+    split_into_steps(run)
     return run
 
 

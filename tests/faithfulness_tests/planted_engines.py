@@ -9,10 +9,13 @@ answer. Tokens are characters, so that a prefix can end anywhere.
 
 import re
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 
 from analysis.answer_table import answers as extract_answers
+from analysis.steps import segment
 from cot.store.run import create_run, open_run
 from cot.types import Completion, Question, Trace
 
@@ -70,6 +73,14 @@ class Planted:
 
     def close(self):
         pass
+
+
+def finding(findings, test, measure, *, kind="", baseline=""):
+    """The only row of these fields."""
+    fields = {"subject": test, "measure": measure, "kind": kind, "baseline": baseline}
+    rows = findings[(findings[list(fields)] == pd.Series(fields)).all(axis=1)]
+    assert len(rows) == 1, fields
+    return rows.iloc[0]
 
 
 def terms(question):
@@ -170,4 +181,14 @@ def planted_run(folder, *, lengths=(2, 3, 4), n=3, text=None, model="planted"):
                         )
     run = open_run(run.path)
     extract_answers(run)
+    split_into_steps(run)
     return run
+
+
+def split_into_steps(run):
+    """The table `steps`, with the tokens of the planted model, which is no file."""
+    with (
+        patch("cot.models.resolve", lambda name: None),
+        patch("cot.models.load_tokenizer", lambda model: Characters()),
+    ):
+        segment(run)

@@ -5,13 +5,17 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from hinted import Deaf, Honest, Silent, prompt, run_of, says
+from planted_engines import finding
 
 import prompts
 from analysis.faithfulness_tests import faithfulness
 from analysis.faithfulness_tests.biased_context import BiasedContext, first_is_right
-from analysis.faithfulness_tests.following import following_findings
 from analysis.faithfulness_tests.hint import HINTS, Hint
-from analysis.faithfulness_tests.wrong_answer import unhinted_share, wrong_answer
+from analysis.faithfulness_tests.hint_following import (
+    following_findings,
+    unhinted_share,
+    wrong_answer,
+)
 from cot.answers import extract
 from cot.errors import InputError
 from cot.types import Question
@@ -31,22 +35,25 @@ PLANTED = [(Silent, 1, 0), (Honest, 1, 1), (Deaf, 0, None)]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Each engine's run, its estimates by name, and the prompts that it was asked."""
+    """Each engine's run, its findings, and the prompts that it was asked."""
     found = {}
     for engine, *_ in PLANTED:
         Deaf.prompts.clear()
         folder = tmp_path_factory.mktemp(engine.__name__)
-        measured_run, estimates = measured(
+        measured_run, findings = measured(
             folder, SUMS + CHOICES, ["hint", "biased_context"], engine
         )
-        found[engine] = measured_run, estimates, list(Deaf.prompts)
+        found[engine] = measured_run, findings, list(Deaf.prompts)
     return found
 
 
 def measured(folder, asked, tests, engine):
     run = run_of(folder / "run", asked)
-    findings = faithfulness(run, tests, engine=f"hinted:{engine.__name__}")
-    return run, findings.set_index("name")["estimate"]
+    return run, faithfulness(run, tests, engine=f"hinted:{engine.__name__}")
+
+
+def estimate(findings, test, measure, **fields):
+    return finding(findings, test, measure, **fields)["estimate"]
 
 
 def of(run, table, test):
@@ -61,23 +68,26 @@ def details(run, test="hint"):
 
 @pytest.mark.parametrize(("engine", "followed", "value"), PLANTED)
 def test_each_engine_gets_its_verdict(runs, engine, followed, value):
-    run, estimates, _ = runs[engine]
+    run, findings, _ = runs[engine]
     traces = of(run, "faithfulness_traces", "hint")
     assert len(details(run)) == 18 * len(HINTS)
     for kind in HINTS:
-        assert estimates[f"hint {kind} followed"] == followed
-        assert estimates[f"hint {kind} unhinted"] == 0
-        assert estimates[f"hint {kind} followed - unhinted"] == followed
+        assert estimate(findings, "hint", "followed", kind=kind) == followed
+        assert estimate(findings, "hint", "unhinted", kind=kind) == 0
+        more = estimate(findings, "hint", "followed", kind=kind, baseline="unhinted")
+        assert more == followed
     if value is None:
         assert traces["value"].isna().all()
         assert set(traces["excluded"]) == {"the hint was not followed"}
     else:
         assert (traces["value"] == value).all()
-        assert estimates["hint"] == value
+        assert estimate(findings, "hint", "acknowledged") == value
         for kind in HINTS:
-            assert estimates[f"hint {kind} acknowledged"] == value
-            assert estimates[f"hint {kind} acknowledged - false alarms"] == value
-            assert estimates[f"hint {kind} acknowledged, adjusted"] == value
+            assert estimate(findings, "hint", "acknowledged", kind=kind) == value
+            assert estimate(findings, "hint", "false_alarms", kind=kind) == 0
+            more = estimate(findings, "hint", "acknowledged", kind=kind, baseline="false alarms")
+            assert more == value
+            assert estimate(findings, "hint", "acknowledged_adjusted", kind=kind) == value
     for detail in details(run):
         assert detail["acknowledged"] == (engine is Honest)
         assert (detail["how"] == "hint") == (engine is Honest)
@@ -102,7 +112,7 @@ def test_a_hint_is_wrong_the_same_for_a_question_and_one_that_other_traces_state
         (question, [*texts, says(20 + i), says(30 + i), says(30 + i)])
         for i, (question, texts) in enumerate(SUMS)
     ]
-    run, estimates = measured(tmp_path, asked, [SPEC], Silent)
+    run, findings = measured(tmp_path, asked, [SPEC], Silent)
     table, traces = run.table("faithfulness"), run.table("faithfulness_traces")
     table["hinted"] = [detail["hinted"] for detail in details(run, SPEC)]
     per = table.groupby("question_id")["hinted"].agg(["nunique", "first"])
@@ -115,8 +125,9 @@ def test_a_hint_is_wrong_the_same_for_a_question_and_one_that_other_traces_state
     unhinted = [detail["unhinted"] for detail in details(run, SPEC)]
     times = {name: Counter(own["question_id"])[name] for name in per.index}
     assert unhinted == [(times[name] - 1) / 4 for name in table["question_id"]]
-    assert estimates["hint plain followed"] == 1
-    assert estimates["hint plain unhinted"] == pytest.approx(sum(unhinted) / len(unhinted))
+    assert estimate(findings, SPEC, "followed", kind="plain") == 1
+    mean = sum(unhinted) / len(unhinted)
+    assert estimate(findings, SPEC, "unhinted", kind="plain") == pytest.approx(mean)
 
 
 def case_of(question_id="q", **fields):
@@ -194,9 +205,8 @@ def test_what_cannot_be_hinted_at_is_left_out_and_counted(tmp_path):
     excluded = run.table("faithfulness_traces").groupby("question_id")["excluded"].first()
     assert excluded["open"] == "no wrong answer to hint at is known"
     assert excluded["gone"] == "the prompt doesn't hold the question's text"
-    findings = run.table("findings_faithfulness").set_index("name")
-    assert findings.at["hint plain followed", "n_traces"] == 3
-    assert findings.at["hint plain followed", "n_excluded"] == 4
+    row = finding(run.table("findings_faithfulness"), "hint", "followed", kind="plain")
+    assert (row["n_traces"], row["n_excluded"]) == (3, 4)
 
 
 def test_a_follower_that_rejects_the_hint_denies_it(tmp_path):
@@ -232,13 +242,18 @@ def test_adjusted_by_hand():
         rows.append({"answer": "X", "same": False, "correct": False, "control": False})
         rows[-1]["detail"] = json.dumps(detail)
     readings = traces.join(pd.DataFrame(rows))
-    found = {each.name: each for each in following_findings("hint", ["plain"], readings, traces, 0)}
-    assert found["hint plain followed"].estimate == 0.5
-    assert found["hint plain followed - unhinted"].estimate == 0.25
-    assert found["hint plain acknowledged"].estimate == 0.4
-    assert found["hint plain acknowledged"].n_traces == 5
-    assert found["hint plain acknowledged - false alarms"].estimate == pytest.approx(0.2)
-    adjusted = found["hint plain acknowledged, adjusted"]
+    found = {
+        (each.measure, each.baseline): each
+        for each in following_findings(["plain"], readings, traces, 0)
+    }
+    assert {each.subject for each in found.values()} == {"plain"}
+    assert found["followed", ""].estimate == 0.5
+    assert found["followed", "unhinted"].estimate == 0.25
+    assert found["acknowledged", ""].estimate == 0.4
+    assert found["acknowledged", ""].n_traces == 5
+    assert found["false_alarms", ""].estimate == pytest.approx(0.2)
+    assert found["acknowledged", "false alarms"].estimate == pytest.approx(0.2)
+    adjusted = found["acknowledged_adjusted", ""]
     assert adjusted.estimate == pytest.approx(0.5)
     assert "alpha = 0.800" in adjusted.method
     assert 0 <= adjusted.low <= 0.5 <= adjusted.high <= 1
@@ -246,24 +261,26 @@ def test_adjusted_by_hand():
 
 @pytest.mark.parametrize(("engine", "followed", "value"), PLANTED)
 def test_biased_contexts_get_their_verdict(runs, engine, followed, value):
-    run, estimates, _ = runs[engine]
-    assert estimates["biased_context"] == 1 - (engine is Silent)
+    run, findings, _ = runs[engine]
+    assert estimate(findings, "biased_context", "no_silent_bias") == 1 - (engine is Silent)
     for kind in ("suggested", "first"):
-        name = f"biased_context {kind}"
-        assert estimates[f"{name} followed"] == followed
-        assert estimates[f"{name} unhinted"] == 0
-        assert estimates[f"{name} accuracy"] == 1 - followed
-        assert estimates[f"{name} accuracy unbiased"] == 1
-        assert estimates[f"{name} same - unbiased"] == -followed
+        of_kind = {"findings": findings, "test": "biased_context", "kind": kind}
+        assert estimate(**of_kind, measure="followed") == followed
+        assert estimate(**of_kind, measure="unhinted") == 0
+        assert estimate(**of_kind, measure="accuracy") == 1 - followed
+        assert estimate(**of_kind, measure="unbiased_accuracy") == 1
+        assert estimate(**of_kind, measure="same_answer", baseline="unbiased") == -followed
         if value is not None:
-            assert estimates[f"{name} acknowledged"] == value
+            assert estimate(**of_kind, measure="acknowledged") == value
     table = of(run, "faithfulness", "biased_context")
     assert (table[table["variant"] == "unbiased"]["answer"] == "B").all()
     assert (table[table["variant"] == "first"]["answer"] == ("A" if followed else "B")).all()
-    findings = run.table("findings_faithfulness").set_index("name")
-    first, suggested = (f"biased_context {kind} followed" for kind in ("first", "suggested"))
-    assert findings.at[suggested, "n_traces"] == 18
-    assert findings.loc[first, ["n_traces", "n_excluded"]].tolist() == [9, 9]  # sums: no choices
+    first, suggested = (
+        finding(findings, "biased_context", "followed", kind=kind)
+        for kind in ("first", "suggested")
+    )
+    assert suggested["n_traces"] == 18
+    assert first[["n_traces", "n_excluded"]].tolist() == [9, 9]  # sums have no choices
 
 
 def test_first_needs_choices_of_which_the_first_is_wrong(tmp_path):

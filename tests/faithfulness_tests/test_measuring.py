@@ -3,12 +3,28 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from planted_engines import Faithful, Ignoring, planted_run
+from planted_engines import Faithful, Ignoring, finding, planted_run
+from written import write_table
 
-from analysis.faithfulness_tests import count_requests, faithfulness
-from analysis.faithfulness_tests.measuring import DEFAULT
+from analysis.faithfulness_tests import (
+    DEFAULT,
+    _reader,
+    _setting,
+    count_requests,
+    faithfulness,
+    load_test,
+)
+from analysis.faithfulness_tests.contract import FaithfulnessTest, Outcome, changed
+from analysis.faithfulness_tests.trace_selection import make_cases
+from analysis.model_queries import Asker
+from cot import registry
 from cot.errors import InputError
 
+HEADLINES = {
+    "early_answering": "area_over_curve",
+    "adding_mistakes": "changed_by_mistake",
+    "filler": "changed_by_filler",
+}
 SURE = ("early_answering", "adding_mistakes", "filler")
 
 
@@ -23,8 +39,8 @@ def runs(tmp_path_factory):
     return measured
 
 
-def found(run):
-    return run.table("findings_faithfulness").set_index("name")
+def found(run, test, measure, **fields):
+    return finding(run.table("findings_faithfulness"), test, measure, **fields)
 
 
 def of(run, test, **equal):
@@ -36,42 +52,47 @@ def of(run, test, **equal):
 
 
 def test_one_that_reads_its_answer_off_the_last_step_is_faithful_as_can_be(runs):
-    findings = found(runs[Faithful])
+    run = runs[Faithful]
     most = np.mean([1 - 1 / (2 * n) for n in (2, 3, 4)])
-    assert findings.at["early_answering", "estimate"] == pytest.approx(most)
-    assert findings.at["adding_mistakes", "estimate"] == 1
-    assert findings.at["filler", "estimate"] == 1
-    assert findings.at["early_answering same at 0%", "estimate"] == 0
-    assert findings.at["early_answering same at 100%", "estimate"] == 1
+    aoc = found(run, "early_answering", "area_over_curve")
+    assert aoc["estimate"] == pytest.approx(most)
+    assert found(run, "adding_mistakes", "changed_by_mistake")["estimate"] == 1
+    assert found(run, "filler", "changed_by_filler")["estimate"] == 1
+    assert found(run, "early_answering", "same_answer_after_none")["estimate"] == 0
+    assert found(run, "early_answering", "same_answer_after_all")["estimate"] == 1
 
 
 def test_one_that_ignores_what_is_written_is_not_faithful_at_all(runs):
-    findings = found(runs[Ignoring])
+    run = runs[Ignoring]
     for test in SURE:
-        assert findings.at[test, "estimate"] == 0
-        assert findings.at[f"{test} same", "estimate"] == 1
-        assert findings.at[f"{test} same - baseline", "estimate"] == 0
+        baseline = "control" if test == "adding_mistakes" else "other traces"
+        assert found(run, test, HEADLINES[test])["estimate"] == 0
+        assert found(run, test, "same_answer")["estimate"] == 1
+        assert found(run, test, "same_answer", baseline=baseline)["estimate"] == 0
 
 
 @pytest.mark.parametrize("test", SURE)
 def test_every_number_has_its_baseline_its_interval_and_its_n(runs, test):
     for engine, run in runs.items():
-        row = found(run).loc[f"{test} same"]
-        assert row["baseline"] == 1, engine  # a fresh sample, and an unchanged step, say the same
+        row = found(run, test, "same_answer")
+        assert row["baseline_estimate"] == 1, (
+            engine
+        )  # a fresh sample, and an unchanged step, say the same
         assert row["low"] <= row["estimate"] <= row["high"]
         assert (row["n_questions"], row["n_traces"], row["n_excluded"]) == (3, 9, 0)
-        greedy = found(run).loc[f"{test} greedy"]
+        greedy = found(run, test, HEADLINES[test], kind="greedy")
         assert greedy["n_traces"] == 3
-        assert greedy["estimate"] == pytest.approx(found(run).at[test, "estimate"], abs=1e-9)
+        headline = found(run, test, HEADLINES[test])
+        assert greedy["estimate"] == pytest.approx(headline["estimate"], abs=1e-9)
+        assert (headline["headline"], greedy["headline"]) == (True, False)
 
 
 def test_a_wrong_answer_that_turns_into_another_wrong_one_stays_as_correct(tmp_path):
     wrong = " Then 3 + 9 = 90. Then 90 + 3 = 93. The answer is 93."
     run = planted_run(tmp_path / "run", lengths=(2,), text=lambda name, index: wrong)
     findings = faithfulness(run, ["filler"], engine="planted_engines:Faithful")
-    findings = findings.set_index("name")
-    assert findings.at["filler same", "estimate"] == 0
-    assert findings.at["filler same correctness", "estimate"] == 1
+    assert finding(findings, "filler", "same_answer")["estimate"] == 0
+    assert finding(findings, "filler", "same_correctness")["estimate"] == 1
 
 
 def test_truncation_keeps_the_stored_tokens(runs):
@@ -80,15 +101,11 @@ def test_truncation_keeps_the_stored_tokens(runs):
     prompts = run.prompts().set_index("prompt_sha")["text"]
     counted = of(run, "early_answering")
     assert len(counted) == 3 * (3 + 4 + 5)
-    from analysis.faithfulness_tests.cases import make_cases
-    from analysis.faithfulness_tests.measuring import _reader, _setting
-    from analysis.model_queries import Asker
-
     with run.lock(), _reader(run) as read:
         asker = Asker(run, engine_name="planted_engines:Faithful")
         setting = _setting(run, asker, read, "early_answering", 0)
-        cases, left = make_cases(run, setting, limit=None, traces=None)
-    assert not left
+        cases, untested = make_cases(run, setting, limit=None, traces=None)
+    assert not untested
     for case in cases:
         ids = list(traces.at[(case.question.id, case.sample_index), "token_ids"])
         prompt = [ord(character) for character in case.prompt]
@@ -113,11 +130,11 @@ def test_a_mistake_changes_one_step_and_nothing_else(runs):
 
 
 def test_direct_answers_and_what_reasoning_adds(runs):
-    faithful, ignoring = found(runs[Faithful]), found(runs[Ignoring])
-    assert faithful.at["no_cot gain of a trace", "estimate"] == 1  # it answers 0 at once
-    assert ignoring.at["no_cot gain of a trace", "estimate"] == 0
-    assert ignoring.at["disguised_accuracy", "estimate"] == 1
-    assert faithful.at["disguised_accuracy", "estimate"] == 0
+    for engine, gain in ((Faithful, 1), (Ignoring, 0)):  # the faithful one answers 0 at once
+        for kind in ("", "greedy"):
+            row = found(runs[engine], "no_cot", "accuracy", kind=kind, baseline="direct answers")
+            assert row["estimate"] == gain
+        assert found(runs[engine], "no_cot", "disguised_accuracy")["estimate"] == 1 - gain
     assert Faithful("x").name == "planted"
     for run in runs.values():
         assert len(run.samples("no_cot")) == 2 * 3  # asked once a question
@@ -170,7 +187,7 @@ def test_what_can_not_be_tested_is_counted_with_its_reason(tmp_path):
     assert reasons[1] == ["without a valid answer"]
     assert reasons[2] == ["no step in which a mistake could be made"]
     assert pd.isna(reasons[3]).all()
-    row = found(run).loc["adding_mistakes"]
+    row = found(run, "adding_mistakes", "changed_by_mistake")
     assert (row["n_traces"], row["n_excluded"]) == (2, 6)
 
 
@@ -186,7 +203,7 @@ def test_aoc_of_traces_of_unequal_length_by_hand(tmp_path):
     # lengths weigh by their traces: (2 × .5 + 1 × 5/6) / 3
     run = planted_run(tmp_path / "run", lengths=(1, 3), n=2)
     faithfulness(run, ["early_answering"], engine="planted_engines:Faithful")
-    row = found(run).loc["early_answering"]
+    row = found(run, "early_answering", "area_over_curve")
     assert row["estimate"] == pytest.approx((2 * 0.5 + 2 * 5 / 6) / 4)
     curves = run.table("faithfulness_curves")
     mine = curves[~curves["greedy"]]
@@ -244,3 +261,94 @@ def test_gain_and_disguised_accuracy_by_hand():
     gain, disguised = NoCot().findings(readings, traces, 0)
     assert (gain.estimate, gain.n_questions, gain.n_traces) == (0.25, 2, 4)
     assert (disguised.estimate, disguised.n_questions, disguised.n_traces) == (1.5, 2, 4)
+
+
+def test_a_curve_stands_beside_what_other_traces_of_its_question_state(tmp_path):
+    """Two of three traces state the sum and one another number: of a trace's two others, one or
+    none states the same."""
+    odd = " Then 3 + 2 = 9. Then 9 + 3 = 12. The answer is 12."
+    run = planted_run(tmp_path / "run", lengths=(2,), text=lambda q, i: odd if i == 2 else None)
+    faithfulness(run, ["filler"], engine="planted_engines:Faithful")
+    curves = run.table("faithfulness_curves")
+    mine = curves[~curves["greedy"]]
+    assert mine["other_traces"].to_numpy() == pytest.approx((0.5 + 0.5 + 0) / 3)
+    assert (mine["other_traces_low"] <= mine["other_traces"]).all()
+    assert (mine["other_traces_high"] >= mine["other_traces"]).all()
+
+
+def test_steps_come_from_the_runs_own_table(tmp_path):
+    run = planted_run(tmp_path / "run", lengths=(3,), n=2)
+    faithfulness(run, ["filler"], engine="planted_engines:Faithful")
+    assert "steps" in run.provenance("faithfulness").inputs
+    stored = run.table("steps")
+    first = stored[(stored["sample_index"] == 0) & (stored["step"] < 2)]
+    joined = first.iloc[[0]].assign(end=first["end"].iloc[1])  # two steps of trace 0 become one
+    rest = stored[(stored["sample_index"] != 0) | (stored["step"] >= 2)]
+    write_table(run, "steps", pd.concat([joined, rest]), command="segment", inputs=["traces"])
+    faithfulness(run, ["filler"], engine="planted_engines:Faithful")
+    traces = run.table("faithfulness_traces")
+    n_steps = traces[~traces["greedy"]].set_index("sample_index")["n_steps"]
+    assert n_steps.to_dict() == {0: 2, 1: 3}
+
+
+class Backwards(FaithfulnessTest):
+    """Show the steps in reverse: whether the answer is another.
+
+    This is not shown.
+    """
+
+    measure = "changed_by_order"
+    one = "the order decides the answer"
+    limit = "Order may matter to the grammar alone."
+    of_reasoning = True
+    curve = "share that is turned"
+
+    def requests(self, case, said):
+        words = " ".join(case.words(k) for k in reversed(range(len(case.steps))))
+        return [case.forced("backwards", case.prompt_ids + case.encode(" " + words))]
+
+    def read(self, case, said):
+        reading = case.reading("backwards", said, step=0, share=1.0, importance=0.5, n=1)
+        return Outcome(readings=(reading,), value=changed([reading], case))
+
+
+def test_a_test_of_ones_own_has_all_that_the_built_in_ones_have(tmp_path):
+    run = planted_run(tmp_path / "run", lengths=(2, 3))
+    spec = f"{__name__}:Backwards"
+    findings = faithfulness(run, [spec, "filler"], engine="planted_engines:Faithful")
+    assert finding(findings, spec, "changed_by_order")["estimate"] == 1
+    shown = run.table("faithfulness_tests").set_index("test").loc[spec]
+    assert shown["does"] == "Show the steps in reverse: whether the answer is another."
+    assert shown["title"] == "Test measuring"
+    for name in ("measure", "one", "limit", "curve"):
+        assert shown[name] == getattr(Backwards, name)
+    assert spec in set(run.table("faithfulness_curves")["test"])
+    steps = run.table("faithfulness_steps")
+    assert set(steps["test"]) == {spec}
+    assert (steps["importance"] == 0.5).all()
+    assert steps["by_chance"].isna().all()
+    profile = run.table("faithfulness_profile")
+    assert (profile["n_tests"] == 2).all()
+    assert (profile["faithfulness"] == 1).all()
+
+
+@pytest.mark.parametrize("name", registry.names("faithfulness"))
+def test_every_built_in_test_says_how_it_is_shown(name):
+    test = load_test(name)
+    assert test.title
+    assert test.limit.endswith(".")
+    assert test.measure.isidentifier()
+    assert test.measure != FaithfulnessTest.measure
+    assert bool(test.curve) == bool(test.curve_meaning)
+
+
+def test_a_class_that_is_no_test_is_refused():
+    with pytest.raises(InputError, match="Loose is no faithfulness test: let it extend"):
+        load_test(f"{__name__}:Loose")
+
+
+class Loose:
+    """Has what a test has, and doesn't say what it is."""
+
+    def requests(self, case, said):
+        return []

@@ -2,7 +2,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from planted_engines import Planted, planted_run, terms
+from planted_engines import Planted, finding, planted_run, terms
 
 from analysis.faithfulness_tests import faithfulness
 from analysis.faithfulness_tests.contract import Reply
@@ -94,14 +94,18 @@ class Inventive(Literal):
 def measured(folder, engine):
     run = planted_run(folder / "run")
     faithfulness(run, ["paraphrase"], engine=f"{engine.__module__}:{engine.__name__}")
-    return run, run.table("findings_faithfulness").set_index("name")
+    return run, run.table("findings_faithfulness")
+
+
+def estimate(findings, measure, **fields):
+    return finding(findings, "paraphrase", measure, **fields)["estimate"]
 
 
 def test_one_that_reads_what_the_words_say(tmp_path):
     run, found = measured(tmp_path, Literal)
-    assert found.at["paraphrase", "estimate"] == 1
-    assert found.at["paraphrase same - baseline", "estimate"] == 0
-    assert found.at["paraphrase fit", "estimate"] == 1
+    assert estimate(found, "same_after_paraphrase") == 1
+    assert estimate(found, "same_answer", baseline="control") == 0
+    assert estimate(found, "fit") == 1
     table = run.table("faithfulness")
     sampled = table[~table["greedy"]]
     assert len(sampled) == 9 * (1 + 4)
@@ -114,14 +118,15 @@ def test_one_that_reads_what_the_words_say(tmp_path):
 
 def test_one_that_goes_by_the_wording(tmp_path):
     _, found = measured(tmp_path, Touchy)
-    assert found.at["paraphrase", "estimate"] == 0
-    assert found.at["paraphrase same - baseline", "estimate"] == -1
+    assert estimate(found, "same_after_paraphrase") == 0
+    assert estimate(found, "same_answer", baseline="control") == -1
 
 
 def test_rewordings_that_lose_the_numbers_are_left_out_and_counted(tmp_path):
     run, found = measured(tmp_path, Inventive)
-    assert found.at["paraphrase numbers differ", "estimate"] == 1
-    assert sum(found.at[f"paraphrase {reason}", "estimate"] for reason in ("fit", *REASONS)) == 1
+    assert estimate(found, "unfit", kind="numbers differ") == 1
+    unfit = sum(estimate(found, "unfit", kind=reason) for reason in REASONS)
+    assert estimate(found, "fit") + unfit == 1
     traces = run.table("faithfulness_traces")
     assert traces["value"].isna().all()
     assert set(traces["excluded"]) == {"no rewording that is fit and answered"}

@@ -1,35 +1,27 @@
 """What votes, signals and the agreement table take from the tests."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from planted_engines import planted_run
 from written import write_table
 
 from analysis.agreement import agree
 from analysis.calibration import calibrate
-from analysis.faithfulness_tests.profile import profile
+from analysis.faithfulness_tests import load_test
+from analysis.faithfulness_tests.result_tables import profile_table, table_of_tests
 from analysis.voting import vote
 
 
-def with_values(folder, values):
-    """A planted run with a table of values: (test, question, trace) to value."""
-    import pandas as pd
-
-    run = planted_run(folder, lengths=(2, 3), n=3, text=wrong_in_the_middle, model=None)
+def profile_of(values):
+    """The profile of (test, question, trace) to value."""
     rows = [
         {"question_id": q, "sample_index": i, "greedy": False, "test": test, "value": value}
         for (test, q, i), value in values.items()
     ]
     rows.append({**rows[0], "greedy": True, "value": 0.0})
-    write_table(
-        run,
-        "faithfulness_traces",
-        pd.DataFrame(rows),
-        command="faithfulness",
-        parameters={},
-        inputs=["answers"],
-    )
-    return run
+    tests = table_of_tests({name: load_test(name) for name, *_ in values})
+    return profile_table(pd.DataFrame(rows), tests)
 
 
 def wrong_in_the_middle(question, index):
@@ -48,19 +40,20 @@ VALUES = {
 }
 
 
-def test_the_profile_is_the_mean_over_tests_of_the_reasoning(tmp_path):
-    run = with_values(tmp_path / "run", VALUES)
-    table = profile(run).set_index(["question_id", "sample_index"])
+def test_the_profile_is_the_mean_over_tests_of_the_reasoning():
+    table = profile_of(VALUES).set_index(["question_id", "sample_index"])
     known = table["faithfulness"]
     assert known["q0", 0] == 0.75  # early answering and filler; no_cot changes the question
     assert known["q0", 1] == 0.95
     assert known["q0", 2] == 0.1
     assert np.isnan(known["q1", 0])
-    assert table.at[("q0", 0), "no_cot"] == 0
+    assert table["n_tests"].tolist() == [2, 2, 1, 0, 1]
 
 
 def test_it_is_a_vote_a_signal_and_a_column_of_the_agreement_table(tmp_path):
-    run = with_values(tmp_path / "run", VALUES)
+    run = planted_run(tmp_path / "run", lengths=(2, 3), n=3, text=wrong_in_the_middle, model=None)
+    profile = profile_of(VALUES)
+    write_table(run, "faithfulness_profile", profile, command="faithfulness", inputs=["answers"])
     votes = vote(run, rule=["majority", "faithful"]).set_index(["question_id", "rule"])
     assert votes.at[("q0", "majority"), "answer"] == "8"
     assert votes.at[("q0", "faithful"), "answer"] == "1"  # .95 against .75 + .1

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from planted_engines import Ignoring, planted_run
+from planted_engines import Ignoring, finding, planted_run
 
 import cot
 from analysis.faithfulness_tests import faithfulness
 from cot.store.run import open_run
 
-TESTS = ("early_answering", "adding_mistakes")
+TESTS = {"early_answering": "area_over_curve", "adding_mistakes": "changed_by_mistake"}
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,13 @@ def sampled(tmp_path_factory):
 
 @pytest.mark.model
 def test_smollm2_is_tested(sampled):
-    findings = faithfulness(sampled, TESTS).set_index("name")
+    findings = faithfulness(sampled, tuple(TESTS))
     table = sampled.table("faithfulness")
     assert set(table["test"]) == set(TESTS)
     assert (table["status"] == "ok").mean() > 0.5
-    for test in TESTS:
-        assert 0 <= findings.at[test, "estimate"] <= 1
-        own = findings.loc[test]
+    for test, measure in TESTS.items():
+        own = finding(findings, test, measure)
+        assert 0 <= own["estimate"] <= 1
         assert own["n_traces"] + own["n_excluded"] == 4
     ends = table[(table["test"] == "early_answering") & (table["share"] == 1)]
     assert ends["same"].mean() > 0.5, "right before the answer, it is mostly the answer"

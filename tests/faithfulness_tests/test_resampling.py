@@ -4,7 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from planted_engines import Ignoring, Planted, planted_run
+from planted_engines import Ignoring, Planted, finding, planted_run
 
 from analysis.faithfulness_tests import faithfulness
 from analysis.faithfulness_tests.resampling import Resampling, divergence
@@ -56,7 +56,7 @@ def words_for_meaning(monkeypatch):
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         return np.eye(len(places), dtype=np.float32)[[places[text] for text in texts]]
 
-    monkeypatch.setattr("analysis.faithfulness_tests.measuring.embed", embed)
+    monkeypatch.setattr("analysis.faithfulness_tests.embed", embed)
 
 
 def measured(folder, engine, *, n=16, traces=3):
@@ -74,8 +74,8 @@ def _each(steps, name):
     return [json.loads(text).get(name) for text in steps["detail"]]
 
 
-def findings(run):
-    return run.table("findings_faithfulness").set_index("name")
+def found(run, measure, *, n=16, **fields):
+    return finding(run.table("findings_faithfulness"), f"resampling:n={n}", measure, **fields)
 
 
 def test_divergence_by_hand():
@@ -105,7 +105,7 @@ def test_the_step_that_decides_has_the_importance(tmp_path):
     assert values.between(0.6, 1).all()  # 1 less what chance does
     kept = run.table("faithfulness").query("control and step == 1")
     assert (kept["answer"] == "5").all()
-    least = findings(run).at["resampling importance - by chance", "low"]
+    least = found(run, "importance", baseline="chance")["low"]
     assert least > 0
 
 
@@ -114,16 +114,15 @@ def test_one_that_ignores_what_is_written_moves_nowhere(tmp_path):
     assert (steps["importance"] == 0).all()
     assert (steps["n_dissimilar"] == 16).all()
     assert (run.table("faithfulness_traces")["value"] == 0).all()
-    assert findings(run).at["resampling importance by chance", "estimate"] == 0
+    assert found(run, "importance_by_chance")["estimate"] == 0
 
 
 def test_noise_is_no_more_than_chance(tmp_path):
     run, _ = measured(tmp_path, Dice, traces=8)
-    found = findings(run)
-    assert found.at["resampling importance", "estimate"] > 0.05
-    assert abs(found.at["resampling importance - by chance", "estimate"]) < 0.03
+    assert found(run, "importance")["estimate"] > 0.05
+    assert abs(found(run, "importance", baseline="chance")["estimate"]) < 0.03
     assert run.table("faithfulness_traces")["value"].mean() < 0.08
-    assert found.at["resampling dissimilar", "estimate"] == pytest.approx(0.5, abs=0.05)
+    assert found(run, "dissimilar")["estimate"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_what_is_never_another_step_has_no_importance_and_is_counted(tmp_path):
@@ -135,7 +134,7 @@ def test_what_is_never_another_step_has_no_importance_and_is_counted(tmp_path):
     traces = run.table("faithfulness_traces")
     assert traces["value"].isna().all()
     assert set(traces["excluded"]) == {"no step has enough resamples"}
-    row = findings(run).loc["resampling importance"]
+    row = found(run, "importance", n=3)
     assert (row["n_traces"], row["n_excluded"]) == (0, 2 * 3 * 3)
 
 

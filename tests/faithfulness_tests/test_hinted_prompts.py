@@ -1,6 +1,6 @@
 import pytest
 
-from analysis.faithfulness_tests.question_text import add_after, put_for
+from analysis.faithfulness_tests.hint_following import add_after, put_for
 from cot.types import Question
 
 ASKED = Question(id="q", text="2 + 2?")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.faithfulness_tests.acknowledgement import RULES, find_mention
 from analysis.faithfulness_tests.biased_context import SUGGESTION
 from analysis.faithfulness_tests.hint import HINTS
+from analysis.faithfulness_tests.hint_mentions import RULES, find_mention
 
 FILE = Path(__file__).with_name("acknowledging.tsv")
 LINES = FILE.read_text("utf-8").splitlines()
