@@ -1,18 +1,18 @@
-"""How much two partitions of each question's traces say of each other, with the null.
+"""Mutual information of two partitions of each question's traces, with a permutation null.
 
 - `ami`: (MI - E[MI]) / (mean(H_a, H_b) - E[MI]) (Vinh, Epps & Bailey 2010): 1 for equal partitions,
   0 in expectation for independent ones.
 - `ari`: adjusted Rand index (Hubert & Arabie 1985), the same correction on pairs of traces.
 - `vi`: variation of information H_a + H_b - 2 MI, nats (Meilă 2007): 0 for equal partitions; not
-  corrected for chance, so that only its null says what it is worth.
+  corrected for chance, so that it is read against its null only.
 - `v_measure`: MI / mean(H_a, H_b) (Rosenberg & Hirschberg 2007); not corrected for chance.
 - `a_given_b`, `b_given_a`: conditional entropies H_a - MI and H_b - MI, nats.
 
 The null permutes one partition's labels within each question, which leaves H and E[MI] as they are,
 so that only the table of joint counts is computed again.
 
-A partition of one class says nothing: AMI of two such is 1 by convention, of one with anything else
-0. Such questions are left out and counted.
+A partition of one class is not compared: AMI of two such is 1 by convention, of one with anything
+else 0. Such questions are left out and counted.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def compare(
         if _constant(first) or _constant(second):
             continue
         terms = _Terms(first, second)
+        # only one side is permuted: the margins, and with them H and E[MI], stay as they are
         shuffled = generator.permuted(np.repeat(first[None], permutations, axis=0), axis=1)
         measured = terms.measure(joint_counts(np.vstack([first, shuffled]), second), measure)
         values[index] = measured[0]
@@ -86,6 +87,7 @@ def compare(
         return PairAgreement(values=values, null=np.full(permutations, np.nan), p=None)
     null /= used
     closer = -1 if measure in DISTANCES else 1
+    # 1e-12: permutations that give the same table of counts differ by rounding
     reached = int((closer * (null - np.nanmean(values)) >= -1e-12).sum())
     return PairAgreement(values=values, null=null, p=(1 + reached) / (1 + permutations))
 
@@ -109,7 +111,7 @@ class _Terms:
             together = _pairs(joint).sum(axis=(1, 2))
             return _adjusted(together, chance, sum(self.pairs) / 2)
         flat = entropy(joint.reshape(len(joint), -1))
-        information = np.maximum(sum(self.entropies) - flat, 0.0)
+        information = np.maximum(sum(self.entropies) - flat, 0.0)  # below 0 by rounding only
         if name == "ami":
             return _adjusted(information, self.expected, self.normaliser)
         if name == "v_measure":
@@ -122,7 +124,7 @@ class _Terms:
 def joint_counts(rows: Labels, b: Labels) -> NDArray[np.int64]:
     """How often each pair of labels meets, for each row, [row, trace], [trace] -> [row, a, b]."""
     n_a, n_b = int(rows.max()) + 1, int(b.max()) + 1
-    cells = (np.arange(len(rows))[:, None] * n_a + rows) * n_b + b
+    cells = (np.arange(len(rows))[:, None] * n_a + rows) * n_b + b  # one bincount for all rows
     counts = np.bincount(cells.ravel(), minlength=len(rows) * n_a * n_b)
     return counts.reshape(len(rows), n_a, n_b)
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis import statistics
-from analysis.statistics import auroc, auroc_interval, ratio_interval, resample
+from analysis.statistics import auroc, auroc_interval, ranking, ratio_interval, resample
 
 
 def data(n_questions=30, n=20, seed=0):
@@ -38,9 +37,9 @@ def test_merging_levels_and_chunking_draws_hardly_move_an_interval(monkeypatch):
     y, score, question = data(n=200)
     score = score + np.random.default_rng(3).random(len(y)) * 0.1
     whole = auroc_interval(y, score, question)
-    monkeypatch.setattr(statistics, "CELLS", 1)
+    monkeypatch.setattr(ranking, "CELLS", 1)
     assert auroc_interval(y, score, question) == whole
-    monkeypatch.setattr(statistics, "LEVELS", 500)
+    monkeypatch.setattr(ranking, "LEVELS", 500)
     assert auroc_interval(y, score, question) == pytest.approx(whole, abs=1e-3)
 
 
