@@ -179,8 +179,8 @@ def _probe(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
 
 
 def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[Any]:
-    from analysis.hidden_states.cells import captured, read_cell
-    from analysis.hidden_states.fidelity import faithful
+    from analysis.hidden_states.stored_states import captured, read_cell
+    from analysis.hidden_states.stored_states import within_gap
 
     layers = [each for each, name in captured(run, None, None) if name == position]
     if layer == "middle" and layers:
@@ -192,7 +192,7 @@ def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[
         raise InputError(
             f"{run.path} has {there} at {position!r}, not layer {layer}: `cot capture` adds more"
         )
-    cell = read_cell(run, answers[TRACE_KEY].merge(faithful(run), on=TRACE_KEY), place, position)
+    cell = read_cell(run, answers[TRACE_KEY].merge(within_gap(run), on=TRACE_KEY), place, position)
     states = cell.traces[TRACE_KEY].assign(state=list(cell.vectors[cell.row]))
     found = _aligned(states, answers)["state"]
     return [each if isinstance(each, np.ndarray) else None for each in found]

@@ -88,10 +88,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "kmeans": "analysis.clusters.cluster:KMeansClusterer",
     },
     "probes": {
-        "logistic": "analysis.probes.logistic:LogisticProbe",
-        "diff_means": "analysis.probes.diff_means:DiffMeansProbe",
-        "mlp": "analysis.probes.mlp:MlpProbe",
-        "ridge": "analysis.probes.ridge:RidgeProbe",
+        "logistic": "analysis.probes.estimators:LogisticProbe",
+        "diff_means": "analysis.probes.estimators:DiffMeansProbe",
+        "mlp": "analysis.probes.estimators:MlpProbe",
+        "ridge": "analysis.probes.estimators:RidgeProbe",
     },
     "faithfulness": {
         "early_answering": "analysis.faithfulness_tests.early_answering:EarlyAnswering",

@@ -19,7 +19,7 @@ A question may be of several kinds; each compares witnesses of its traces with a
 - `unanimous`: all valid answers are one class, and their traces are in one cluster.
 
 Numbers with a digit tokenizer are read by their first digit only (see
-`analysis.logit_lens.candidates`):
+`analysis.logit_lens.inputs`):
 12 and 14 are one there, and no witness against one another.
 """
 

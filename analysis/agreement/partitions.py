@@ -15,7 +15,8 @@ import pandas as pd
 
 from analysis.catalogue import need
 from analysis.columns import columns
-from analysis.state_geometry.clusters import choose_place, cluster_hidden
+from analysis.hidden_states.stored_states import choose_place
+from analysis.state_geometry.clusters import cluster_hidden
 from analysis.voting import ballots_of
 from cot.store.run import Run
 from cot.types import TRACE_KEY
@@ -50,7 +51,7 @@ def readable(run: Run, layer: int | None, position: str | None) -> tuple[set[str
     if not captured and layer is None and position is None and not run.identity.model:
         log.info("no hidden states: `cot capture --model M` makes them")
         return there, None
-    need(run, "fidelity")
+    need(run, "logprob_gaps")
     place = choose_place(run, layer, position)
     if not _at(need(run, "hidden_clusters"), place).any():
         cluster_hidden(run)

@@ -13,7 +13,7 @@ from analysis.calibration.entropy import class_entropy, normalised_probabilities
 from analysis.calibration.judged import Judged
 from analysis.catalogue import need
 from analysis.columns import columns
-from analysis.state_geometry.clusters import choose_place
+from analysis.hidden_states.stored_states import choose_place
 from analysis.voting.centroid import centroid
 from analysis.voting.cluster import NOISE
 from cot.store.run import Run

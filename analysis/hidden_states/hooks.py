@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.hidden_states.backend import Job, Replay, Replayed
-from analysis.hidden_states.blocks import Head, find_blocks
+from analysis.hidden_states.model_parts import Head, find_blocks
+from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job
 from cot.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["HookReplay"]
+__all__ = ["HookTeacherForcing"]
 
 LEAST_FILLED = 0.8
 """A trace shorter than this share of its batch's longest waits for the next batch."""
@@ -34,8 +34,8 @@ LEAST_SHARED = 32
 """Tokens that two prompts must share for the first one's cache to be copied."""
 
 
-class HookReplay:
-    """A `Backend` on a causal language model of transformers.
+class HookTeacherForcing:
+    """A `TeacherForcing` on a causal language model of transformers.
 
     Args:
         model: as `AutoModelForCausalLM` loads it, on one device or spread over several; put in
@@ -55,7 +55,7 @@ class HookReplay:
         self._before: tuple[list[int], Any] = ([], None)
         self._check_continues()
 
-    def replay(self, jobs: Iterable[Job], layers: Sequence[int]) -> Iterator[Replayed]:
+    def forward(self, jobs: Iterable[Job], layers: Sequence[int]) -> Iterator[ForcedStates]:
         """Each job's prompt, then its traces by falling length."""
         gather = _Gather()
         with ExitStack() as stack:
@@ -68,7 +68,7 @@ class HookReplay:
                 stack.callback(handle.remove)
             for job in jobs:
                 cache, normed, ends = self._prompt(job.prompt_ids, layers, gather)
-                yield Replayed(job=job, sample_index=None, vectors=ends, logprobs=None)
+                yield ForcedStates(job=job, sample_index=None, vectors=ends, logprobs=None)
                 for batch in _batches(job.traces, len(job.prompt_ids), self.tokens_per_batch):
                     vectors, scored = self._continue(batch, cache, normed, layers, gather)
                     first = 0
@@ -76,7 +76,7 @@ class HookReplay:
                         own = vectors[:, first : first + len(trace.spots)]
                         own[:, trace.spots[:, 0] < 0] = ends
                         first += len(trace.spots)
-                        yield Replayed(
+                        yield ForcedStates(
                             job=job,
                             sample_index=trace.sample_index,
                             vectors=own,
@@ -116,7 +116,7 @@ class HookReplay:
 
     def _continue(
         self,
-        batch: Sequence[Replay],
+        batch: Sequence[ForcedTrace],
         cache: Any,
         prompt_end: Tensor,
         layers: Sequence[int],
@@ -135,7 +135,7 @@ class HookReplay:
         return gather.take(layers), logprobs
 
     def _log_probs(
-        self, batch: Sequence[Replay], ids: Tensor, prompt_end: Tensor, states: Tensor
+        self, batch: Sequence[ForcedTrace], ids: Tensor, prompt_end: Tensor, states: Tensor
     ) -> list[NDArray[np.float32] | None]:
         """Each token's log-probability, from the state of the token before it."""
         import torch
@@ -156,8 +156,8 @@ class HookReplay:
 
         ids = list(range(1, 8))
         spots = np.array([[0, 1], [2, 3]])
-        long = Replay(sample_index=0, token_ids=ids[3:], spots=spots)
-        short = Replay(sample_index=1, token_ids=ids[3:6], spots=spots)
+        long = ForcedTrace(sample_index=0, token_ids=ids[3:], spots=spots)
+        short = ForcedTrace(sample_index=1, token_ids=ids[3:6], spots=spots)
         gather, last = _Gather(), len(self.blocks)
         handle = self.blocks[-1].register_forward_hook(gather.hook(last), with_kwargs=True)
         try:
@@ -232,7 +232,9 @@ class _Gather:
         return taken
 
 
-def _batches(traces: Sequence[Replay], prompt: int, budget: int) -> Iterator[list[Replay]]:
+def _batches(
+    traces: Sequence[ForcedTrace], prompt: int, budget: int
+) -> Iterator[list[ForcedTrace]]:
     """Traces by falling length, as many at once as the budget of tokens allows; a batch that keeps
     the processor busy takes no trace that is much shorter than its first: padding costs as much as
     tokens do."""
@@ -246,7 +248,7 @@ def _batches(traces: Sequence[Replay], prompt: int, budget: int) -> Iterator[lis
         ordered = ordered[count:]
 
 
-def _padded(batch: Sequence[Replay]) -> Tensor:
+def _padded(batch: Sequence[ForcedTrace]) -> Tensor:
     import torch
 
     width = max(len(trace.token_ids) for trace in batch)

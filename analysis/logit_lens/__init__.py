@@ -18,17 +18,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.declaration import Shown, analysis
-from analysis.hidden_states.capturing import TOKENS_PER_BATCH, open_backend
-from analysis.hidden_states.hooks import HookReplay
-from analysis.hidden_states.preparing import prepare
-from analysis.logit_lens.asked import POSITIONS, ask
-from analysis.logit_lens.findings import findings
-from analysis.logit_lens.reading import read_traces
-from analysis.logit_lens.said import lay_out, look, without_unfaithful
-from analysis.logit_lens.store import LensStore
-from analysis.logit_lens.tables import layers_table, lens_table, traces_table
+from analysis.hidden_states.capturing import TOKENS_PER_BATCH, open_teacher_forcing
+from analysis.hidden_states.hooks import HookTeacherForcing
+from analysis.hidden_states.planning import prepare
+from analysis.logit_lens.inputs import POSITIONS, lens_inputs
+from analysis.logit_lens.latent_answers import answers_of, by_question, drop_beyond_gap
+from analysis.logit_lens.readings import LensStore, read_traces
+from analysis.logit_lens.tables import findings, layers_table, lens_table, traces_table
 from analysis.logit_lens.tokens import choose_traces, tokens_table
-from analysis.logit_lens.unembed import Unembedding
+from analysis.logit_lens.unembedding import Unembedding
 from cot.errors import InputError
 from cot.models import load_tokenizer
 from cot.store.run import Run
@@ -101,9 +99,8 @@ def lens(
     n_steps (before the answer; Int64), lens_answer (the last layer's, right before the answer),
     decided_at_prompt (whether the trace states what the last layer says at the prompt's end),
     decided_control (the same with another question's prompt's end), coe_r, coe_c (see
-    `analysis.state_geometry.chain`). Missing where the question has fewer than two candidates, or
-    the
-    answer no place in the text.
+    `chain_of_embedding`). Missing where the question has fewer than two candidates, or the answer
+    no place in the text.
 
     `lens`, one row a place and layer: question_id, sample_index (Int64; missing for `prompt_end`),
     position, step (Int64), layer, answer, p (its probability among the candidates), p_stated (that
@@ -147,32 +144,32 @@ def lens(
             trace can be read; a trace of `trace` isn't there.
     """
     work = prepare(run, layers="all", positions=POSITIONS, spans=None, model=model, limit=limit)
-    asked = ask(run, work, seed=seed)
-    chosen = choose_traces(asked, [_trace_key(each) for each in trace], seed, run)
+    inputs = lens_inputs(run, work, seed=seed)
+    chosen = choose_traces(inputs, [_trace_key(each) for each in trace], seed, run)
     layers = work.layers
     with (
-        LensStore(run.path / "activations" / "lens", asked.digests) as store,
-        open_backend(run, work, "transformers", device, TOKENS_PER_BATCH) as backend,
+        LensStore(run.path / "activations" / "lens", inputs.digests) as store,
+        open_teacher_forcing(run, work, "transformers", device, TOKENS_PER_BATCH) as forcing,
     ):
-        assert isinstance(backend, HookReplay)
-        unembedding = Unembedding(backend.model, backend.head)
-        read_traces(asked, asked.tasks(store.done, layers), layers, backend, unembedding, store)
+        assert isinstance(forcing, HookTeacherForcing)
+        unembedding = Unembedding(forcing.model, forcing.head)
+        read_traces(inputs, inputs.tasks(store.done, layers), layers, forcing, unembedding, store)
         store.flush()
         tokens = tokens_table(
-            asked, chosen, layers, backend, unembedding, load_tokenizer(work.model)
+            inputs, chosen, layers, forcing, unembedding, load_tokenizer(work.model)
         )
         found = store.read()
-    asked = without_unfaithful(asked, found)
-    said = lay_out(asked, found)
-    stated = asked.traces.set_index(TRACE_KEY)["answer"].to_dict()
-    looks = [look(each, stated) for each in said]
-    table = traces_table(asked, looks, found, ends=ends)
-    by_place = lens_table(said, asked)
+    inputs = drop_beyond_gap(inputs, found)
+    questions = by_question(inputs, found)
+    stated = inputs.traces.set_index(TRACE_KEY)["answer"].to_dict()
+    answers = [answers_of(each, stated) for each in questions]
+    table = traces_table(inputs, answers, found, ends=ends)
+    by_place = lens_table(questions, inputs)
     run.write_table("lens", by_place)
-    run.write_table("lens_layers", layers_table(looks, by_place, seed=seed))
+    run.write_table("lens_layers", layers_table(answers, by_place, seed=seed))
     run.write_table("lens_traces", table)
     run.write_table("lens_tokens", tokens)
-    run.write_table("findings_lens", findings(looks, asked.candidates, ends=ends, seed=seed))
+    run.write_table("findings_lens", findings(answers, inputs.candidates, ends=ends, seed=seed))
     return table
 
 

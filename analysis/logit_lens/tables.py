@@ -1,5 +1,4 @@
-"""The tables `lens` (one row a place and layer), `lens_traces` (one row a trace) and `lens_layers`
-(means over questions, one row a measure, position and layer)."""
+"""The tables of the lens: `lens`, `lens_traces`, `lens_layers` and `findings_lens`."""
 
 from __future__ import annotations
 
@@ -10,14 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.logit_lens.asked import Asked
-from analysis.logit_lens.latent import agreement, commitment, consistency, emergence, says
-from analysis.logit_lens.said import Looks, Said
-from analysis.logit_lens.store import Key
+from analysis.findings import as_table, mean_finding
+from analysis.logit_lens.inputs import Candidates, Key, LensInputs
+from analysis.logit_lens.latent_answers import (
+    LatentAnswers,
+    QuestionReadings,
+    agreement,
+    answer_shares,
+    commitment,
+    consistency,
+    emergence,
+)
 from analysis.statistics import mean_interval
-from cot.types import TRACE_KEY
+from cot.types import TRACE_KEY, Finding
 
-__all__ = ["layers_table", "lens_table", "traces_table"]
+__all__ = ["findings", "layers_table", "lens_table", "traces_table"]
 
 Ints = NDArray[np.int64]
 KINDS = {
@@ -39,9 +45,9 @@ LAYERS = {
 }
 
 
-def lens_table(questions: Sequence[Said], asked: Asked) -> pd.DataFrame:
+def lens_table(questions: Sequence[QuestionReadings], inputs: LensInputs) -> pd.DataFrame:
     """The table `lens`; see `analysis.logit_lens.read_layers`."""
-    stated = asked.traces.set_index(TRACE_KEY)["answer"].to_dict()
+    stated = inputs.traces.set_index(TRACE_KEY)["answer"].to_dict()
     parts = []
     for question in questions:
         n_places, n_layers = question.p.shape[:2]
@@ -76,26 +82,28 @@ def lens_table(questions: Sequence[Said], asked: Asked) -> pd.DataFrame:
 
 
 def traces_table(
-    asked: Asked,
-    looks: Sequence[Looks],
+    inputs: LensInputs,
+    questions: Sequence[LatentAnswers],
     found: Mapping[Key, Mapping[str, NDArray[np.float32]]],
     *,
     ends: bool,
 ) -> pd.DataFrame:
     """The table `lens_traces`; see `analysis.logit_lens.read_layers`."""
     rows: dict[Key, dict[str, Any]] = {}
-    for each in looks:
-        names = asked.candidates[each.question_id].names
+    for each in questions:
+        names = inputs.candidates[each.question_id].names
         open_ = each.n_candidates > 1
-        raw, calibrated = (consistency(said, ends=ends) for said in (each.said, each.calibrated))
-        layer = commitment(each.said)
+        raw, calibrated = (
+            consistency(latent, ends=ends) for latent in (each.latent, each.calibrated)
+        )
+        layer = commitment(each.latent)
         for row, index in enumerate(each.sample_index):
-            said = int(each.said[row, -1])
+            latent = int(each.latent[row, -1])
             decided = {
                 "consistency": raw[row],
                 "consistency_calibrated": calibrated[row],
                 "commitment_layer": layer[row],
-                "emergence_step": emergence(each.steps[row], said),
+                "emergence_step": emergence(each.steps[row], latent),
                 "decided_at_prompt": each.prompt == each.stated[row],
                 "decided_control": None
                 if each.control is None
@@ -103,14 +111,14 @@ def traces_table(
             }
             rows[each.question_id, int(index)] = {
                 "n_steps": len(each.steps[row]),
-                "lens_answer": names[said],
+                "lens_answer": names[latent],
                 **(decided if open_ else {}),
             }
-    keys = list(zip(*(asked.traces[name].tolist() for name in TRACE_KEY), strict=True))
-    own = [asked.candidates[question_id] for question_id, _ in keys]
-    answers = asked.traces["answer"].tolist()
+    keys = list(zip(*(inputs.traces[name].tolist() for name in TRACE_KEY), strict=True))
+    own = [inputs.candidates[question_id] for question_id, _ in keys]
+    answers = inputs.traces["answer"].tolist()
     members = [some.member.get(answer) for some, answer in zip(own, answers, strict=True)]
-    table = asked.traces[[*TRACE_KEY, "answer"]].assign(
+    table = inputs.traces[[*TRACE_KEY, "answer"]].assign(
         candidate=[
             None if member is None else some.names[member]
             for some, member in zip(own, members, strict=True)
@@ -124,24 +132,26 @@ def traces_table(
     return table
 
 
-def layers_table(looks: Sequence[Looks], places: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+def layers_table(
+    questions: Sequence[LatentAnswers], places: pd.DataFrame, *, seed: int
+) -> pd.DataFrame:
     """The table `lens_layers`; see `analysis.logit_lens.lens`.
 
     Args:
-        looks: one a question.
+        questions: one a question.
         places: the table `lens`.
         seed: of the bootstrap.
     """
-    open_ = [each for each in looks if each.n_candidates > 1]
+    open_ = [each for each in questions if each.n_candidates > 1]
     rows = [
-        *_compared("agreement", open_, lambda each: (each.said, each.said[:, -1]), seed),
+        *_compared("agreement", open_, lambda each: (each.latent, each.latent[:, -1]), seed),
         *_compared(
             "agreement_calibrated",
             open_,
             lambda each: (each.calibrated, each.calibrated[:, -1]),
             seed,
         ),
-        *_compared("stated", open_, lambda each: (each.said, each.stated), seed),
+        *_compared("stated", open_, lambda each: (each.latent, each.stated), seed),
         *_committed([each for each in open_ if len(each.stated)], seed),
     ]
     known = places[places["p_stated"].notna()]
@@ -155,7 +165,10 @@ def layers_table(looks: Sequence[Looks], places: pd.DataFrame, *, seed: int) -> 
 
 
 def _compared(
-    measure: str, looks: Sequence[Looks], pair: Callable[[Looks], tuple[Ints, Ints]], seed: int
+    measure: str,
+    questions: Sequence[LatentAnswers],
+    pair: Callable[[LatentAnswers], tuple[Ints, Ints]],
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Rows of a share beside its control, over the questions with two traces.
 
@@ -163,18 +176,18 @@ def _compared(
         pair: gives a question's latent answers [trace, layer], and the answers [trace] that they
             are held against.
     """
-    several = [each for each in looks if len(each.stated) > 1]
+    several = [each for each in questions if len(each.stated) > 1]
     if not several:
         return []
-    # own and control, each [question, layer]: one layer is one look of every trace
+    # [question, layer, own and control]; `agreement` takes shares, which of one layer are 0 or 1
     rates = np.array(
         [
             [
-                agreement(says(said[:, [layer]], each.n_candidates), final)
-                for layer in range(said.shape[1])
+                agreement(answer_shares(latent[:, [layer]], each.n_candidates), final)
+                for layer in range(latent.shape[1])
             ]
             for each in several
-            for said, final in [pair(each)]
+            for latent, final in [pair(each)]
         ]
     )
     n_traces = sum(len(each.stated) for each in several)
@@ -187,16 +200,16 @@ def _compared(
     return rows
 
 
-def _committed(looks: Sequence[Looks], seed: int) -> list[dict[str, Any]]:
+def _committed(questions: Sequence[LatentAnswers], seed: int) -> list[dict[str, Any]]:
     """Rows of the share of a question's traces whose commitment layer is at most this one."""
-    if not looks:
+    if not questions:
         return []
-    depth = looks[0].said.shape[1]
+    depth = questions[0].latent.shape[1]
     shares = np.array(
-        [(commitment(each.said)[:, None] <= np.arange(depth)).mean(axis=0) for each in looks]
+        [(commitment(each.latent)[:, None] <= np.arange(depth)).mean(axis=0) for each in questions]
     )
     place = {"measure": "committed", "position": "pre_answer"}
-    n_traces = sum(len(each.stated) for each in looks)
+    n_traces = sum(len(each.stated) for each in questions)
     return [
         place | {"layer": layer, "n_traces": n_traces} | _mean(own, seed)
         for layer, own in enumerate(shares.T)
@@ -206,3 +219,168 @@ def _committed(looks: Sequence[Looks], seed: int) -> list[dict[str, Any]]:
 def _mean(values: NDArray[np.float64], seed: int) -> dict[str, Any]:
     low, high = mean_interval(values, seed=seed)
     return {"estimate": values.mean(), "low": low, "high": high, "n_questions": len(values)}
+
+
+# -- findings --------------------------------------------------------------------------------------
+
+Rates = tuple[float, ...]
+BOOTSTRAP = "; 95% bootstrap over questions; excluded: questions with fewer than two "
+UNDECIDED = "candidates (told apart by first token)"
+ANOTHER = {"control": "with the final latent answer of another trace of the question"}
+
+
+def findings(
+    questions: Sequence[LatentAnswers],
+    candidates: Mapping[str, Candidates],
+    *,
+    ends: bool,
+    seed: int,
+) -> pd.DataFrame:
+    """The table `findings_lens`: means over questions, their controls and differences.
+
+    Args:
+        questions: one a question.
+        candidates: of all questions.
+        ends: see `latent_answers.consistency`.
+    """
+    undecided = [each for each in questions if each.n_candidates > 1 and len(each.stated)]
+
+    def finding(
+        measure: str,
+        values: Sequence[float],
+        of: Sequence[LatentAnswers],
+        method: str,
+        subject: str = "",
+        baseline: str = "",
+    ) -> Finding:
+        return mean_finding(
+            measure,
+            values,
+            subject=subject,
+            baseline=baseline,
+            n_traces=sum(len(each.stated) for each in of),
+            n_excluded=len(candidates) - len(values),
+            method=method,
+            seed=seed,
+        )
+
+    def mean(measure: str, what: str, value: Callable[[LatentAnswers], float]) -> Finding:
+        values = [float(value(each)) for each in undecided]
+        return finding(
+            measure, values, undecided, f"mean over questions of {what}{BOOTSTRAP}{UNDECIDED}"
+        )
+
+    def beside(
+        measure: str,
+        what: str,
+        controls: Mapping[str, str],
+        rates: Callable[[LatentAnswers], Rates],
+    ) -> list[Finding]:
+        """A rate, its controls and the differences, over the questions that have them all."""
+        values = np.array([rates(each) for each in undecided]).reshape(-1, 1 + len(controls))
+        known = ~np.isnan(values).any(axis=1)
+        of = [each for each, keep in zip(undecided, known, strict=True) if keep]
+        own, *others = values[known].T
+        after = f"{BOOTSTRAP}{UNDECIDED} or traces, or without a control"
+        found = [finding(measure, own, of, f"mean over questions of {what}{after}")]
+        for (label, words), other in zip(controls.items(), others, strict=True):
+            method = f"mean over questions of {what}, {words}{after}"
+            found.append(finding(measure, other, of, method, subject=label))
+            method = f"mean over questions of {what}, less the same, paired: {words}{after}"
+            found.append(finding(measure, own - other, of, method, baseline=label))
+        return found
+
+    told_apart = [float(some.separable) for some in candidates.values() if len(some.member) > 1]
+    middle = slice(None) if ends else slice(1, -1)
+    return as_table(
+        "lens",
+        [
+            finding(
+                "separable",
+                told_apart,
+                questions,
+                f"share of questions whose answers all differ in first token{BOOTSTRAP}answers",
+            ),
+            mean(
+                "stated",
+                "the share of traces whose last layer holds the stated answer right before it",
+                lambda each: float((each.latent[:, -1] == each.stated).mean()),
+            ),
+            mean(
+                "commitment_depth",
+                "the lowest layer from which all latent answers are that of the last layer, as a "
+                "share of depth",
+                lambda each: commitment(each.latent).mean() / (each.latent.shape[1] - 1),
+            ),
+            mean(
+                "emergence_step",
+                "the first step from whose end on the last layer keeps its answer, or the number "
+                "of steps before the answer where it never holds it",
+                _emergence,
+            ),
+            mean(
+                "steps_before_answer",
+                "the number of steps before the answer",
+                lambda each: float(np.mean([len(latent) for latent in each.steps])),
+            ),
+            *beside(
+                "consistency",
+                "the share of layers whose latent answer is that of the last layer",
+                ANOTHER,
+                lambda each: _agreement(each.latent, each.latent[:, middle], each.n_candidates),
+            ),
+            *beside(
+                "consistency_calibrated",
+                "the share of layers whose calibrated latent answer is that of the last layer",
+                ANOTHER,
+                lambda each: _agreement(
+                    each.calibrated, each.calibrated[:, middle], each.n_candidates
+                ),
+            ),
+            *beside(
+                "step_agreement",
+                "the share of steps before the answer at whose end the last layer's latent answer "
+                "is the one right before the answer",
+                ANOTHER,
+                _steps,
+            ),
+            *beside(
+                "decided_at_prompt",
+                "the share of traces that state the last layer's latent answer at the prompt's end",
+                {
+                    "control": "read at another question's prompt's end",
+                    "guess": "with a guess by the question's own frequencies (what another of its "
+                    "traces states)",
+                },
+                _decided,
+            ),
+        ],
+    )
+
+
+def _agreement(latent: Ints, layers: Ints, n_candidates: int) -> Rates:
+    if not layers.shape[1]:
+        return (np.nan, np.nan)
+    return agreement(answer_shares(layers, n_candidates), latent[:, -1])
+
+
+def _emergence(each: LatentAnswers) -> float:
+    final = each.latent[:, -1].tolist()
+    steps = [emergence(latent, last) for latent, last in zip(each.steps, final, strict=True)]
+    return float(np.mean(steps))
+
+
+def _steps(each: LatentAnswers) -> Rates:
+    """Over the traces with a step before the answer."""
+    rows = [row for row, latent in enumerate(each.steps) if len(latent)]
+    if not rows:
+        return (np.nan, np.nan)
+    shares = np.stack([answer_shares(each.steps[row], each.n_candidates) for row in rows])
+    return agreement(shares, each.latent[rows, -1])
+
+
+def _decided(each: LatentAnswers) -> Rates:
+    control = np.nan if each.control is None else float((each.stated == each.control).mean())
+    stated = answer_shares(each.stated[:, None], each.n_candidates)
+    guess = agreement(stated, each.stated)[1]
+    return (float((each.stated == each.prompt).mean()), control, guess)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.hidden_states.backend import Backend, Job, Replay
-from analysis.logit_lens.asked import Asked
-from analysis.logit_lens.unembed import Unembedding
+from analysis.hidden_states.teacher_forcing import ForcedTrace, Job, TeacherForcing
+from analysis.logit_lens.inputs import LensInputs
+from analysis.logit_lens.unembedding import Unembedding
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import TRACE_KEY
@@ -24,14 +24,14 @@ MOST_TOKENS = 256
 
 
 def choose_traces(
-    asked: Asked, named: Sequence[Sequence[Any]], seed: int, run: Run
+    inputs: LensInputs, named: Sequence[Sequence[Any]], seed: int, run: Run
 ) -> pd.DataFrame:
     """The named traces, else right and wrong ones of the same questions, where there are such.
 
     Raises:
         InputError: a trace that isn't there, or can't be read.
     """
-    traces = asked.traces
+    traces = inputs.traces
     if named:
         keys = {
             key: row for row, key in enumerate(zip(*(traces[n] for n in TRACE_KEY), strict=True))
@@ -51,10 +51,10 @@ def choose_traces(
 
 
 def tokens_table(
-    asked: Asked,
+    inputs: LensInputs,
     chosen: pd.DataFrame,
     layers: Sequence[int],
-    backend: Backend,
+    forcing: TeacherForcing,
     unembedding: Unembedding,
     tokenizer: Any,
 ) -> pd.DataFrame:
@@ -64,13 +64,13 @@ def tokens_table(
     for question_id, index, sha, ids, answer in zip(*columns, strict=True):
         last = np.arange(max(-1, len(ids) - MOST_TOKENS), len(ids))
         spots = np.stack([last, last + 1], axis=1)
-        trace = Replay(sample_index=index, token_ids=ids, spots=spots, score=False)
-        job = Job(question_id=question_id, prompt_ids=asked.prompts[sha], traces=[trace])
+        trace = ForcedTrace(sample_index=index, token_ids=ids, spots=spots, score=False)
+        job = Job(question_id=question_id, prompt_ids=inputs.prompts[sha], traces=[trace])
         jobs.append(job)
         read = [*([job.prompt_ids[-1]] if last[0] < 0 else []), *ids[max(0, last[0]) :]]
         about[job] = (last, read, None if pd.isna(answer) else int(answer))
     parts = []
-    for done in backend.replay(jobs, layers):
+    for done in forcing.forward(jobs, layers):
         if done.sample_index is None:
             continue
         last, read, answer = about[done.job]

@@ -9,6 +9,6 @@ saved (`saving.py`); `score_with` has it score another run.
 
 from analysis.probes.contract import check_probe
 from analysis.probes.probing import probe
-from analysis.probes.scoring import score_with
+from analysis.probes.stored_probes import score_with
 
 __all__ = ["check_probe", "probe", "score_with"]

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.probes.crossfit import cross_fit
-from analysis.probes.estimator import is_classifier, load_probe, predictions
-from analysis.probes.folds import question_folds
-from analysis.probes.layers import output, probabilities
+from analysis.probes.crossfit import cross_fit, question_folds
+from analysis.probes.estimator import is_classifier, load_probe, output, predictions, probabilities
 from analysis.statistics import auroc
 
 __all__ = ["check_probe"]

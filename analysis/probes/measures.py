@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from analysis.calibration.metrics import average_precision, brier
 from analysis.probes.baselines import BASELINES
-from analysis.probes.labels import Labels
-from analysis.probes.macro import macro_auroc, macro_interval, macro_within
-from analysis.probes.numbers import r_squared, r_squared_interval, spearman
+from analysis.probes.metrics import (
+    macro_auroc,
+    macro_interval,
+    macro_within,
+    r_squared,
+    r_squared_interval,
+    spearman,
+)
+from analysis.probes.targets import Labels
 from analysis.statistics import ratio_interval, within_question_auroc
 
 __all__ = ["COUNTS", "NUMBERS", "SETS", "Part", "discrimination", "measure", "sharpness"]

@@ -26,19 +26,16 @@ from numpy.typing import NDArray
 
 from analysis.clusters.embed import DEFAULT_EMBEDDER
 from analysis.declaration import Shown, analysis
-from analysis.hidden_states.cells import captured
-from analysis.probes.along import COLUMNS, POSITION, score_steps
+from analysis.hidden_states.stored_states import captured
 from analysis.probes.baselines import places, text_features
-from analysis.probes.controls import shuffled, shuffled_within
-from analysis.probes.crossfit import cross_fit
+from analysis.probes.crossfit import cross_fit, question_folds
 from analysis.probes.estimator import Make, is_classifier, load_probe
-from analysis.probes.folds import question_folds
-from analysis.probes.labels import Labels
-from analysis.probes.saving import save_best
 from analysis.probes.selection import folds_of, headlines, most_chosen
-from analysis.probes.sweep import CellResult, sweep
+from analysis.probes.stored_probes import save_best, score_with
+from analysis.probes.sweep import COLUMNS, POSITION, CellResult, score_steps, sweep
 from analysis.probes.tables import score_rows, table_of, write
-from analysis.probes.targets import TARGETS, find_labels
+from analysis.probes.targets import TARGETS, Labels, find_labels
+from analysis.statistics.shuffled_labels import shuffled, shuffled_within
 from cot.errors import InputError
 from cot.progress import track
 from cot.store.run import Run
@@ -130,8 +127,6 @@ def probe(
             position that was not captured.
     """
     if fitted is not None:
-        from analysis.probes.scoring import score_with
-
         return score_with(run, fitted)
     if folds < 2:
         raise InputError(f"folds is {folds}: at least 2 are needed to test on unseen questions")

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.probes.labels import Labels
 from analysis.probes.measures import SETS, Part, measure
 from analysis.probes.sweep import CellResult
+from analysis.probes.targets import Labels
 from cot.types import Finding
 
 __all__ = ["choose_cells", "findings_of", "folds_of", "headlines", "most_chosen"]

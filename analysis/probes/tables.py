@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings import as_table
-from analysis.probes.labels import Labels
 from analysis.probes.measures import COUNTS, NUMBERS
 from analysis.probes.sweep import CellResult
+from analysis.probes.targets import Labels
 from cot.store.run import Run
 from cot.types import Finding
 

@@ -1,25 +1,102 @@
-"""What a probe predicts, and which traces have it.
+"""What a probe predicts (the target), and which traces, steps or questions have a label.
 
 A missing, unparsed or truncated answer is not a wrong one: where a label needs an answer, such
-traces are left out and counted. So are traces that were not replayed, or whose replay is flagged.
+traces are left out and counted. So are traces whose states were not captured, or that lie beyond
+the log-probability gap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from analysis.calibration.entropy import class_entropy
 from analysis.catalogue import need
-from analysis.clusters.mask import mask_traces
-from analysis.probes.labels import Labels
+from analysis.clusters.mask import mask_answer, mask_traces
 from analysis.voting import outcomes
 from analysis.voting.rule import load_rule
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import TRACE_KEY
 
-__all__ = ["TARGETS", "find_labels", "replayed", "without"]
+__all__ = [
+    "TARGETS",
+    "Labels",
+    "answer_entropy",
+    "captured_traces",
+    "find_labels",
+    "step_values",
+    "without",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Labels:
+    """A target's rows: traces, steps (with a column `step`), or questions (no `sample_index`)."""
+
+    target: str
+    """As it was asked for."""
+    rows: pd.DataFrame
+    """question_id, sample_index, y, text (the answer masked), characters, tokens (lengths), in run
+    order."""
+    kind: Literal["boolean", "number", "choice"] = "boolean"
+    """What y is: a boolean, a number, or the place of a choice in `choices`."""
+    choices: tuple[str, ...] = ()
+    """Choices, one against the rest each."""
+    positions: tuple[str, ...] | None = None
+    """Where it can be read; None is everywhere."""
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    """Reason to the number of rows without a label."""
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that name a row."""
+        names = ("question_id", "sample_index", "step")
+        return [name for name in names if name in self.rows]
+
+    def tasks(self, y: NDArray[Any]) -> list[NDArray[Any]]:
+        """What probes are fitted to: y itself, or each choice against the rest."""
+        if self.kind == "choice":
+            return [y == place for place in range(len(self.choices))]
+        return [y.astype(bool) if self.kind == "boolean" else y.astype(np.float64)]
+
+    def truths(self, y: NDArray[Any]) -> list[NDArray[np.bool_]]:
+        """What an AUROC is measured against: `tasks`; of a number, whether it is above the median
+        of all rows."""
+        if self.kind == "number":
+            return [y > np.median(self.rows["y"].to_numpy(float))]
+        return self.tasks(y)
+
+    def spread(self) -> NDArray[np.bool_]:
+        """What folds share out evenly, shape [row]."""
+        y = self.rows["y"].to_numpy()
+        return y == 0 if self.kind == "choice" else self.truths(y)[0]
+
+    def undefined(self, y: NDArray[Any], groups: NDArray[Any]) -> str | None:
+        """Why no probe can be tested on rows with these labels, or None where one can."""
+        if not len(y):
+            return "no row has both a label and a vector"
+        for name, truth in zip(self.choices or ("",), self.truths(y), strict=True):
+            if why := _untestable(truth, groups):
+                return f"choice {name}: {why}" if name else why
+        return None
+
+
+def _untestable(y: NDArray[np.bool_], groups: NDArray[Any]) -> str | None:
+    if y.all() or not y.any():
+        return f"all {len(y)} rows are {'positive' if y.all() else 'negative'}"
+    questions = [len(np.unique(groups[y == label])) for label in (True, False)]
+    if min(questions) < 2:
+        return f"only one question has {'positives' if questions[0] < 2 else 'negatives'}"
+    return None
+
+
+# -- targets of traces -----------------------------------------------------------------------------
 
 INVALID = "without a valid answer"
 TARGETS = {
@@ -42,12 +119,12 @@ def find_labels(run: Run, target: str) -> Labels:
     Raises:
         InputError: an unknown target, or one that the run has nothing of.
     """
-    from analysis.probes.values import answer_entropy, step_values
+    from analysis.probes.targets import answer_entropy, step_values
 
     if target in ("step_value", "answer_entropy"):
         return step_values(run) if target == "step_value" else answer_entropy(run)
     name = "meta:hinted" if target == "hinted" else target
-    traces, excluded = replayed(run)
+    traces, excluded = captured_traces(run)
     if name.startswith("meta:") and name != "meta:":
         return _from_meta(run, target, name.removeprefix("meta:"), traces, excluded)
     if name not in READERS:
@@ -55,14 +132,14 @@ def find_labels(run: Run, target: str) -> Labels:
     return READERS[name](run, traces, excluded)
 
 
-def replayed(run: Run) -> tuple[pd.DataFrame, dict[str, int]]:
+def captured_traces(run: Run) -> tuple[pd.DataFrame, dict[str, int]]:
     """The run's traces with what labels are made from, and why the others were left out.
 
     Columns: question_id, sample_index, answer, correct, status, finish_reason, meta, majority (the
     question's, or None), wrong_majority (missing without gold), text (masked), characters, tokens.
     """
     answers = need(run, "answers")
-    fidelity = need(run, "fidelity")[[*TRACE_KEY, "n_tokens", "flagged"]]
+    fidelity = need(run, "logprob_gaps")[[*TRACE_KEY, "n_tokens", "flagged"]]
     votes = outcomes(answers, load_rule("majority"))
     votes = votes.rename(columns={"answer": "majority", "correct": "right"})
     traces = run.traces(["text", "finish_reason", "meta"]).rename(columns={"text": "whole"})
@@ -179,3 +256,73 @@ READERS: Mapping[str, Callable[[Run, pd.DataFrame, dict[str, int]], Labels]] = {
     "path": _path,
     "truncated": _truncated,
 }
+
+
+# -- targets of steps and of questions -------------------------------------------------------------
+
+
+def step_values(run: Run) -> Labels:
+    """The gold value of each calculation: a trace's k-th step of the kind `calculation` is held
+    against the k-th of its question's `gold_steps`, whatever the trace itself states there.
+
+    Steps of questions without `gold_steps`, and calculations beyond the last gold step, have none.
+
+    Raises:
+        InputError: no question has gold steps.
+    """
+    asked = run.questions()[["question_id", "meta"]]
+    gold = {key: (meta or {}).get("gold_steps") for key, meta in asked.itertuples(index=False)}
+    if not any(gold.values()):
+        raise InputError(
+            f"{run.path}: step_value needs questions with gold_steps in their meta, as those of "
+            "the dataset arithmetic have"
+        )
+    traces, excluded = captured_traces(run)
+    steps = need(run, "steps")
+    steps = steps[steps["kind"] == "calculation"].sort_values([*TRACE_KEY, "step"], kind="stable")
+    place = steps.groupby(TRACE_KEY, sort=False).cumcount()
+    values = [gold.get(key) or [] for key in steps["question_id"]]
+    steps = steps.assign(
+        y=[float(own[k]) if k < len(own) else np.nan for own, k in zip(values, place, strict=True)]
+    )
+    columns = [*TRACE_KEY, "step", "start", "end", "token_end", "y"]
+    # the order of the traces, then of the steps
+    rows = traces.drop(columns=["start", "end", "text", "characters", "tokens"])
+    rows = rows.merge(steps[columns], on=TRACE_KEY, how="inner")
+    rows = without(rows, "calculations without a gold value", rows["y"].isna(), excluded)
+    spans = zip(rows["whole"], rows["start"], rows["end"], strict=True)
+    texts = [whole[start:end] for whole, start, end in spans]
+    stated = [None if pd.isna(answer) else answer for answer in rows["answer"]]
+    rows = rows.assign(
+        text=[mask_answer(*pair, None, None) for pair in zip(texts, stated, strict=True)],
+        characters=rows["end"],
+        tokens=rows["token_end"].fillna(0),
+    )
+    return Labels(
+        target="step_value", rows=rows, kind="number", positions=("step_end",), excluded=excluded
+    )
+
+
+def answer_entropy(run: Run) -> Labels:
+    """The discrete semantic entropy of each question's valid answers, nats, one row a question
+    (the probe of Kossen et al. 2024, arXiv 2406.15927, on a numeric answer's classes).
+
+    A question without a valid answer has none.
+    """
+    answers = need(run, "answers")
+    need(run, "logprob_gaps")
+    asked = run.questions()[["question_id", "text"]]
+    valid = answers[answers["status"] == "ok"]
+    codes = pd.Index(asked["question_id"]).get_indexer(valid["question_id"])
+    rows = asked.assign(y=class_entropy(codes, valid["answer"], len(asked)))
+    excluded: dict[str, int] = {}
+    rows = without(rows, "questions without a valid answer", rows["y"].isna(), excluded)
+    lengths = rows["text"].str.len()
+    rows = rows.assign(characters=lengths, tokens=rows["text"].str.split().str.len())
+    return Labels(
+        target="answer_entropy",
+        rows=rows,
+        kind="number",
+        positions=("prompt_end",),
+        excluded=excluded,
+    )

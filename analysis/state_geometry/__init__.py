@@ -16,18 +16,18 @@ import pandas as pd
 from analysis.catalogue import need
 from analysis.clusters.maps import map_traces
 from analysis.declaration import analysis
-from analysis.hidden_states.cells import captured
-from analysis.hidden_states.fidelity import faithful
-from analysis.state_geometry.clusters import cluster_hidden, middle_place
+from analysis.hidden_states.stored_states import captured, middle_place, within_gap
+from analysis.state_geometry.clusters import cluster_hidden
 from analysis.state_geometry.dimension import METHOD, intrinsic_dimension, need_skdim
-from analysis.state_geometry.eigen import mean_scores, score_questions
-from analysis.state_geometry.findings import findings
-from analysis.state_geometry.gap import Gap, trajectory_gap
-from analysis.state_geometry.likeness import compare_layers, compare_right_wrong
-from analysis.state_geometry.rows import judged_traces, read_rows, sample_traces
+from analysis.state_geometry.eigen_score import mean_scores, score_questions
+from analysis.state_geometry.headlines import findings
+from analysis.state_geometry.similarity import compare_layers, compare_right_wrong
+from analysis.state_geometry.trace_states import judged_traces, read_rows, sample_traces
 from analysis.state_geometry.trajectories import (
+    Gap,
     draw_trajectories,
     read_points,
+    trajectory_gap,
     trajectory_steps,
 )
 from cot.errors import InputError
@@ -140,9 +140,11 @@ def geometry(
             "`cot capture --positions pre_answer --positions step_end` makes them"
         )
     place = middle_place(differing)
-    judged, sample = judged_traces(run), sample_traces(faithful(run), seed)
+    judged, sample = judged_traces(run), sample_traces(within_gap(run), seed)
     if not len(sample):
-        raise InputError(f"{run.path}: no trace was replayed faithfully; see its table `fidelity`")
+        raise InputError(
+            f"{run.path}: no trace was replayed faithfully; see its table `logprob_gaps`"
+        )
     similarity, dimensions = _look(run, sample, judged, places, dimension, seed)
     tables = {
         "hidden_clusters": need(run, "hidden_clusters"),

@@ -2,7 +2,7 @@
 
     vectors-000000.safetensors   one tensor a layer, `layer_4` [row, d_model], float16; immutable
     index.parquet                which row of which file is which vector; also what was captured
-    replays.parquet              one row a replayed trace: n_tokens, max_logprob_gap
+    logprob_gaps.parquet              one row a replayed trace: n_tokens, max_logprob_gap
 
 A file of vectors is written whole, then named by the index, which is replaced in one step: what the
 index doesn't name doesn't exist. A killed capture loses what was not yet flushed (at most 128 MiB
@@ -30,7 +30,7 @@ from cot.store.atomic import TEMPORARY, replace_file
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Place", "VectorWriter", "read_about", "read_index", "read_replays", "read_vectors"]
+__all__ = ["Place", "VectorWriter", "read_about", "read_index", "read_gaps", "read_vectors"]
 
 log = logging.getLogger("cot")
 
@@ -65,7 +65,7 @@ class VectorWriter:
     Attributes:
         index: what is on disk, see `read_index`.
         about: see `read_about`.
-        replays: see `read_replays`.
+        replays: see `read_gaps`.
 
     Raises:
         InputError: the folder holds hidden states of another model.
@@ -75,7 +75,7 @@ class VectorWriter:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.index, self.about = _read(folder)
-        self.replays = read_replays(folder)
+        self.gaps = read_gaps(folder)
         if self.about.get("revision", revision) != revision:
             raise InputError(
                 f"{folder} holds hidden states of {self.about['model']} "
@@ -103,26 +103,26 @@ class VectorWriter:
         if self._bytes > FLUSH_BYTES or time.monotonic() - self._since > FLUSH_SECONDS:
             self.flush()
 
-    def add_replay(self, question_id: str, sample_index: int, n_tokens: int, gap: float) -> None:
+    def add_gap(self, question_id: str, sample_index: int, n_tokens: int, gap: float) -> None:
         """Record that a trace was replayed; call it before adding the trace's vectors.
 
         Args:
             gap: largest difference of log-probability, NaN where the trace has none stored.
         """
-        self._replayed.append((question_id, sample_index, n_tokens, gap))
+        self._new_gaps.append((question_id, sample_index, n_tokens, gap))
 
     def flush(self) -> None:
         """Put everything that was added on disk."""
         import pandas as pd
         from safetensors.numpy import save
 
-        if self._replayed:
-            new = pd.DataFrame(self._replayed, columns=list(self.replays.columns))
-            new = new.astype(self.replays.dtypes.to_dict())
-            self.replays = _join(self.replays, new).drop_duplicates(
+        if self._new_gaps:
+            new = pd.DataFrame(self._new_gaps, columns=list(self.gaps.columns))
+            new = new.astype(self.gaps.dtypes.to_dict())
+            self.gaps = _join(self.gaps, new).drop_duplicates(
                 ["question_id", "sample_index"], keep="last", ignore_index=True
             )
-            _write_frame(self.replays, self.folder / "replays.parquet", {})
+            _write_frame(self.gaps, self.folder / "logprob_gaps.parquet", {})
         if self._places:
             number = 1 + max((int(key) for key in self.about["shards"]), default=-1)
             tensors = {f"layer_{k}": np.concatenate(kept) for k, kept in self._vectors.items()}
@@ -157,7 +157,7 @@ class VectorWriter:
     def _clear(self) -> None:
         self._places: list[Place] = []
         self._vectors: dict[int, list[NDArray[np.floating]]] = {}
-        self._replayed: list[tuple[str, int, int, float]] = []
+        self._new_gaps: list[tuple[str, int, int, float]] = []
         self._bytes = 0
         self._since = time.monotonic()
 
@@ -214,12 +214,12 @@ def read_about(folder: Path) -> dict[str, Any]:
     return _read(folder)[1]
 
 
-def read_replays(folder: Path) -> pd.DataFrame:
+def read_gaps(folder: Path) -> pd.DataFrame:
     """One row a replayed trace: question_id, sample_index, n_tokens, max_logprob_gap."""
     import pandas as pd
 
-    if (folder / "replays.parquet").exists():
-        return pd.read_parquet(folder / "replays.parquet")
+    if (folder / "logprob_gaps.parquet").exists():
+        return pd.read_parquet(folder / "logprob_gaps.parquet")
     kinds = {"question_id": "str", "sample_index": "int64", "n_tokens": "int64"}
     return pd.DataFrame(columns=[*kinds, "max_logprob_gap"]).astype(
         {**kinds, "max_logprob_gap": "float64"}

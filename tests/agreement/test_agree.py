@@ -59,7 +59,7 @@ def planted(
         hidden["cluster"] = np.ravel(cluster)
         score = np.full(len(keys), 0.5) if probe is None else np.ravel(probe)
         scores = keys.assign(target="correct", layer=4, position="pre_answer", score=score)
-        tables |= {"fidelity": ("capture", whole), "hidden_clusters": ("geometry", hidden)}
+        tables |= {"logprob_gaps": ("capture", whole), "hidden_clusters": ("geometry", hidden)}
         tables["probe_scores"] = ("probe", scores.assign(chosen=True))
     if lens is not None:
         said, decided, control = (np.ravel(each) for each in lens)

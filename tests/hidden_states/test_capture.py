@@ -30,8 +30,7 @@ from written import write_table
 import analysis.hidden_states.capturing as capturing
 from analysis.answer_table import answers as extract_answers
 from analysis.hidden_states import capture, estimate
-from analysis.hidden_states.cells import captured, read_cell
-from analysis.hidden_states.fidelity import faithful, largest_gap
+from analysis.hidden_states.stored_states import captured, largest_gap, read_cell, within_gap
 from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run, open_run
@@ -151,7 +150,7 @@ def test_a_users_spans(run: Run, model: tuple[Path, Any]) -> None:
     )
     index = capture(run, layers=[1], positions=[], spans=spans)
     assert sorted(index["position"]) == ["first", "first", "span"]
-    assert set(run.provenance("fidelity").parameters) >= {"layers", "max_gap"}
+    assert set(run.provenance("logprob_gaps").parameters) >= {"layers", "max_gap"}
     ids = run.traces(["token_ids"])["token_ids"][0]
     token = next(n for n in range(len(ids)) if len(words.decode(ids[: n + 1])) >= end)
     rows, vectors = run.activations(layer=1, position="span")
@@ -186,13 +185,13 @@ def test_wrong_spans(run: Run, change: dict[str, Any], message: str) -> None:
 
 def test_the_gap_that_is_borne_is_the_users(run: Run) -> None:
     capture(run, layers=[1])
-    assert len(faithful(run)) == 12
-    gaps = run.table("fidelity")["max_logprob_gap"]
+    assert len(within_gap(run)) == 12
+    gaps = run.table("logprob_gaps")["max_logprob_gap"]
     bar = float(gaps.max()) / 2  # some machines give one gap to most traces
     capture(run, layers=[1], max_gap=bar)
-    fidelity = run.table("fidelity")
+    fidelity = run.table("logprob_gaps")
     assert fidelity["flagged"].tolist() == (gaps > bar).tolist()
-    assert len(faithful(run)) == int((gaps <= bar).sum()) < 12
+    assert len(within_gap(run)) == int((gaps <= bar).sum()) < 12
 
 
 def test_gaps_count_what_is_known_on_both_sides() -> None:
@@ -231,7 +230,7 @@ def test_the_replay_is_faithful_and_another_model_is_not(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     capture(run, layers=[1])
-    fidelity = run.table("fidelity")
+    fidelity = run.table("logprob_gaps")
     assert len(fidelity) == 3 * len(TEXTS)
     assert fidelity["max_logprob_gap"].max() < 1e-3
     assert fidelity["n_tokens"].tolist() == run.traces(["token_ids"])["token_ids"].map(len).tolist()
@@ -242,7 +241,7 @@ def test_the_replay_is_faithful_and_another_model_is_not(
     fresh = with_tables(small_run(tmp_path / "fresh", save_model(tmp_path / "third"), str(other)))
     with caplog.at_level(logging.WARNING, "cot"):
         capture(fresh, layers=[1])
-    assert fresh.table("fidelity")["max_logprob_gap"].min() > 0.5
+    assert fresh.table("logprob_gaps")["max_logprob_gap"].min() > 0.5
     assert "another model, precision or prompt?" in caplog.text
 
 
@@ -278,7 +277,7 @@ def test_what_is_there_is_not_captured_again(run: Run, monkeypatch: pytest.Monke
 
 def test_limit_counts_questions_and_the_rest_comes_later(run: Run) -> None:
     assert set(capture(run, layers=[1], limit=2)["question_id"]) == {"q0", "q1"}
-    assert len(run.table("fidelity")) == 8
+    assert len(run.table("logprob_gaps")) == 8
     capture(run, layers=[1])
     rows, _ = run.activations(layer=1, position="pre_answer")
     assert rows["question_id"].tolist() == ["q0"] * 3 + ["q1"] * 3 + ["q2"] * 3
@@ -313,7 +312,7 @@ def test_traces_that_cannot_be_replayed_are_counted(
     assert "1 traces without a prompt are not replayed" in caplog.text
     assert "1 traces longer than the model's context of 128 tokens" in caplog.text
     assert len(index) == 12
-    assert run.table("fidelity")["max_logprob_gap"].isna().all()
+    assert run.table("logprob_gaps")["max_logprob_gap"].isna().all()
 
 
 def add_odd_traces(run: Run) -> None:
@@ -378,8 +377,8 @@ import sys, time
 
 import cot.store.vectors
 from analysis.hidden_states import capture, estimate
-from analysis.hidden_states.cells import captured, read_cell
-from analysis.hidden_states.fidelity import faithful, largest_gap
+from analysis.hidden_states.stored_states import captured, read_cell
+from analysis.hidden_states.stored_states import within_gap, largest_gap
 from cot.store.run import open_run
 
 cot.store.vectors.FLUSH_BYTES = 1
@@ -413,13 +412,13 @@ def test_a_killed_capture_goes_on_where_it_was(run: Run, tmp_path: Path) -> None
             sure_rows, sure = whole.activations(layer=layer, position=position)
             pd.testing.assert_frame_equal(rows, sure_rows)
             np.testing.assert_allclose(vectors, sure, atol=2e-3)
-    assert len(run.table("fidelity")) == 12
+    assert len(run.table("logprob_gaps")) == 12
 
 
 @pytest.mark.model
 def test_smollm2_replays_what_it_wrote(tmp_path: Path) -> None:
     run = smollm2_run(tmp_path / "run")
     capture(run, layers="every 10th", positions=["pre_answer"], device="cpu")
-    assert run.table("fidelity")["max_logprob_gap"].max() < 1e-3
+    assert run.table("logprob_gaps")["max_logprob_gap"].max() < 1e-3
     _, vectors = run.activations(layer=30, position="pre_answer")
     assert vectors.shape == (2, 576)

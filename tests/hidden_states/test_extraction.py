@@ -11,9 +11,9 @@ import pytest
 from tiny_models import smollm2_run
 
 from analysis.hidden_states import capture, capturing, extraction
-from analysis.hidden_states.backend import Job, Replay
-from analysis.hidden_states.extraction import VllmReplay
-from analysis.hidden_states.hooks import HookReplay
+from analysis.hidden_states.hooks import HookTeacherForcing
+from analysis.hidden_states.teacher_forcing import ForcedTrace, Job
+from analysis.hidden_states.vllm_forcing import VllmTeacherForcing
 from cot.errors import InputError
 from cot.models import DEFAULT_MODEL, load_model, load_tokenizer, resolve
 
@@ -30,10 +30,10 @@ def needs_vllm(test: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[VllmReplay]:
-    backend = VllmReplay(DEFAULT_MODEL, layers=LAYERS, longest=256)
-    yield backend
-    backend.close()
+def forcing() -> Iterator[VllmTeacherForcing]:
+    forcing = VllmTeacherForcing(DEFAULT_MODEL, layers=LAYERS, longest=256)
+    yield forcing
+    forcing.close()
 
 
 @pytest.fixture(scope="module")
@@ -52,31 +52,33 @@ def jobs() -> list[Job]:
             ids = words.encode(text)
             asked = [] if index == 3 else [[-1, 0], [0, 1], [len(ids) - 1, len(ids)], [0, len(ids)]]
             spots = np.array(asked, np.int64).reshape(-1, 2)
-            traces.append(Replay(sample_index=index, token_ids=ids, spots=spots, score=index != 4))
+            traces.append(
+                ForcedTrace(sample_index=index, token_ids=ids, spots=spots, score=index != 4)
+            )
         made.append(Job(question_id=name, prompt_ids=prompt, traces=traces))
     return made
 
 
-def collect(backend: Any, jobs: list[Job], layers: list[int]) -> dict[Any, Any]:
+def collect(forcing: Any, jobs: list[Job], layers: list[int]) -> dict[Any, Any]:
     return {
-        (done.job.question_id, done.sample_index): done for done in backend.replay(jobs, layers)
+        (done.job.question_id, done.sample_index): done for done in forcing.forward(jobs, layers)
     }
 
 
 @needs_vllm
 def test_vectors_and_scores_are_those_of_transformers(
-    jobs: list[Job], backend: VllmReplay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: list[Job], forcing: VllmTeacherForcing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    found = collect(backend, jobs, LAYERS)
+    found = collect(forcing, jobs, LAYERS)
     assert [index for _, index in found] == [None, 0, 1, 2, 3, 4] * 2
-    two = collect(backend, jobs[:1], [30, 1])
-    unread = backend.replay(jobs, LAYERS)
+    two = collect(forcing, jobs[:1], [30, 1])
+    unread = forcing.forward(jobs, LAYERS)
     next(unread)
     unread.close()  # what was asked for and not read is no trouble
-    assert set(collect(backend, jobs[1:], LAYERS)) == {key for key in found if key[0] == "q1"}
+    assert set(collect(forcing, jobs[1:], LAYERS)) == {key for key in found if key[0] == "q1"}
     assert list(tmp_path.iterdir()) == []
-    expected = collect(HookReplay(load_model(resolve(DEFAULT_MODEL))), jobs, LAYERS)
+    expected = collect(HookTeacherForcing(load_model(resolve(DEFAULT_MODEL))), jobs, LAYERS)
     assert found.keys() == expected.keys()
     unknown = 0
     for key, done in found.items():
@@ -98,10 +100,10 @@ def test_vectors_and_scores_are_those_of_transformers(
 
 @needs_vllm
 def test_a_run_is_captured_as_with_transformers(
-    backend: VllmReplay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    forcing: VllmTeacherForcing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capturing, "VllmReplay", lambda *_, **__: backend)
-    monkeypatch.setattr(backend, "close", lambda: None)
+    monkeypatch.setattr(capturing, "VllmTeacherForcing", lambda *_, **__: forcing)
+    monkeypatch.setattr(forcing, "close", lambda: None)
     one, other = (smollm2_run(tmp_path / name) for name in ("one", "other"))
     asked: dict[str, Any] = {"layers": [15, 30], "positions": ["prompt_end", "pre_answer", "mean"]}
     index = capture(one, engine="vllm", **asked)
@@ -112,7 +114,7 @@ def test_a_run_is_captured_as_with_transformers(
             sure_rows, sure = other.activations(layer=layer, position=position)
             assert rows.equals(sure_rows)
             np.testing.assert_allclose(vectors, sure, rtol=2e-3, atol=1e-3 * np.abs(sure).max())
-    assert one.table("fidelity")["max_logprob_gap"].max() < 1e-3
+    assert one.table("logprob_gaps")["max_logprob_gap"].max() < 1e-3
     assert capture(one, **asked).equals(index)  # all is there, whoever put it there
 
 
@@ -127,4 +129,4 @@ def test_a_model_that_vllm_cannot_look_into_is_refused(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(extraction, "VllmEngine", Refusing)
     with pytest.raises(InputError, match=r"SupportsEagle3.*use --engine transformers"):
-        VllmReplay("m", layers=[1], longest=64)
+        VllmTeacherForcing("m", layers=[1], longest=64)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from tiny_models import CONFIGS, N_BLOCKS, N_TOKENS, SIZE, WIDTH, reference, tiny_model
 
-from analysis.hidden_states.backend import Job, Replay
-from analysis.hidden_states.blocks import Head, find_blocks
-from analysis.hidden_states.hooks import HookReplay, _Gather
+from analysis.hidden_states.hooks import HookTeacherForcing, _Gather
+from analysis.hidden_states.model_parts import Head, find_blocks
+from analysis.hidden_states.teacher_forcing import ForcedTrace, Job
 from cot.errors import InputError
 
 LAYERS = list(range(N_BLOCKS + 1))
@@ -26,7 +26,7 @@ def jobs(seed: int = 0, n_questions: int = 2) -> list[Job]:
             question_id=f"q{number}",
             prompt_ids=random.integers(0, N_TOKENS, 9 + number).tolist(),
             traces=[
-                Replay(
+                ForcedTrace(
                     sample_index=index,
                     token_ids=random.integers(0, N_TOKENS, length).tolist(),
                     spots=np.vstack([SPOTS, [[length - 1, length], [0, length]]]),
@@ -38,10 +38,10 @@ def jobs(seed: int = 0, n_questions: int = 2) -> list[Job]:
     ]
 
 
-def replay(model: Any, some: list[Job], layers: list[int], **options: Any) -> dict[Any, Any]:
+def forward(model: Any, some: list[Job], layers: list[int], **options: Any) -> dict[Any, Any]:
     return {
         (done.job.question_id, done.sample_index): done
-        for done in HookReplay(model, **options).replay(some, layers)
+        for done in HookTeacherForcing(model, **options).forward(some, layers)
     }
 
 
@@ -121,7 +121,7 @@ def test_questions_are_taken_one_at_a_time() -> None:
             taken += 1
             yield job
 
-    for done in HookReplay(tiny_model("llama")).replay(some(), [1]):
+    for done in HookTeacherForcing(tiny_model("llama")).forward(some(), [1]):
         assert taken == 1 + int(done.job.question_id[1:])
 
 
@@ -146,7 +146,7 @@ def test_asked_layers_in_the_asked_order_and_nothing_is_left_behind() -> None:
 
 def test_only_asked_states_are_kept() -> None:
     model, sizes = tiny_model("llama"), []
-    for done in HookReplay(model).replay(jobs(), [1, 2]):
+    for done in HookTeacherForcing(model).forward(jobs(), [1, 2]):
         base = done.vectors if done.vectors.base is None else done.vectors.base
         sizes.append(base.size)
     assert max(sizes) <= 2 * 4 * (len(SPOTS) + 2) * WIDTH
@@ -155,7 +155,7 @@ def test_only_asked_states_are_kept() -> None:
 def test_a_trace_may_ask_for_nothing_but_its_score() -> None:
     job = jobs(n_questions=1)[0]
     bare = [
-        Replay(
+        ForcedTrace(
             sample_index=trace.sample_index,
             token_ids=trace.token_ids,
             spots=np.empty((0, 2), np.int64),
@@ -210,7 +210,7 @@ def test_a_model_that_cannot_go_on_from_a_prompt_is_refused(config: str) -> None
     made = getattr(transformers, config)(**SIZE)
     model = transformers.AutoModelForCausalLM.from_config(made)
     with pytest.raises(InputError, match=r"can't go on from its prompt's cache.*decoder-only"):
-        HookReplay(model)
+        HookTeacherForcing(model)
 
 
 def test_states_are_gathered_on_the_device_that_they_are_on() -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from analysis.hidden_states.layers import choose_layers
-from analysis.hidden_states.positions import check_positions
+from analysis.hidden_states.places import check_positions, choose_layers
 from cot.errors import InputError
 
 

@@ -65,11 +65,11 @@ def tokenizer() -> Any:
     merges = [("1", "2"), ("Ġ", "i"), ("Ġi", "s"), (".", "Ċ")]
     for left, right in merges:
         vocabulary[left + right] = len(vocabulary)
-    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken("<end>", special=True)])
-    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>")
+    forcing = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    forcing.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    forcing.decoder = decoders.ByteLevel()
+    forcing.add_special_tokens([AddedToken("<end>", special=True)])
+    return PreTrainedTokenizerFast(tokenizer_object=forcing, eos_token="<end>")
 
 
 def save_model(folder: Path, family: str = "llama", seed: int = 0) -> Any:

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.logit_lens.candidates import find_candidates
-from analysis.logit_lens.latent import (
+from analysis.logit_lens.inputs import find_candidates
+from analysis.logit_lens.latent_answers import (
     agreement,
     calibrate,
     commitment,
     consistency,
     emergence,
     probabilities,
-    says,
 )
 
 SAID = np.array([[0, 1, 1, 2, 1], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [0, 0, 1, 0, 0]])
@@ -45,7 +44,7 @@ def test_emergence_is_the_step_from_which_the_answer_stays() -> None:
 
 def test_agreement_with_oneself_and_with_another() -> None:
     looks = np.array([[0, 0], [1, 1], [0, 1]])
-    shares = says(looks, 2)
+    shares = answer_shares(looks, 2)
     np.testing.assert_allclose(shares, [[1, 0], [0, 1], [0.5, 0.5]])
     own, other = agreement(shares, np.array([0, 1, 1]))
     assert own == pytest.approx((1 + 1 + 0.5) / 3)
@@ -56,7 +55,9 @@ def test_agreement_with_oneself_and_with_another() -> None:
 
 def test_layers_that_know_only_the_question_agree_no_more_than_the_control() -> None:
     random = np.random.default_rng(0)
-    own, other = agreement(says(random.integers(0, 3, (400, 30)), 3), random.integers(0, 3, 400))
+    own, other = agreement(
+        answer_shares(random.integers(0, 3, (400, 30)), 3), random.integers(0, 3, 400)
+    )
     assert own == pytest.approx(other, abs=0.02)
     assert other == pytest.approx(1 / 3, abs=0.02)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from analysis.commands.lens import lens
 from tiny_models import save_model, small_run
-from written import write_table
 
 from analysis.answer_table import answers as extract_answers
 from analysis.steps import segment

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.logit_lens.candidates import Candidates
-from analysis.logit_lens.findings import findings
-from analysis.logit_lens.said import Looks
+from analysis.logit_lens.inputs import Candidates
+from analysis.logit_lens.latent_answers import LatentAnswers
+from analysis.logit_lens.tables import findings
 
 
-def looks(name: str, said: list[list[int]], steps: list[list[int]], **others: Any) -> Looks:
+def looks(name: str, said: list[list[int]], steps: list[list[int]], **others: Any) -> LatentAnswers:
     given = {
         "stated": [row[-1] for row in said],
         "calibrated": said,
@@ -23,7 +23,7 @@ def looks(name: str, said: list[list[int]], steps: list[list[int]], **others: An
         **others,
     }
     arrays = {key: np.array(given.pop(key)) for key in ("stated", "calibrated")}
-    return Looks(
+    return LatentAnswers(
         question_id=name,
         sample_index=np.arange(len(said)),
         said=np.array(said),
@@ -51,7 +51,7 @@ ALONE = looks("alone", [[0, 0, 0, 0]] * 3, [[], [], []], n_candidates=1, control
 CLASSES = {"knows": candidates(2, 2), "alone": candidates(2, 1), "silent": candidates(0, 0)}
 
 
-def found(*some: Looks, ends: bool = False) -> pd.DataFrame:
+def found(*some: LatentAnswers, ends: bool = False) -> pd.DataFrame:
     return findings(list(some), CLASSES, ends=ends, seed=0).set_index("name")
 
 

@@ -14,10 +14,10 @@ from tiny_models import PROMPT, reference, save_model, small_run, tokenizer
 from written import write_table
 
 import analysis.logit_lens
-import analysis.logit_lens.store
+import analysis.logit_lens.readings
 from analysis.answer_table import answers as extract_answers
 from analysis.logit_lens import lens
-from analysis.state_geometry.chain import chain_of_embedding
+from analysis.logit_lens.chain_of_embedding import chain_of_embedding
 from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run, open_run
@@ -55,14 +55,14 @@ def with_tables(run: Run) -> Run:
 
 
 @pytest.fixture
-def replayed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def captured_traces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many traces each reading replayed."""
     counts: list[int] = []
     plain = analysis.logit_lens.read_traces
 
-    def counting(asked: Any, tasks: Any, *rest: Any) -> None:
+    def counting(inputs: Any, tasks: Any, *rest: Any) -> None:
         counts.append(sum(len(task.job.traces) for task in tasks))
-        plain(asked, tasks, *rest)
+        plain(inputs, tasks, *rest)
 
     monkeypatch.setattr(analysis.logit_lens, "read_traces", counting)
     return counts
@@ -200,7 +200,7 @@ def test_a_trace_can_be_named(run: Run) -> None:
 def test_what_a_kill_leaves_is_not_read_again(
     run: Run, whole: Run, replayed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = analysis.logit_lens.store.LensStore.add
+    add = analysis.logit_lens.readings.LensStore.add
     added: list[Any] = []
 
     def dying(self: Any, key: Any, reading: Any) -> None:
@@ -211,7 +211,7 @@ def test_what_a_kill_leaves_is_not_read_again(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(analysis.logit_lens.store.LensStore, "add", dying)
+        patch.setattr(analysis.logit_lens.readings.LensStore, "add", dying)
         with pytest.raises(KeyboardInterrupt):
             lens(run)
     (run.path / "activations/lens/.part-000009.parquet.1.tmp").write_bytes(b"torn")

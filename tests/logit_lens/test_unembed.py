@@ -9,8 +9,8 @@ import pytest
 import torch
 from tiny_models import CONFIGS, N_BLOCKS, N_TOKENS, WIDTH, reference, tiny_model
 
-from analysis.hidden_states.blocks import find_norm
-from analysis.logit_lens.unembed import Unembedding
+from analysis.hidden_states.model_parts import find_norm
+from analysis.logit_lens.unembedding import Unembedding
 from cot.errors import InputError
 
 PROMPT, IDS = [7, 3, 9], [4, 250, 17, 60]
@@ -63,7 +63,7 @@ def test_slices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     states, _ = reference(model, PROMPT, IDS)
     lens = Unembedding(model)
     whole = lens.vocabulary(states[1], 5)
-    monkeypatch.setattr("analysis.logit_lens.unembed.SLICE", 1)
+    monkeypatch.setattr("analysis.logit_lens.unembedding.SLICE", 1)
     np.testing.assert_allclose(lens.vocabulary(states[1], 5).entropy, whole.entropy, atol=1e-6)
 
 

@@ -58,14 +58,14 @@ def planted(
                 tokens = (lengths or {}).get((name, i), 3)
                 replays.append((name, i, tokens, (gaps or {}).get((name, i), 1e-4)))
     columns = ["question_id", "sample_index", "n_tokens", "max_logprob_gap"]
-    write_fidelity(run, pd.DataFrame(replays, columns=columns))
+    write_gaps(run, pd.DataFrame(replays, columns=columns))
     return run
 
 
-def write_fidelity(run: Run, replays: pd.DataFrame) -> None:
+def write_gaps(run: Run, replays: pd.DataFrame) -> None:
     write_table(
         run,
-        "fidelity",
+        "logprob_gaps",
         replays.assign(flagged=replays["max_logprob_gap"] > 0.5),
         command="capture",
         parameters={},

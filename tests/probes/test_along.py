@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from planted_states import WIDTH, direction, given, planted, write_fidelity
+from planted_states import WIDTH, direction, given, planted, write_gaps
 from small import Given, run_with_answers
 
-import analysis.probes.along as along
+import analysis.probes.sweep as along
 from analysis.answer_table import answers as extract_answers
 from analysis.probes import probe
 from cot.store.run import Run
@@ -37,7 +37,7 @@ def stepwise(path: Path, questions: Given) -> Run:
                 writer.add(places, {3: states, 7: random.normal(size=(STEPS, WIDTH))})
                 rows.append((name, index, 3, 1e-4))
     columns = ["question_id", "sample_index", "n_tokens", "max_logprob_gap"]
-    write_fidelity(run, pd.DataFrame(rows, columns=columns))
+    write_gaps(run, pd.DataFrame(rows, columns=columns))
     return run
 
 

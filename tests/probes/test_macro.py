@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.probes.macro import macro_auroc, macro_interval, macro_within
+from analysis.probes.metrics import macro_auroc, macro_interval, macro_within
 from analysis.statistics import auroc, auroc_interval, auroc_per_question, resample
 
 

@@ -13,12 +13,10 @@ from planted_states import DIFF_MEANS, WIDTH, cell, given, noise, planted
 from scipy.stats import norm
 
 from analysis.probes import probe
-from analysis.probes.controls import shuffled, shuffled_within
-from analysis.probes.crossfit import cross_fit
-from analysis.probes.diff_means import DiffMeansProbe
-from analysis.probes.folds import question_folds
-from analysis.probes.space import fit_space
+from analysis.probes.crossfit import cross_fit, fit_space, question_folds
+from analysis.probes.estimators import DiffMeansProbe
 from analysis.statistics import auroc, within_question_auroc
+from analysis.statistics.shuffled_labels import shuffled, shuffled_within
 
 KNOWS, MEASURES, EMPTY = 2, 4, 6
 

@@ -11,12 +11,11 @@ import pytest
 from planted_states import cell, direction, given, noise, planted
 
 import analysis.probes
-from analysis.probes.controls import shuffled, shuffled_within
-from analysis.probes.crossfit import cross_fit
-from analysis.probes.folds import question_folds
-from analysis.probes.labels import Labels
-from analysis.probes.logistic import LogisticProbe
+from analysis.probes.crossfit import cross_fit, question_folds
+from analysis.probes.estimators import LogisticProbe
+from analysis.probes.targets import Labels
 from analysis.statistics import auroc, auroc_per_question, within_question_auroc
+from analysis.statistics.shuffled_labels import shuffled, shuffled_within
 from cot.errors import InputError
 from cot.store.run import Run
 

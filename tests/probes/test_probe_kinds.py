@@ -9,10 +9,8 @@ import pytest
 from planted_states import DIFF_MEANS, MLP, RIDGE
 
 from analysis.probes import check_probe
-from analysis.probes.logistic import LogisticProbe
-from analysis.probes.mlp import MlpProbe
-from analysis.probes.numbers import r_squared, r_squared_interval, spearman
-from analysis.probes.ridge import RidgeProbe
+from analysis.probes.estimators import LogisticProbe, MlpProbe, RidgeProbe
+from analysis.probes.metrics import r_squared, r_squared_interval, spearman
 from analysis.statistics import auroc
 from cot.errors import InputError
 

@@ -12,7 +12,7 @@ import pytest
 from planted_states import DIFF_MEANS, MLP, WIDTH, direction, given, planted
 
 from analysis.probes import probe, score_with, sweep
-from analysis.probes.saving import load_stored
+from analysis.probes.stored_probes import load_stored
 from cot.errors import InputError
 from cot.store.run import Run
 
@@ -48,8 +48,8 @@ def test_a_saved_probe_scores_another_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["logistic", MLP])
 def test_the_weights_say_what_the_probe_says(tmp_path: Path, kind: str) -> None:
+    from analysis.probes.crossfit import fit_space
     from analysis.probes.estimator import load_probe
-    from analysis.probes.space import fit_space
 
     run = probed(tmp_path, kind=kind, positions=["pre_answer"])
     stored = load_stored(run.path / "probes" / "correct.json")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from planted_states import RIDGE, WIDTH, direction, given, planted, write_fidelity
+from planted_states import RIDGE, WIDTH, direction, given, planted, write_gaps
 from small import run_with_answers, trace_of
 from written import write_table
 
@@ -32,7 +32,7 @@ GIVEN = {
 def faithful(run: Run, n_traces: int = 4) -> Run:
     keys = [(name, i) for name in run.questions()["question_id"] for i in range(n_traces)]
     replays = pd.DataFrame(keys, columns=["question_id", "sample_index"])
-    write_fidelity(run, replays.assign(n_tokens=3, max_logprob_gap=0.0))
+    write_gaps(run, replays.assign(n_tokens=3, max_logprob_gap=0.0))
     return run
 
 

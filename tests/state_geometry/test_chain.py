@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.state_geometry.chain import chain_of_embedding
+from analysis.logit_lens.chain_of_embedding import chain_of_embedding
 
 
 def test_a_straight_way_from_the_origin_does_not_turn() -> None:

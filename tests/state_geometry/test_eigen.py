@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.state_geometry.eigen import eigen_score
+from analysis.state_geometry.eigen_score import eigen_score
 
 
 def test_identical_states() -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analysis.state_geometry import gap
-from analysis.state_geometry.gap import trajectory_gap
+from analysis.state_geometry.trajectories import trajectory_gap
 
 WIDTH = 16
 

@@ -15,8 +15,9 @@ from written import write_table
 
 from analysis.answer_table import answers as extract_answers
 from analysis.state_geometry import gap, geometry, likeness
-from analysis.state_geometry.clusters import choose_place, cluster_hidden
-from analysis.state_geometry.eigen import score_questions
+from analysis.hidden_states.stored_states import choose_place
+from analysis.state_geometry.clusters import cluster_hidden
+from analysis.state_geometry.eigen_score import score_questions
 from cot.console import Output
 from cot.errors import InputError
 from cot.store.run import Run
@@ -70,7 +71,7 @@ def planted(path: Path, *, gold: str | None = "1", apart: float = 0.0) -> Run:
     columns = ["question_id", "sample_index", "n_tokens", "max_logprob_gap"]
     write_table(
         run,
-        "fidelity",
+        "logprob_gaps",
         pd.DataFrame(replays, columns=columns).eval("flagged = max_logprob_gap > 0.5"),
         command="capture",
         parameters={},
@@ -184,15 +185,15 @@ def test_what_others_need_alone(tmp_path: Path) -> None:
 
 def test_places_that_only_unfaithful_traces_have(tmp_path: Path) -> None:
     run = planted(tmp_path)
-    gaps = run.table("fidelity").assign(flagged=True)
+    gaps = run.table("logprob_gaps").assign(flagged=True)
     gaps.loc[gaps.index[1], "flagged"] = False  # trace 1 of q0, which has no answer
-    write_table(run, "fidelity", gaps, command="capture", parameters={}, inputs=["traces"])
+    write_table(run, "logprob_gaps", gaps, command="capture", parameters={}, inputs=["traces"])
     findings = geometry(run).set_index("name")
     assert findings.drop(columns=["method", "seed"])["estimate"].isna().all()
     assert set(run.table("hidden_clusters")["position"]) == {"step_end"}
     write_table(
         run,
-        "fidelity",
+        "logprob_gaps",
         gaps.assign(flagged=True),
         command="capture",
         parameters={},

@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from analysis.state_geometry.jackknife import jackknife_interval
-from analysis.state_geometry.likeness import right_and_wrong
-from analysis.state_geometry.similarity import KINDS, Kind, compare, null_of, pairs_of
+from analysis.state_geometry.similarity import (
+    KINDS,
+    Kind,
+    compare,
+    null_of,
+    pairs_of,
+    right_and_wrong,
+)
+from analysis.statistics.jackknife import jackknife_interval
 
 Floats = NDArray[np.float64]
 

@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.hidden_states.cells import captured
-from analysis.hidden_states.fidelity import faithful
-from analysis.state_geometry.rows import read_rows
+from analysis.hidden_states.stored_states import captured, within_gap
+from analysis.state_geometry.trace_states import read_rows
 from analysis.statistics import mean_interval
 from cot.store.run import Run
 
@@ -56,7 +55,7 @@ def score_questions(
         positions: captured positions; all but `prompt_end` where None. `step_end` is read at the
             last step.
     """
-    traces = faithful(run)
+    traces = within_gap(run)
     rows: list[dict[str, Any]] = []
     for layer, position in captured(run, layers, positions):
         if position == "prompt_end":

@@ -1,8 +1,10 @@
-"""AUROC of several labels at once, each against the rest: their plain mean (macro average)."""
+"""Metrics of predictions: AUROC of several labels (macro average), R², Spearman's correlation."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.statistics import auroc, auroc_interval, resample, within_question_auroc
 
-__all__ = ["macro_auroc", "macro_interval", "macro_within"]
+__all__ = [
+    "macro_auroc",
+    "macro_interval",
+    "macro_within",
+    "r_squared",
+    "r_squared_interval",
+    "spearman",
+]
+
+# -- AUROC of several labels, each against the rest ------------------------------------------------
 
 Truths = Sequence[NDArray[np.bool_]]
 Floats = NDArray[np.float64]
@@ -76,3 +87,43 @@ def _wins(y: NDArray[np.bool_], score: Floats, codes: NDArray[np.intp], n: int) 
         )
         won[:, question] = np.bincount(codes[y], beaten / 2, minlength=n)
     return won
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+def r_squared(y: ArrayLike, predicted: ArrayLike) -> float:
+    """1 - (sum of squared errors) / (sum of squares around the mean); NaN where y never varies.
+
+    Predicting the mean gives 0; held-out predictions may be worse than that, without bound.
+    """
+    values, guesses = np.asarray(y, dtype=float), np.asarray(predicted, dtype=float)
+    total = np.square(values - values.mean()).sum() if len(values) else 0.0
+    return float(1 - np.square(values - guesses).sum() / total) if total > 0 else float("nan")
+
+
+def r_squared_interval(
+    y: ArrayLike, predicted: ArrayLike, groups: Any, *, seed: int = 0
+) -> tuple[float, float]:
+    """95% interval of R² over resampled questions (`groups`); NaN where R² is undefined."""
+    values, guesses = np.asarray(y, dtype=float), np.asarray(predicted, dtype=float)
+    if np.isnan(r_squared(values, guesses)):
+        return (np.nan, np.nan)
+    codes = pd.factorize(np.asarray(groups))[0]
+    centred = values - values.mean()
+    columns = (np.ones_like(values), centred, centred**2, (values - guesses) ** 2)
+    sums = np.stack([np.bincount(codes, column) for column in columns], axis=1)
+    n, first, second, errors = (resample(len(sums), seed=seed) @ sums).T
+    total = second - first**2 / n
+    known = total > 1e-12 * second.max()
+    low, high = np.quantile(1 - errors[known] / total[known], [0.025, 0.975])
+    return (float(low), float(high))
+
+
+def spearman(y: ArrayLike, predicted: ArrayLike) -> float:
+    """Rank correlation; NaN where either never varies."""
+    from scipy.stats import spearmanr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(spearmanr(y, predicted).statistic)

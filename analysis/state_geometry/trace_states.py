@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.catalogue import need
-from analysis.hidden_states.cells import read_cell
-from analysis.hidden_states.fidelity import faithful
+from analysis.hidden_states.stored_states import read_cell, within_gap
 from analysis.voting import ballots_of
 from cot.store.run import Run
 from cot.types import TRACE_KEY
@@ -24,7 +23,7 @@ def judged_traces(run: Run) -> pd.DataFrame:
     valid answer to a question with gold, in run order."""
     answers = ballots_of(need(run, "answers"))
     known = answers.loc[answers["correct"].notna(), [*TRACE_KEY, "correct"]]
-    joined = faithful(run).merge(known, on=TRACE_KEY, how="inner")
+    joined = within_gap(run).merge(known, on=TRACE_KEY, how="inner")
     return joined[TRACE_KEY].assign(right=joined["correct"].astype(bool))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.findings import as_table, mean_finding
 from analysis.state_geometry.dimension import METHOD
-from analysis.state_geometry.gap import Gap
+from analysis.state_geometry.trajectories import Gap
 from cot.types import Finding
 
 __all__ = ["findings"]

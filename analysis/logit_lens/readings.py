@@ -1,6 +1,7 @@
-"""What the lens read, on disk: activations/lens/part-*.parquet, one row a trace or prompt.
+"""Readings of the lens: scalars of each trace and prompt, made by forward passes and kept on disk.
 
-Rows are scalars, not vectors. Each holds a digest of all that it follows from (the model's
+States become scalars as they arrive; no vector is kept. On disk, activations/lens/part-*.parquet
+has one row a trace or prompt. Each holds a digest of all that it follows from (the model's
 revision, the candidates' tokens, the places): a row whose digest isn't the one asked for doesn't
 exist. A killed reading loses what was not yet flushed, at most 64 rows or 10 seconds.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from analysis.hidden_states.planning import Task
+from analysis.hidden_states.teacher_forcing import ForcedStates, TeacherForcing
+from analysis.logit_lens.chain_of_embedding import chain_of_embedding
+from analysis.logit_lens.inputs import Key, LensInputs
+from analysis.logit_lens.unembedding import Unembedding
+from cot.progress import track
 from cot.store.atomic import TEMPORARY
 from cot.store.shards import write_parquet
+from cot.types import TRACE_KEY
 
-__all__ = ["Key", "LensStore", "Reading"]
+__all__ = ["LensStore", "Reading", "read_traces"]
 
-Key = tuple[str, int | None]
-"""question_id, and sample_index or, for the prompt, None."""
+# -- on disk ---------------------------------------------------------------------------------------
+
 Floats = NDArray[np.float32]
 NUMBERS = ("logits", "others", "vocabulary", "following", "chain")
 SCHEMA = pa.schema(
@@ -126,3 +134,84 @@ class LensStore:
     def _clear(self) -> None:
         self._rows: list[dict[str, Any]] = []
         self._since = time.monotonic()
+
+
+# -- forward passes --------------------------------------------------------------------------------
+
+NOTHING: Floats = np.empty(0, np.float32)
+
+
+def read_traces(
+    inputs: LensInputs,
+    tasks: Sequence[Task],
+    layers: Sequence[int],
+    forcing: TeacherForcing,
+    unembedding: Unembedding,
+    store: LensStore,
+) -> None:
+    """ForcedTrace the tasks and store what the lens reads.
+
+    Args:
+        layers: all of the model, ascending.
+    """
+    columns = (inputs.traces[name].tolist() for name in (*TRACE_KEY, "token_ids"))
+    written = {(name, index): ids for name, index, ids in zip(*columns, strict=True)}
+    recipients = {donor: question for question, donor in inputs.donors.items()}
+    of = {task.job: task for task in tasks}
+    total = sum(len(task.job.traces) for task in tasks)
+    with track("reading layers", total=total, unit="traces") as advance:
+        for done in forcing.forward(of, layers):
+            key = (done.job.question_id, done.sample_index)
+            if done.sample_index is not None:
+                reading = _of_trace(inputs, of[done.job], done, unembedding, written[key])
+                advance(1)
+            elif None in of[done.job].places:
+                reading = _of_prompt(inputs, done, unembedding, recipients.get(key[0]))
+            else:
+                continue
+            if key not in store.done:
+                store.add(key, reading)
+
+
+def _of_trace(
+    inputs: LensInputs, task: Task, done: ForcedStates, unembedding: Unembedding, ids: Sequence[int]
+) -> Reading:
+    places = task.places[done.sample_index]
+    looked = [i for i, place in enumerate(places) if place.position != "mean"]
+    (mean,) = (i for i, place in enumerate(places) if place.position == "mean")
+    after = {i: (places[i].token or 0) + 1 for i in looked}
+    candidates = inputs.candidates[done.job.question_id]
+    logits = vocabulary = NOTHING
+    if candidates.names:
+        logits = unembedding.candidates(done.vectors[:, looked].swapaxes(0, 1), candidates.tokens)
+    for i in looked:
+        if places[i].position == "pre_answer":
+            said = unembedding.vocabulary(done.vectors[:, i], int(ids[after[i]]))
+            vocabulary = np.stack([said.p, said.entropy])
+    following = np.full(len(looked), np.nan, np.float32)
+    if known := [i for i in looked if after[i] < len(ids)]:
+        tokens = [int(ids[after[i]]) for i in known]
+        following[np.isin(looked, known)] = unembedding.log_probs(done.vectors[-1, known], tokens)
+    chain = chain_of_embedding(done.vectors[:, mean])
+    return Reading(
+        logits=logits,
+        others=NOTHING,
+        vocabulary=vocabulary,
+        following=following,
+        chain=np.array(chain, np.float32),
+    )
+
+
+def _of_prompt(
+    inputs: LensInputs, done: ForcedStates, unembedding: Unembedding, recipient: str | None
+) -> Reading:
+    """Of the prompt's end, with its question's candidates and the recipient's."""
+    own = inputs.candidates[done.job.question_id].tokens
+    others = inputs.candidates[recipient].tokens if recipient is not None else ()
+    return Reading(
+        logits=unembedding.candidates(done.vectors.swapaxes(0, 1), own) if own else NOTHING,
+        others=unembedding.candidates(done.vectors[-1, 0], others) if others else NOTHING,
+        vocabulary=NOTHING,
+        following=NOTHING,
+        chain=NOTHING,
+    )

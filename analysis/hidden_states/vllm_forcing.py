@@ -6,8 +6,8 @@ one small file a request, which is read and removed here. (Text sampled in this 
 vLLM issue 56417: nothing is sampled.) Against `hooks.py` in float32, vectors differ by less than
 1e-4 of their layer's largest value.
 
-    with closing(VllmReplay("Qwen/Qwen3-8B", layers=[8, 36], longest=4096)) as backend:
-        for done in backend.replay(jobs, [8]): ...
+    with closing(VllmTeacherForcing("Qwen/Qwen3-8B", layers=[8, 36], longest=4096)) as forcing:
+        for done in forcing.forward(jobs, [8]): ...
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.hidden_states.backend import Job, Replay, Replayed
+from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job
 from cot.engines.vllm import VllmEngine
 from cot.errors import InputError
 
-__all__ = ["VllmReplay"]
+__all__ = ["VllmTeacherForcing"]
 
 TOKENS_PER_BATCH = 2048
 """Most tokens in a step: their logits are made at once, a vocabulary of them a token."""
@@ -36,8 +36,8 @@ GPU_SHARE = 0.8
 """Of the GPU's memory that vLLM fills beforehand; the rest is for logits."""
 
 
-class VllmReplay:
-    """A `Backend` on vLLM; close it when done.
+class VllmTeacherForcing:
+    """A `TeacherForcing` on vLLM; close it when done.
 
     Log-probabilities are NaN where vLLM had the token's predecessor in its prefix cache: a
     beginning that another trace of the question shares was scored there.
@@ -80,7 +80,7 @@ class VllmReplay:
             },
             kv_transfer_config={
                 "kv_connector": "SpotsConnector",
-                "kv_connector_module_path": "analysis.hidden_states.connector",
+                "kv_connector_module_path": "analysis.hidden_states.vllm_connector",
                 "kv_role": "kv_producer",
             },
         )
@@ -97,7 +97,7 @@ class VllmReplay:
         """Free the weights."""
         self._vllm.close()
 
-    def replay(self, jobs: Iterable[Job], layers: Sequence[int]) -> Iterator[Replayed]:
+    def forward(self, jobs: Iterable[Job], layers: Sequence[int]) -> Iterator[ForcedStates]:
         """Each job's prompt, then its traces in their order."""
         chosen = [self.layers.index(layer) for layer in layers]
         waiting: deque[_Request] = deque()
@@ -117,7 +117,7 @@ class VllmReplay:
         prompt = {"prompt_token_ids": request.token_ids}
         self._engine.add_request(request.number, prompt, _params(request))
 
-    def _step(self, waiting: deque[_Request], layers: list[int]) -> Iterator[Replayed]:
+    def _step(self, waiting: deque[_Request], layers: list[int]) -> Iterator[ForcedStates]:
         """Let vLLM work; yield what has come of the requests, in their order.
 
         It writes the states of what a step ended at the next step: where none is due, a request
@@ -145,7 +145,7 @@ class _Request:
 
     number: str
     job: Job
-    trace: Replay | None
+    trace: ForcedTrace | None
     path: Path
     prompt_end: list[NDArray[np.float32]]
     logprobs: NDArray[np.float32] | None = None
@@ -170,7 +170,7 @@ class _Request:
             found[: max(0, output.num_cached_tokens + 1 - first)] = np.nan
             self.logprobs = found
 
-    def result(self, layers: list[int]) -> Replayed:
+    def result(self, layers: list[int]) -> ForcedStates:
         """Read and remove the file; the prompt's end is the same vector in all of its traces."""
         from safetensors.numpy import load_file
 
@@ -180,7 +180,7 @@ class _Request:
             self.prompt_end.append(vectors)
         else:
             vectors[:, self.trace.spots[:, 0] < 0] = self.prompt_end[0]
-        return Replayed(
+        return ForcedStates(
             job=self.job,
             sample_index=None if self.trace is None else self.trace.sample_index,
             vectors=vectors,

@@ -11,11 +11,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Backend", "Job", "Replay", "Replayed"]
+__all__ = ["ForcedStates", "ForcedTrace", "Job", "TeacherForcing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Replay:
+class ForcedTrace:
     """One trace to run through the model."""
 
     sample_index: int
@@ -37,12 +37,12 @@ class Job:
     """Key of the question."""
     prompt_ids: Sequence[int]
     """At least one id."""
-    traces: Sequence[Replay]
+    traces: Sequence[ForcedTrace]
     """May be empty: then only the prompt's end is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Replayed:
+class ForcedStates:
     """What came of one trace, or of the prompt."""
 
     job: Job
@@ -56,9 +56,9 @@ class Replayed:
     where it is not known."""
 
 
-class Backend(Protocol):
+class TeacherForcing(Protocol):
     """Runs a model over jobs."""
 
-    def replay(self, jobs: Iterable[Job], layers: Sequence[int]) -> Iterator[Replayed]:
+    def forward(self, jobs: Iterable[Job], layers: Sequence[int]) -> Iterator[ForcedStates]:
         """Each job's prompt, then its traces in any order, as they are done."""
         ...

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.hidden_states.blocks import Head, find_blocks, find_norm
+from analysis.hidden_states.model_parts import Head, find_blocks, find_norm
 from cot.errors import InputError
 
 if TYPE_CHECKING:
