@@ -16,8 +16,14 @@ LAYERS = (
     *("analysis.clusters", "analysis.hidden_states", "analysis.columns", "analysis.voting"),
     *("analysis.curves", "analysis.stopping", "analysis.calibration", "analysis.probes"),
     *("analysis.logit_lens", "analysis.state_geometry", "analysis.faithfulness_tests"),
-    *("analysis.agreement", "analysis.comparison", "analysis.figures", "analysis.page"),
-    *("analysis.show", "analysis.experiments", "analysis.exporting", "analysis.commands"),
+    *(
+        "analysis.agreement",
+        "analysis.comparison",
+        "analysis.exporting",
+        "analysis.figures",
+        "analysis.page",
+    ),
+    *("analysis.summary", "analysis.show", "analysis.experiments", "analysis.commands"),
 )
 """Rooms, lowest first: one may import those before it, and itself."""
 FRONT = "analysis"
