@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.answer_table import ballots_of
 from analysis.calibration.entropy import class_entropy
 from analysis.columns import columns
 from analysis.model_queries import Asker
-from analysis.voting import ballots_of, load_rule, outcomes
+from analysis.voting import load_rule, outcomes
 from cot.store.run import Run
 
 __all__ = ["Judged", "Target", "judge"]

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from analysis.answer_table import ballots_of
 from analysis.findings import as_table, mean_finding
 from analysis.statistics.mutual_information import Measure, compare
-from analysis.voting import ballots_of
 from cot.types import TRACE_KEY, Finding
 
 __all__ = ["findings", "per_question"]

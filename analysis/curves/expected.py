@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.answer_table import ballots_of
 from analysis.curves.credit import EXACT_UP_TO, majority_credit, pass_at, subset_credit
-from analysis.voting import Rule, ballots_of, outcomes
+from analysis.voting import Rule, outcomes
 
 __all__ = ["PASS", "expected_accuracy"]
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.answer_table import ballots_of
 from analysis.catalogue import first_questions, need
 from analysis.declaration import Shown, analysis
 from analysis.voting.accuracy import COUNTS, GREEDY, SINGLE, accuracies
@@ -22,7 +23,6 @@ __all__ = [
     "ALL",
     "Rule",
     "Weigher",
-    "ballots_of",
     "evidence",
     "load_rule",
     "outcomes",
@@ -96,14 +96,6 @@ def vote(
         greedy = greedy[greedy["question_id"].isin(answers["question_id"])]
     run.write_table("findings_vote", accuracies(answers, votes, greedy, seed))
     return votes
-
-
-def ballots_of(answers: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an answers table that vote: status `ok`, and not beyond a question's stop."""
-    votes = answers["status"] == "ok"
-    if "surplus" in answers:
-        votes &= ~answers["surplus"]
-    return answers[votes]
 
 
 def outcomes(answers: pd.DataFrame, rule: Rule) -> pd.DataFrame:

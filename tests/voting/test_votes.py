@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
+from analysis.answer_table import ballots_of
 from analysis.findings import pick
-from analysis.voting import ballots_of
 from analysis.voting.tally import tally
 from cot.errors import InputError
 from tests.small import answers_of, run_with_answers
