@@ -135,7 +135,10 @@ def _unique(placed: Iterable[tuple[str, Question]], name: str) -> list[Question]
     questions = []
     for place, question in placed:
         if question.id in places:
-            raise InputError(f"{place}: id {question.id!r} is that of {places[question.id]} too")
+            raise InputError(
+                f"{place}: duplicate question id {question.id!r}: {places[question.id]} has it "
+                "already; give each question its own"
+            )
         places[question.id] = place
         questions.append(question)
     if not questions:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from cot.arguments import known_arguments
 from cot.errors import InputError
 from cot.importers.inspect_logs import read_inspect
 from cot.importers.jsonl import read_jsonl
@@ -99,6 +99,7 @@ class _Checked:
     """All that is left out, those included."""
 
 
+@known_arguments
 def import_traces(
     file: str | Path,
     out: str | Path,
@@ -212,7 +213,10 @@ def _check(path: Path, reader: Reader) -> _Checked:
         known = checked.questions.get(record.question.id, record.question)
         reason = None
         if key in places:
-            reason = f"sample {key[1]} of question {key[0]!r} stands in {path.name}:{places[key]}"
+            reason = (
+                f"duplicate of {path.name}:{places[key]}: "
+                f"sample {key[1]} of question {key[0]!r} stands in both"
+            )
         elif known != record.question:
             reason = f"question {key[0]!r} has another text, gold or choices than before"
         if reason:

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cot.arguments import known_arguments
 from cot.progress import track
 from cot.sampling.adaptive import Saved, Steering
 from cot.sampling.plan import Plan, plan, read_answer, stored_keys
-from cot.sampling.settings import SampleSettings
+from cot.sampling.settings import SampleSettings, with_settings
 from cot.store.run import Run, create_run
 from cot.types import Message, Question, Request, Trace
 
@@ -52,18 +53,21 @@ class Sampled:
         return self.n_tokens / self.seconds if self.n_tokens else None
 
 
+@known_arguments
+@with_settings
 def sample(dataset: str, *, out: str | Path, **settings: Any) -> Run:
     """Sample what a run is missing, and return the run.
 
     Args:
         dataset: a hub id, a file, or `arithmetic`.
         out: the run's folder; made if it is not there, resumed if it is.
-        **settings: fields of `SampleSettings`, such as model, engine, prompt, n.
+        **settings: see below.
 
     Raises:
-        InputError: bad settings or data, a folder that is no run, or one made with others.
+        InputError: a setting that there is not, or out of range; bad data; a folder that is no
+            run, or one made with other settings.
     """
-    return draw(plan(dataset, out, SampleSettings(**settings)), out).run
+    return draw(plan(str(dataset), out, SampleSettings(**settings)), out).run
 
 
 def draw(plan: Plan, out: str | Path) -> Sampled:

@@ -1,16 +1,22 @@
-"""What `cot sample` can be told: one dataclass for the command line, experiments and Python."""
+"""The settings of sampling: one dataclass for the command line, experiment files and Python."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from os import PathLike
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
 from cot.errors import InputError
 from cot.types import Sampling
 
-__all__ = ["SampleSettings"]
+__all__ = ["SampleSettings", "with_settings"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @Parameter(name="*")
@@ -80,11 +86,17 @@ class SampleSettings:
     """Sample one greedy trace a question under samples/greedy too."""
 
     def __post_init__(self) -> None:
-        """Check every number's range.
+        """Check every value's type and every number's range; one text stands for a list of it.
 
         Raises:
             InputError: naming the option, its value and the valid range.
         """
+        for name, kind in _kinds().items():
+            given = getattr(self, name)
+            try:
+                object.__setattr__(self, name, _as_kind(kind, given))
+            except TypeError:
+                raise InputError(f"{_option(name)} is {given!r}: give {_named(kind)}") from None
         for name, low in (
             ("n", 1),
             ("max_tokens", 1),
@@ -92,7 +104,7 @@ class SampleSettings:
             ("temperature", 0),
             ("ahead", 0),
         ):
-            if getattr(self, name) < low:
+            if not low <= getattr(self, name) < math.inf:  # NaN is in no range
                 raise InputError(f"{_option(name)} is {getattr(self, name)}: at least {low}")
         for name in ("limit", "shots"):
             value = getattr(self, name)
@@ -119,6 +131,75 @@ class SampleSettings:
             stop=stop,
             top_logprobs=self.top_logprobs,
         )
+
+
+def with_settings(function: F) -> F:
+    """Give a function that takes `**settings` their names, defaults and help, as `help` shows."""
+    from docstring_parser import parse_from_object
+
+    own = inspect.signature(function)
+    parameters = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    kinds = _kinds()
+    parameters += [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=each.default,
+            annotation=kinds[each.name],
+        )
+        for each in fields(SampleSettings)
+    ]
+    function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    described = {
+        each.arg_name: " ".join((each.description or "").split())
+        for each in parse_from_object(SampleSettings).params
+    }
+    lines = "\n".join(
+        f"    {each.name}: {described.get(each.name, '')}" for each in fields(SampleSettings)
+    )
+    text = inspect.getdoc(function) or ""
+    function.__doc__ = text.replace("    **settings: see below.", lines)
+    return function
+
+
+def _kinds() -> dict[str, Any]:
+    """Each setting's type."""
+    return get_type_hints(SampleSettings)
+
+
+def _as_kind(kind: Any, value: Any) -> Any:
+    """The value as a setting of this type has it.
+
+    Raises:
+        TypeError: it is of another type.
+    """
+    if hasattr(value, "item"):  # numpy's scalars
+        value = value.item()
+    if isinstance(value, PathLike):
+        value = str(value)
+    options = get_args(kind) or (kind,)
+    if value is None and type(None) in options:
+        return None
+    if get_origin(kind) is tuple:
+        values = (value,) if isinstance(value, str) else value
+        if isinstance(values, list | tuple) and all(isinstance(each, str) for each in values):
+            return tuple(values)
+    elif isinstance(value, bool):
+        if bool in options:
+            return value
+    elif float in options and isinstance(value, int | float):
+        return float(value)
+    elif isinstance(value, tuple(options)):
+        return value
+    raise TypeError
+
+
+def _named(kind: Any) -> str:
+    """A type in words."""
+    if get_origin(kind) is tuple:
+        return "a text or a list of texts"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return " or ".join(names.get(each, "nothing") for each in get_args(kind) or (kind,))
 
 
 def _option(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from cot.errors import InputError
 
@@ -23,7 +23,7 @@ def write_lock(folder: Path) -> Iterator[None]:
     """
     path = folder.resolve() / "run.lock"
     # One object a file, with a count a thread: a thread may ask again, another one may not.
-    lock = FileLock(path, timeout=0, thread_local=True, is_singleton=True)
+    lock: BaseFileLock = FileLock(path, timeout=0, thread_local=True, is_singleton=True)
     try:
         lock.acquire()
     except Timeout:

@@ -60,6 +60,8 @@ def check_free(path: Path) -> None:
 def write_manifest(path: Path, identity: Identity) -> None:
     """Write the manifest of a new run, whole or not at all."""
     manifest = {"format": 1, "created": datetime.now(UTC).isoformat(timespec="seconds")}
-    content = json.dumps({**manifest, "identity": as_mapping(identity)}, indent=2, ensure_ascii=False)
+    content = json.dumps(
+        {**manifest, "identity": as_mapping(identity)}, indent=2, ensure_ascii=False
+    )
     with replace_file(path / NAME) as handle:
         handle.write(content.encode())

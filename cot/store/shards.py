@@ -76,7 +76,7 @@ class ShardWriter:
         """Store one trace; it is on disk after at most 64 more, or 10 seconds."""
         key = (trace.question_id, trace.sample_index, trace.variant)
         if key in self._keys:
-            raise ValueError(f"trace {key} was added twice")
+            raise ValueError(f"duplicate trace {key}: it was added twice")
         with self._mutex:
             if self._failure is not None:
                 raise self._failure

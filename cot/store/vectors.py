@@ -2,7 +2,7 @@
 
     vectors-000000.safetensors   one tensor a layer, `layer_4` [row, d_model], float16; immutable
     index.parquet                which row of which file is which vector; also what was captured
-    logprob_gaps.parquet              one row a replayed trace: n_tokens, max_logprob_gap
+    logprob_gaps.parquet         one row a trace that was run again: n_tokens, max_logprob_gap
 
 A file of vectors is written whole, then named by the index, which is replaced in one step: what the
 index doesn't name doesn't exist. A killed capture loses what was not yet flushed (at most 128 MiB
@@ -30,7 +30,7 @@ from cot.store.atomic import TEMPORARY, replace_file
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Place", "VectorWriter", "read_about", "read_index", "read_gaps", "read_vectors"]
+__all__ = ["Place", "VectorWriter", "read_about", "read_gaps", "read_index", "read_vectors"]
 
 log = logging.getLogger("cot")
 
@@ -65,7 +65,7 @@ class VectorWriter:
     Attributes:
         index: what is on disk, see `read_index`.
         about: see `read_about`.
-        replays: see `read_gaps`.
+        gaps: see `read_gaps`.
 
     Raises:
         InputError: the folder holds hidden states of another model.
@@ -104,7 +104,7 @@ class VectorWriter:
             self.flush()
 
     def add_gap(self, question_id: str, sample_index: int, n_tokens: int, gap: float) -> None:
-        """Record that a trace was replayed; call it before adding the trace's vectors.
+        """Record that a trace was run again; call it before adding the trace's vectors.
 
         Args:
             gap: largest difference of log-probability, NaN where the trace has none stored.
@@ -215,7 +215,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def read_gaps(folder: Path) -> pd.DataFrame:
-    """One row a replayed trace: question_id, sample_index, n_tokens, max_logprob_gap."""
+    """One row a trace that was run again: question_id, sample_index, n_tokens, max_logprob_gap."""
     import pandas as pd
 
     if (folder / "logprob_gaps.parquet").exists():

@@ -69,7 +69,13 @@ def test_a_missing_column(capsys, out, tmp_path):
 
 def test_a_duplicate_key(capsys, out, tmp_path):
     traces = write(tmp_path / "t.jsonl", json.dumps(GOOD), json.dumps(GOOD))
-    refused(capsys, ["import", traces, "--out", out], "t.jsonl:2", "sample 0 of question 'q'")
+    refused(
+        capsys,
+        ["import", traces, "--out", out],
+        "t.jsonl:2",
+        "duplicate of t.jsonl:1",
+        "sample 0 of question 'q'",
+    )
 
 
 def test_an_empty_dataset(capsys, out, tmp_path):

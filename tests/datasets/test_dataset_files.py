@@ -204,7 +204,7 @@ def test_aqua_layout(tmp_path: Path) -> None:
             "m.jsonl",
             '{"id": 1, "question": "a"}\n\n{"id": "1", "question": "b"}\n',
             {},
-            r"m\.jsonl:3: id '1' is that of .*m\.jsonl:1 too",
+            r"m\.jsonl:3: duplicate question id '1': .*m\.jsonl:1 has it",
         ),
         (
             "m.jsonl",

@@ -127,7 +127,7 @@ def test_log_probabilities(tmp_path):
         ({"choices": [1]}, "choices is not a list of strings"),
         ({"metadata": {"a": "\ud800"}}, "surrogate"),
         ({"metadata": json.loads('{"a": 1e999}')}, "NaN or an infinite number"),
-        ({"epoch": 1, "input": "5 + 8?"}, "stands in f.eval:samples/0.json"),
+        ({"epoch": 1, "input": "5 + 8?"}, "duplicate of f.eval:samples/0.json"),
         ({"epoch": 2, "input": "5 + 8?"}, "has another text, gold or choices"),
     ],
 )

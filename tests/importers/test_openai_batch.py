@@ -137,7 +137,7 @@ FAILED = {"status_code": 429, "body": {"error": {"message": "too many"}}}
         (answer(choice("12", index=-1)), "sample_index is -1"),
         (answer(choice("12", logprobs={"content": [{}]})), "logprobs is not a list of numbers"),
         (answer(choice("12", logprobs={"content": 5})), "logprobs.content is not a list"),
-        (answer(choice("12")), "sample 0 of question 'q1' stands in f.jsonl:1"),
+        (answer(choice("12")), "duplicate of f.jsonl:1: sample 0 of question 'q1'"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, reason):

@@ -12,7 +12,6 @@ from cot.store.identity import (
     SamplingIdentity,
     as_mapping,
     differences,
-    identity_of,
 )
 from cot.store.run import create_run, open_run
 

@@ -110,7 +110,7 @@ def test_seeds_are_63_bits_and_all_different():
 
 
 def test_questions_that_do_not_fit_are_named_and_the_others_go_on(tmp_path, capsys):
-    picky = "tests.store.test_sampler:PickyEngine"
+    picky = "tests.sampling.test_sampler:PickyEngine"
     command = ["sample", "arithmetic", "--engine", picky, "--limit", "4", "-n", "2", "--json"]
     assert main([*command, "--out", str(tmp_path / "run")]) == 1
     captured = capsys.readouterr()
@@ -124,7 +124,7 @@ def test_questions_that_do_not_fit_are_named_and_the_others_go_on(tmp_path, caps
 def test_interrupted_keeps_what_came_and_goes_on(tmp_path, capsys):
     out = str(tmp_path / "run")
     first = ["sample", "arithmetic", "--limit", "4", "-n", "3", "--json", "--out", out]
-    engine = "tests.store.test_sampler:InterruptedEngine"
+    engine = "tests.sampling.test_sampler:InterruptedEngine"
     assert main([*first, "--engine", engine]) == 130
     assert "goes on from here" in capsys.readouterr().err
     assert len(cot.open_run(out).traces()) == 5
