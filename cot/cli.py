@@ -26,8 +26,17 @@ COMMANDS = {
 }
 """Name to where the command is, and a line of help."""
 
+
+def _version() -> str:
+    """The distribution's name and version."""
+    from importlib.metadata import version
+
+    return f"consilience {version('consilience')}"
+
+
 app = App(
     name="cot",
+    version=_version,
     help="Do answers, reasoning and hidden states of a model's chains of thought agree?",
     help_format="plaintext",
     help_epilogue="Start with: cot demo. --plugin package.module, before the command, adds an "

@@ -39,7 +39,7 @@ def sample(
             "run": out,
             "n_questions": len(planned.questions),
             "n_missing": len(planned.missing),
-            **({"n_needed": planned.steering.n_needed} if planned.steering else {}),
+            **({"n_needed": planned.adaptive.n_needed} if planned.adaptive else {}),
             "n_missing_greedy": len(planned.missing_greedy),
         }
         emit(output, result, rows=[result])

@@ -1,4 +1,4 @@
-"""Asking a rule while sampling: which samples to draw next, and which of those drawn count.
+"""The adaptive sampler: a stopping rule says which samples to draw next, and which count.
 
 Short traces finish first, so that a rule that read whatever is there would see too many of them.
 Here it reads a question's contiguous prefix of sample indices only: the samples that count are
@@ -25,7 +25,7 @@ from cot.types import TraceKey
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Drawn", "Reached", "Saved", "Steering", "mark_surplus", "reached"]
+__all__ = ["AdaptiveSampler", "Drawn", "Reached", "Saved", "mark_surplus", "reached"]
 
 Drawn = tuple[str | None, int]
 """A finished sample: its answer's class (None without a valid one), and its tokens."""
@@ -92,8 +92,8 @@ class _Question:
     failed: bool = False
 
 
-class Steering:
-    """Says which samples to ask for, as they come in.
+class AdaptiveSampler:
+    """Asks a stopping rule which samples to draw, as completions come in.
 
     Args:
         rule: a stopping rule.

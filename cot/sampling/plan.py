@@ -22,7 +22,7 @@ from cot.types import FinishReason, Question, Sampling
 
 if TYPE_CHECKING:
     from cot.engines import Engine
-    from cot.sampling.adaptive import Steering
+    from cot.sampling.adaptive import AdaptiveSampler
 
 __all__ = ["Plan", "matching_exemplars", "plan", "read_answer", "stored_keys"]
 
@@ -47,7 +47,7 @@ class Plan:
     """(question, sample_index) still to be sampled; with a rule, at most."""
     missing_greedy: Sequence[Question]
     """Questions without a greedy trace."""
-    steering: Steering | None
+    adaptive: AdaptiveSampler | None
     """What asks a stopping rule for the samples to draw; None where all of them are drawn."""
 
 
@@ -108,14 +108,14 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     run = create_run(folder, identity, dry_run=True)
     greedy = stored_keys(run, "samples/greedy") if settings.greedy else set()
     if rule is None or adaptive is None:
-        steering = None
+        sampler = None
         there = stored_keys(run, "traces")
         open_samples = {
             q.id: [i for i in range(settings.n) if (q.id, i) not in there] for q in chosen
         }
     else:
-        steering = _steering(run, rule, chosen, adaptive.format, settings)
-        open_samples = steering.open()
+        sampler = _adaptive_sampler(run, rule, chosen, adaptive.format, settings)
+        open_samples = sampler.open()
     return Plan(
         questions=chosen,
         template=template,
@@ -125,7 +125,7 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         identity=identity,
         missing=[(q, i) for q in chosen for i in open_samples.get(q.id, ())],
         missing_greedy=[q for q in chosen if settings.greedy and (q.id, 0) not in greedy],
-        steering=steering,
+        adaptive=sampler,
     )
 
 
@@ -163,15 +163,15 @@ def _answer_format(questions: Sequence[Question]) -> str:
     return choose_format([q.gold for q in questions], [q.choices for q in questions]).format
 
 
-def _steering(
+def _adaptive_sampler(
     run: Run,
     rule: StoppingRule,
     questions: Sequence[Question],
     format: str,
     settings: SampleSettings,
-) -> Steering:
+) -> AdaptiveSampler:
     """A rule where the stored traces have brought it."""
-    from cot.sampling.adaptive import Drawn, Steering
+    from cot.sampling.adaptive import AdaptiveSampler, Drawn
     from cot.store.shards import read_shards
 
     stored: dict[str, dict[int, Drawn]] = {question.id: {} for question in questions}
@@ -182,7 +182,7 @@ def _steering(
         if name in stored:
             answer = read_answer(by_id[name], format, row["text"], row["finish_reason"])
             stored[name][row["sample_index"]] = (answer, len(row["token_ids"] or ()))
-    return Steering(rule, n=settings.n, ahead=settings.ahead, stored=stored)
+    return AdaptiveSampler(rule, n=settings.n, ahead=settings.ahead, stored=stored)
 
 
 def _load_template(settings: SampleSettings, questions: Sequence[Question]) -> prompts.Template:

@@ -17,7 +17,7 @@ from typing import Any
 
 from cot.arguments import known_arguments
 from cot.progress import track
-from cot.sampling.adaptive import Saved, Steering
+from cot.sampling.adaptive import AdaptiveSampler, Saved
 from cot.sampling.plan import Plan, plan, read_answer, stored_keys
 from cot.sampling.settings import SampleSettings, with_settings
 from cot.store.run import Run, create_run
@@ -84,14 +84,14 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
             prompts_of = _prompts(plan, list(asked.values()))
             run.add_prompts({sha: (prompt, ids) for sha, prompt, ids in prompts_of.values()})
             missing = [(q.id, i) for q, i in plan.missing]
-            n_new, tokens = _generate(run, plan, prompts_of, missing, "", failed, plan.steering)
+            n_new, tokens = _generate(run, plan, prompts_of, missing, "", failed, plan.adaptive)
             _, extra = _generate(
                 run, plan, prompts_of, [(q.id, 0) for q in plan.missing_greedy], "greedy", failed
             )
             tokens += extra
             seconds = time.monotonic() - started
             n_traces = len(stored_keys(run, "traces"))
-            saved = plan.steering.saved() if plan.steering else None
+            saved = plan.adaptive.saved() if plan.adaptive else None
             run.log_call(
                 "sample",
                 n=plan.sampling.n,
@@ -138,7 +138,7 @@ def _generate(
     keys: Sequence[tuple[str, int]],
     variant: str,
     failed: set[str],
-    steering: Steering | None = None,
+    adaptive: AdaptiveSampler | None = None,
 ) -> tuple[int, int]:
     """Sample these keys into the run, or those that a rule asks for out of them.
 
@@ -149,7 +149,7 @@ def _generate(
     sampling = replace(plan.sampling, temperature=0.0, n=1) if variant else plan.sampling
 
     def requests() -> Iterator[Request | None]:
-        for key in steering.keys() if steering else keys:
+        for key in adaptive.keys() if adaptive else keys:
             if key is None:
                 yield None
                 continue
@@ -166,7 +166,7 @@ def _generate(
 
     def cancelled(request: Request) -> bool:
         key = (request.question_id, request.sample_index)
-        return steering is not None and steering.cancelled(key)
+        return adaptive is not None and adaptive.cancelled(key)
 
     questions = {question.id: question for question in plan.questions}
     n_new = n_tokens = 0
@@ -181,8 +181,8 @@ def _generate(
             advance(1)
             if completion.finish_reason == "error":
                 failed.add(request.question_id)
-                if steering:
-                    steering.give_up(key)
+                if adaptive:
+                    adaptive.give_up(key)
                 continue
             writer.add(
                 Trace(
@@ -197,12 +197,12 @@ def _generate(
             n = len(completion.token_ids or ())
             n_new += 1
             n_tokens += n
-            if steering:
+            if adaptive:
                 question = questions[request.question_id]
                 assert plan.identity.adaptive is not None
                 format = plan.identity.adaptive.format
                 answer = read_answer(question, format, completion.text, completion.finish_reason)
-                advance(steering.take(key, (answer, n)))
+                advance(adaptive.take(key, (answer, n)))
     return n_new, n_tokens
 
 

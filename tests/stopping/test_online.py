@@ -13,7 +13,7 @@ from analysis.answer_table import answers as extract_answers
 from analysis.stopping import stop
 from cot.cli import main
 from cot.errors import InputError
-from cot.sampling.adaptive import Steering, mark_surplus, reached
+from cot.sampling.adaptive import AdaptiveSampler, mark_surplus, reached
 from cot.stopping import make_rule
 from cot.store.identity import AdaptiveIdentity
 from cot.types import Completion
@@ -218,17 +218,17 @@ def test_reached():
     assert reached(beta, ["x"] * 2, 2).stopped is False
 
 
-def test_steering_waits_only_for_what_is_in_flight():
-    steering = Steering(make_rule("esc:window=2"), n=4, ahead=1, stored={"a": {}})
-    source = steering.keys()
+def test_an_adaptive_sampler_waits_only_for_what_is_in_flight():
+    sampler = AdaptiveSampler(make_rule("esc:window=2"), n=4, ahead=1, stored={"a": {}})
+    source = sampler.keys()
     asked = [next(source) for _ in range(4)]
     assert asked == [("a", 0), ("a", 1), ("a", 2), None]
-    assert steering.take(("a", 1), ("7", 3)) == 0
+    assert sampler.take(("a", 1), ("7", 3)) == 0
     assert next(source) is None, "the first is still to come"
-    assert steering.take(("a", 0), ("7", 3)) == 1, "of four, one was never asked for"
-    assert steering.cancelled(("a", 2))
+    assert sampler.take(("a", 0), ("7", 3)) == 1, "of four, one was never asked for"
+    assert sampler.cancelled(("a", 2))
     assert list(source) == []
-    saved = steering.saved()
+    saved = sampler.saved()
     assert (saved.samples, saved.tokens, saved.surplus, saved.cancelled) == (2, 6, 0, 1)
 
 
