@@ -1,10 +1,9 @@
-"""Hidden states of stored traces, by teacher-forced replay.
+"""Hidden states of stored traces, by teacher forcing.
 
-`capture` finds what is asked for (`preparing.py`, `positions.py`, `spans.py`), plans what is
-missing (`plan.py`), runs it through a forcing (`forcing.py` is the contract, `hooks.py` does it
-with transformers, `extraction.py` with vLLM) and stores the vectors (`cot/store/vectors.py`).
-`estimate`
-says beforehand what that would take. Another forcing implements `TeacherForcing.replay`.
+`capture` finds what is asked for and what of it is missing (`planning.py`, `places.py`), has it run
+through the model (`teacher_forcing.py` is the contract, `hooks.py` does it with transformers,
+`vllm_forcing.py` with vLLM) and stores the vectors (`cot/store/vectors.py`). `estimate` says
+beforehand what that would take. `stored_states.py` reads the vectors back.
 """
 
 from analysis.hidden_states.capturing import Estimate, capture, estimate

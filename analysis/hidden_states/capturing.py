@@ -99,7 +99,7 @@ def capture(
     missing for `prompt_end`), position, step (Int64, missing but for `step_end`), token (Int64
     index into the generated ids, -1 for the prompt's last), layer. `run.activations` reads them.
 
-    Table `logprob_gaps`, one row a replayed trace: question_id, sample_index, n_tokens,
+    Table `logprob_gaps`, one row a trace that was run again: question_id, sample_index, n_tokens,
     max_logprob_gap (NaN where the trace has no stored log-probabilities), flagged (whether the gap
     is too large for the vectors to be trusted).
 
@@ -122,7 +122,7 @@ def capture(
     Raises:
         InputError: an unknown layer, position, engine or model; spans that aren't in the traces;
             no model named for an imported run; a model other than the one whose states are there,
-            or one that can't be replayed.
+            or one that a capture can't look into.
     """
     check_engine(engine, device)
     if spans is not None:
@@ -228,7 +228,7 @@ def _capture(
 # -- what a capture would take ---------------------------------------------------------------------
 
 SECONDS = 10.0
-"""For which questions are replayed, at least two where there are two; the first warms up."""
+"""For which questions are run, at least two where there are two; the first warms up."""
 BYTES = 2
 """Of a float16."""
 
@@ -242,7 +242,7 @@ class Estimate:
     bytes: int
     """What they would take on disk, but for the index."""
     n_traces: int
-    """How many traces would be replayed."""
+    """How many traces would be run through the model."""
     n_tokens: int
     """How many tokens: each trace's, and each prompt's once."""
     seconds: float

@@ -1,4 +1,4 @@
-"""Teacher-forced replay with transformers: stored ids in, hidden states of asked tokens out.
+"""Teacher forcing with transformers: stored ids in, hidden states of asked tokens out.
 
 A question's prompt is run once, from where it parts from the one before (few-shot prompts begin
 alike). Its traces continue from that key-value cache, sorted by length and padded on the right
@@ -35,7 +35,7 @@ LEAST_SHARED = 32
 
 
 class HookTeacherForcing:
-    """A `TeacherForcing` on a causal language model of transformers.
+    """`TeacherForcing` on a causal language model of transformers.
 
     Args:
         model: as `AutoModelForCausalLM` loads it, on one device or spread over several; put in

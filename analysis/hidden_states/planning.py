@@ -48,7 +48,7 @@ class Work:
     tables: Sequence[str]
     """Those that the positions were read from."""
     traces: pd.DataFrame
-    """Those that can be replayed: question_id, sample_index, prompt_sha, text, token_ids,
+    """Those that can be run again: question_id, sample_index, prompt_sha, text, token_ids,
     logprobs."""
     prompts: Mapping[str, Sequence[int]]
     """prompt_sha to token ids."""
@@ -62,12 +62,12 @@ class Work:
         return int((prompt + self.traces["token_ids"].map(len)).max())
 
     def tasks(
-        self, index: pd.DataFrame, about: Mapping[str, Any], replays: pd.DataFrame
+        self, index: pd.DataFrame, about: Mapping[str, Any], gaps: pd.DataFrame
     ) -> list[Task]:
         """What is missing, given what is there (see `cot.store.vectors`)."""
-        replayed = set(zip(*(replays[name] for name in TRACE_KEY), strict=True))
+        known = set(zip(*(gaps[name] for name in TRACE_KEY), strict=True))
         there = layers_there(index, about.get("shards", {}))
-        return plan(self.traces, self.prompts, self.spots, self.layers, there, replayed)
+        return plan(self.traces, self.prompts, self.spots, self.layers, there, known)
 
 
 def prepare(
@@ -141,7 +141,7 @@ log = logging.getLogger("cot")
 def runnable_traces(
     run: Run, tokenizer: Any, config: Any, limit: int | None, spare: int = 0
 ) -> tuple[pd.DataFrame, dict[str, Sequence[int]]]:
-    """The traces that can be replayed, and the token ids of their prompts.
+    """The traces that can be run through the model again, and the token ids of their prompts.
 
     Args:
         spare: tokens of the model's context that must stay free.
@@ -162,10 +162,12 @@ def runnable_traces(
     left = pd.Series(True, index=traces.index)
     for reason, out in reasons.items():
         if n_out := int((out & left).sum()):
-            log.warning("%d traces %s are not replayed", n_out, reason)
+            log.warning("%d traces %s are left out", n_out, reason)
         left &= ~out
     if not left.any():
-        raise InputError(f"{run.path}: no trace can be replayed (see the notices above)")
+        raise InputError(
+            f"{run.path}: no trace is left to run through the model (see the notices above)"
+        )
     traces = traces[left].reset_index(drop=True)
     largest = max(int(np.max(ids)) for ids in [*traces["token_ids"], *prompts.values()])
     if largest >= config.vocab_size:
@@ -199,7 +201,7 @@ class Task:
     """A job and what its vectors are."""
 
     job: Job
-    """What the forcing replays."""
+    """What is run through the model."""
     places: Mapping[int | None, Sequence[Place]]
     """sample_index (None: the prompt's end) to the places of its spots, in their order."""
     layers: tuple[int, ...]
@@ -212,7 +214,7 @@ def plan(
     spots: Sequence[Spot],
     layers: Sequence[int],
     there: Mapping[Place, Collection[int]],
-    replayed: Collection[tuple[str, int]],
+    known: Collection[tuple[str, int]],
 ) -> list[Task]:
     """One task for each question (and prompt, should its traces have several) that lacks anything.
 
@@ -222,7 +224,7 @@ def plan(
         spots: all that are asked for.
         layers: asked for at every spot.
         there: layers that are there of each place (see `layers_there`).
-        replayed: traces whose fidelity is known.
+        known: traces whose log-probability gap is known.
     """
     lacking: dict[TraceKey, list[Spot]] = {}
     lacks: dict[TraceKey, set[int]] = {}
@@ -248,7 +250,7 @@ def plan(
                 score=logprobs is not None,
             )
             for sample, ids, logprobs in _rows(rows)
-            if own[sample] or (question_id, sample) not in replayed
+            if own[sample] or (question_id, sample) not in known
         ]
         if jobs or own.get(None):
             missing = set().union(*(lacks.get(key, set()) for key in keys))

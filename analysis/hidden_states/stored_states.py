@@ -135,31 +135,32 @@ def middle_place(places: Sequence[tuple[int, str]]) -> tuple[int, str]:
 log = logging.getLogger("cot")
 
 MAX_GAP = 0.5
-"""Nats, by default. Half precision on another device stays below; a trace beyond it was not
-replayed faithfully, and what reads the vectors leaves it out."""
+"""Nats, by default. Half precision on another device stays below; what reads the
+vectors leaves out a trace beyond it."""
 
 
-def largest_gap(stored: ArrayLike | None, replayed: ArrayLike | None) -> float:
+def largest_gap(stored: ArrayLike | None, forced: ArrayLike | None) -> float:
     """Largest absolute difference of log-probability over a trace's tokens, in nats.
 
     Tokens of which either is NaN don't count. NaN where none is left, or where their numbers of
     tokens differ.
     """
-    if stored is None or replayed is None or np.shape(stored) != np.shape(replayed):
+    if stored is None or forced is None or np.shape(stored) != np.shape(forced):
         return np.nan
-    gaps = np.abs(np.asarray(stored, np.float64) - np.asarray(replayed, np.float64))
+    gaps = np.abs(np.asarray(stored, np.float64) - np.asarray(forced, np.float64))
     return float(np.fmax.reduce(gaps, initial=np.nan))
 
 
-def gaps_table(run: Run, replays: pd.DataFrame, max_gap: float = MAX_GAP) -> pd.DataFrame:
-    """The replays in the run's order of traces, those with a gap above `max_gap` flagged."""
+def gaps_table(run: Run, gaps: pd.DataFrame, max_gap: float = MAX_GAP) -> pd.DataFrame:
+    """The gaps in the run's order of traces, those above `max_gap` flagged; the table
+    `logprob_gaps`."""
     keys = run.traces([])
-    table = keys.merge(replays, on=["question_id", "sample_index"], how="inner")
+    table = keys.merge(gaps, on=["question_id", "sample_index"], how="inner")
     table["flagged"] = table["max_logprob_gap"] > max_gap
     beyond = int(table["flagged"].sum())
     if beyond:
         log.warning(
-            "%d of %d traces were replayed with log-probabilities more than %g from the stored "
+            "teacher forcing gave %d of %d traces log-probabilities more than %g from the stored "
             "ones: another model, precision or prompt?",
             beyond,
             len(table),
@@ -169,6 +170,6 @@ def gaps_table(run: Run, replays: pd.DataFrame, max_gap: float = MAX_GAP) -> pd.
 
 
 def within_gap(run: Run) -> pd.DataFrame:
-    """question_id and sample_index of the replayed traces that aren't flagged, in run order."""
+    """question_id and sample_index of the traces within the log-probability gap, in run order."""
     table = need(run, "logprob_gaps")
     return table.loc[~table["flagged"], ["question_id", "sample_index"]].reset_index(drop=True)

@@ -1,6 +1,8 @@
-"""What replays stored traces: the contract between `capture` (and whatever else looks inside a
-model) and the library that runs it. `hooks.py` does it with transformers, `extraction.py` with
-vLLM."""
+"""Teacher forcing: stored token ids in, hidden states of asked tokens out.
+
+The contract between what looks inside a model (`capture`, the lens) and the library that runs it:
+`hooks.py` does it with transformers, `vllm_forcing.py` with vLLM.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Teacher-forced replay with vLLM: the fast way on a GPU, for models that it can look into.
+"""Teacher forcing with vLLM: the fast way on a GPU, for models that it can look into.
 
 A trace is a request that generates nothing more: prompt and stored ids together, the prompt's part
-from vLLM's prefix cache. `connector.py` runs in vLLM's workers and writes the asked tokens' states,
-one small file a request, which is read and removed here. (Text sampled in this mode can be wrong,
-vLLM issue 56417: nothing is sampled.) Against `hooks.py` in float32, vectors differ by less than
-1e-4 of their layer's largest value.
+from vLLM's prefix cache. `vllm_connector.py` runs in vLLM's workers and writes the asked tokens'
+states, one small file a request, which is read and removed here. (Text sampled in this mode can be
+wrong, vLLM issue 56417: nothing is sampled.) Against `hooks.py` in float32, vectors differ by less
+than 1e-4 of their layer's largest value.
 
     with closing(VllmTeacherForcing("Qwen/Qwen3-8B", layers=[8, 36], longest=4096)) as forcing:
         for done in forcing.forward(jobs, [8]): ...
@@ -37,7 +37,7 @@ GPU_SHARE = 0.8
 
 
 class VllmTeacherForcing:
-    """A `TeacherForcing` on vLLM; close it when done.
+    """`TeacherForcing` on vLLM; close it when done.
 
     Log-probabilities are NaN where vLLM had the token's predecessor in its prefix cache: a
     beginning that another trace of the question shares was scored there.

@@ -1,10 +1,10 @@
-"""What each layer already believes: the logit lens over a question's answers.
+"""The logit lens: each layer's latent answer, among the answers of a question.
 
-The stored token ids are replayed, and head(norm(h)) is read at every layer: at the prompt's end, at
-the end of each step, and right before the answer. Vectors become scalars as they arrive; a killed
-reading goes on where it was.
+The stored token ids are run through the model again (teacher forcing), and head(norm(h)) is read
+at every layer: at the prompt's end, at the end of each step, and right before the answer. Vectors
+become scalars as they arrive; a killed reading goes on where it was.
 
-    >>> read_layers(run)[["consistency", "commitment_layer"]]                    # doctest: +SKIP
+    >>> lens(run)[["consistency", "commitment_layer"]]                    # doctest: +SKIP
 
 The lens looks one token ahead. It reads what a state would *say next*, which is the answer only
 right before it; elsewhere, the candidates' odds are read among themselves, whatever else the state
@@ -86,9 +86,9 @@ def lens(
     """Ask every layer for the answer; the table `lens_traces`.
 
     A question's candidates are the answers that its traces state, told apart by their first token
-    (see `candidates`); an answer below is the name of one. Traces that can't be replayed, or
-    without a valid answer, are left out, counted and named in a notice, and so are those whose
-    replay differs from what was sampled.
+    (see `candidates`); an answer below is the name of one. Traces that can't be run again, or
+    without a valid answer, are left out, counted and named in a notice, and so are those
+    beyond the log-probability gap.
 
     `lens_traces`, one row a trace: question_id, sample_index, answer (stated), candidate (the one
     it belongs to), n_candidates, separable (whether the question's answers all differ in their

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.answer_table import ballots_of
 from analysis.catalogue import need
 from analysis.hidden_states.places import Spot
 from analysis.hidden_states.planning import Task, Work, plan
-from analysis.voting import ballots_of
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import TRACE_KEY
@@ -126,10 +126,10 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LensInputs:
-    """The traces that the lens reads, and what it is asked at each."""
+    """The traces that the lens reads, and the positions and candidates of each."""
 
     traces: pd.DataFrame
-    """Those with a valid answer that can be replayed: question_id, sample_index, prompt_sha,
+    """Those with a valid answer that can be run again: question_id, sample_index, prompt_sha,
     text, token_ids, logprobs, answer (class), correct, token (the answer's first; Int64)."""
     prompts: Mapping[str, Sequence[int]]
     """prompt_sha to token ids."""
@@ -145,18 +145,18 @@ class LensInputs:
     """Identity of all that a reading follows from, without a seed where it needs none."""
 
     def tasks(self, done: set[Key], layers: Sequence[int]) -> list[Task]:
-        """What is still to be replayed."""
+        """What is still to be run through the model."""
         there = {spot.place: layers for key in done for spot in self.places[key]}
-        replayed = {(name, index) for name, index in done if index is not None}
+        known = {(name, index) for name, index in done if index is not None}
         unscored = self.traces.assign(logprobs=None)
-        return plan(unscored, self.prompts, self.spots, layers, there, replayed)
+        return plan(unscored, self.prompts, self.spots, layers, there, known)
 
 
 def lens_inputs(run: Run, work: Work, *, seed: int) -> LensInputs:
-    """What the lens is asked of a run.
+    """The lens's inputs of a run.
 
     Args:
-        work: all places of the traces that can be replayed, at `POSITIONS`.
+        work: all places of the traces that can be run again, at `POSITIONS`.
         seed: of which question is whose donor.
 
     Raises:
@@ -165,7 +165,9 @@ def lens_inputs(run: Run, work: Work, *, seed: int) -> LensInputs:
     ballots = ballots_of(need(run, "answers"))
     traces = work.traces.merge(ballots[[*TRACE_KEY, "answer", "correct"]], on=TRACE_KEY)
     if traces.empty:
-        raise InputError(f"{run.path}: no trace that can be replayed has a valid answer")
+        raise InputError(
+            f"{run.path}: no trace that can be run through the model again has a valid answer"
+        )
     if left := len(work.traces) - len(traces):
         log.info("%d traces without a valid answer are not read", left)
     keys = set(zip(*(traces[name].tolist() for name in TRACE_KEY), strict=True))

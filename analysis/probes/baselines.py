@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.clusters.embed import TFIDF, embed
+from analysis.clusters.embedding import TFIDF, embed
 from cot.store.run import Run
 from cot.store.vectors import read_index
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.clusters.embed import DEFAULT_EMBEDDER
+from analysis.clusters.embedding import DEFAULT_EMBEDDER
 from analysis.declaration import Shown, analysis
 from analysis.hidden_states.stored_states import captured
 from analysis.probes.baselines import places, text_features

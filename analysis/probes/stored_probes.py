@@ -273,7 +273,7 @@ def _check_width(stored: StoredProbe, width: int, path: str | Path) -> None:
 
 
 def _labels(run: Run, fit: Fit) -> Labels:
-    """The run's labels; where it has none for a target of traces, its replayed traces, y NaN."""
+    """The run's labels; where it has none for a target of traces, its captured traces, y NaN."""
     try:
         labels = find_labels(run, fit.target)
         if len(labels.rows):

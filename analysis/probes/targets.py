@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.calibration.entropy import class_entropy
 from analysis.catalogue import need
-from analysis.clusters.mask import mask_answer, mask_traces
+from analysis.clusters.embedding import mask_answer, mask_traces
 from analysis.voting import outcomes
 from analysis.voting.rule import load_rule
 from cot.errors import InputError
@@ -148,9 +148,9 @@ def captured_traces(run: Run) -> tuple[pd.DataFrame, dict[str, int]]:
     )
     traces = traces.merge(votes[["question_id", "majority", "right"]], on="question_id", how="left")
     excluded: dict[str, int] = {}
-    traces = without(traces, "not replayed", traces["n_tokens"].isna(), excluded)
+    traces = without(traces, "whose states were not captured", traces["n_tokens"].isna(), excluded)
     flagged = traces["flagged"].fillna(False).astype(bool)
-    traces = without(traces, "replayed with too large a gap", flagged, excluded)
+    traces = without(traces, "beyond the log-probability gap", flagged, excluded)
     traces = traces.assign(
         wrong_majority=~traces["right"].astype("boolean"),
         characters=traces["whole"].str.len(),
@@ -235,7 +235,7 @@ def _from_meta(
     if not known.any():
         there = ", ".join(sorted({key for meta in metas for key in meta})) or "nothing"
         raise InputError(
-            f"{run.path}: no replayed trace has a boolean or a number called {name!r} "
+            f"{run.path}: no captured trace has a boolean or a number called {name!r} "
             f"(target {target}); their meta has {there}"
         )
     numbers = pd.Series([float(value) for value in pd.Series(values, dtype=object)[known]])

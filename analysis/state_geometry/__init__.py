@@ -1,7 +1,8 @@
-"""What the hidden states look like together: clusters, similarity, dimension, trajectories.
+"""The geometry of hidden states: clusters, similarity, dimension, trajectories.
 
 Nothing here is fitted to what is right, and each number that is about right and wrong stands beside
-what shuffled labels give. Traces that were not replayed faithfully are left out.
+what shuffled labels give. Traces beyond the log-probability gap are left
+out.
 """
 
 from __future__ import annotations
@@ -143,7 +144,8 @@ def geometry(
     judged, sample = judged_traces(run), sample_traces(within_gap(run), seed)
     if not len(sample):
         raise InputError(
-            f"{run.path}: no trace was replayed faithfully; see its table `logprob_gaps`"
+            f"{run.path}: no trace lies within the log-probability gap: see its table "
+            "`logprob_gaps`, and `cot capture --max-gap`"
         )
     similarity, dimensions = _look(run, sample, judged, places, dimension, seed)
     tables = {

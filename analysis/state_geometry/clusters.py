@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.clusters.cluster import AverageLinkage, cosine_distances, fit_threshold
+from analysis.clusters.clusterers import AverageLinkage, cosine_distances, fit_threshold
 from analysis.hidden_states.stored_states import captured, read_cell, within_gap
 from cot.store.run import Run
 

@@ -6,7 +6,7 @@ to their distribution, the largest tenth left out, by scikit-dimension. Over the
 question: 20 points say nothing of a dimension; still, most nearest neighbours are traces of the
 same question.
 
-Traces whose states differ by no more than float16 rounds (the same tokens, replayed in two batches)
+Traces whose states differ by no more than float16 rounds (the same tokens, run in two batches)
 are one point: their tiny distances would be read as a dimension.
 
 The interval is a bootstrap over questions of the points' two distances, with the neighbours as they

@@ -67,7 +67,8 @@ def _clusters(clusters: pd.DataFrame, place: tuple[int, str], n_traces: int, see
         n_traces=len(clusters),
         n_excluded=n_traces - len(clusters),
         method=f"mean number of clusters of states at {_named(place)}, one threshold for the run; "
-        "95% bootstrap over questions; traces without a faithful state there excluded",
+        "95% bootstrap over questions; excluded: traces without a state there, or beyond the "
+        "log-probability gap",
         seed=seed,
     )
 

@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.clusters.cluster import cosine_distances
+from analysis.clusters.clusterers import cosine_distances
 from analysis.statistics.jackknife import jackknife_interval
 from analysis.statistics.shuffled_labels import shuffled_within
 from cot.types import TRACE_KEY

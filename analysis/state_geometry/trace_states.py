@@ -1,4 +1,4 @@
-"""Which traces' states are looked at, and as how many rows."""
+"""Which traces' states geometry measures, and their vectors, one row a trace."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.answer_table import ballots_of
 from analysis.catalogue import need
 from analysis.hidden_states.stored_states import read_cell, within_gap
-from analysis.voting import ballots_of
 from cot.store.run import Run
 from cot.types import TRACE_KEY
 
@@ -19,8 +19,8 @@ MAX_ROWS = 2000
 
 
 def judged_traces(run: Run) -> pd.DataFrame:
-    """question_id, sample_index and right (bool) of the faithfully replayed traces that have a
-    valid answer to a question with gold, in run order."""
+    """question_id, sample_index and right (bool) of the traces within the log-probability gap that
+    have a valid answer to a question with gold, in run order."""
     answers = ballots_of(need(run, "answers"))
     known = answers.loc[answers["correct"].notna(), [*TRACE_KEY, "correct"]]
     joined = within_gap(run).merge(known, on=TRACE_KEY, how="inner")

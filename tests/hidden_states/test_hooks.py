@@ -1,4 +1,4 @@
-"""The replay against a plain forward of prompt and trace together, in every family."""
+"""Teacher forcing against a plain forward of prompt and trace together, in every family."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def forward(model: Any, some: list[Job], layers: list[int], **options: Any) -> d
 def test_states_and_log_probabilities_are_those_of_a_plain_forward(family: str) -> None:
     model = tiny_model(family)
     some = jobs()
-    found = replay(model, some, LAYERS)
+    found = forward(model, some, LAYERS)
     for job in some:
         length = len(job.prompt_ids)
         for trace in job.traces:
@@ -77,9 +77,9 @@ def test_prompts_that_begin_alike_change_nothing(family: str) -> None:
         dataclasses.replace(some[3], question_id=f"{end}", prompt_ids=start[:end])
         for end in (33, 40)
     ]
-    found = replay(model, alike, LAYERS)
+    found = forward(model, alike, LAYERS)
     for job in alike:
-        alone = replay(model, [job], LAYERS)
+        alone = forward(model, [job], LAYERS)
         for key, done in alone.items():
             np.testing.assert_allclose(found[key].vectors, done.vectors, rtol=1e-4, atol=1e-4)
 
@@ -87,7 +87,7 @@ def test_prompts_that_begin_alike_change_nothing(family: str) -> None:
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_padding_on_the_left_would_change_nothing(family: str) -> None:
     model, job = tiny_model(family), jobs()[0]
-    found = replay(model, [job], LAYERS[:-1])
+    found = forward(model, [job], LAYERS[:-1])
     texts = [[*job.prompt_ids, *trace.token_ids] for trace in job.traces]
     width = max(map(len, texts))
     mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in texts])
@@ -104,8 +104,8 @@ def test_padding_on_the_left_would_change_nothing(family: str) -> None:
 @pytest.mark.parametrize("family", ["llama", "gemma2"])
 def test_half_precision(family: str) -> None:
     model, job = tiny_model(family), jobs()[0]
-    sure = replay(model, [job], LAYERS)
-    half = replay(model.to(torch.bfloat16), [job], LAYERS)
+    sure = forward(model, [job], LAYERS)
+    half = forward(model.to(torch.bfloat16), [job], LAYERS)
     for key, done in half.items():
         assert done.vectors.dtype == np.float32
         scale = np.abs(sure[key].vectors).max(axis=(1, 2), keepdims=True)
@@ -128,8 +128,8 @@ def test_questions_are_taken_one_at_a_time() -> None:
 def test_batches_and_their_order_change_nothing() -> None:
     model = tiny_model("llama")
     some = jobs()
-    together = replay(model, some, LAYERS)
-    alone = replay(model, some[::-1], LAYERS, tokens_per_batch=1)
+    together = forward(model, some, LAYERS)
+    alone = forward(model, some[::-1], LAYERS, tokens_per_batch=1)
     assert together.keys() == alone.keys()
     for key, done in together.items():
         np.testing.assert_allclose(done.vectors, alone[key].vectors, rtol=1e-4, atol=1e-4)
@@ -138,7 +138,7 @@ def test_batches_and_their_order_change_nothing() -> None:
 def test_asked_layers_in_the_asked_order_and_nothing_is_left_behind() -> None:
     model = tiny_model("llama")
     some = jobs()
-    every, two = replay(model, some, LAYERS), replay(model, some, [3, 1])
+    every, two = forward(model, some, LAYERS), forward(model, some, [3, 1])
     for key, done in two.items():
         np.testing.assert_array_equal(done.vectors, every[key].vectors[[3, 1]])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -164,7 +164,7 @@ def test_a_trace_may_ask_for_nothing_but_its_score() -> None:
         for trace in job.traces
     ]
     asked = [Job(question_id="q", prompt_ids=job.prompt_ids, traces=bare)]
-    found = replay(tiny_model("gpt2"), asked, [0])
+    found = forward(tiny_model("gpt2"), asked, [0])
     assert found["q", 0].vectors.shape == (1, 0, WIDTH)
     assert found["q", 1].logprobs.shape == (17,)
     assert found["q", 3].logprobs is None

@@ -1,4 +1,4 @@
-"""Tiny random models, a tokenizer for them, and runs of traces to replay."""
+"""Tiny random models, a tokenizer for them, and runs of traces for them."""
 
 from __future__ import annotations
 

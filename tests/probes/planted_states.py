@@ -44,7 +44,7 @@ def planted(
     run = run_with_answers(path, questions)
     extract_answers(run)
     random = np.random.default_rng(1)
-    replays = []
+    measured = []
     layers = make if isinstance(make, Mapping) else {3: make}
     with VectorWriter(run.path / "activations", model="planted", revision=revision) as writer:
         for name, (_, answers) in questions.items():
@@ -56,17 +56,17 @@ def planted(
             writer.add(places, made)
             for i in range(len(right)):
                 tokens = (lengths or {}).get((name, i), 3)
-                replays.append((name, i, tokens, (gaps or {}).get((name, i), 1e-4)))
+                measured.append((name, i, tokens, (gaps or {}).get((name, i), 1e-4)))
     columns = ["question_id", "sample_index", "n_tokens", "max_logprob_gap"]
-    write_gaps(run, pd.DataFrame(replays, columns=columns))
+    write_gaps(run, pd.DataFrame(measured, columns=columns))
     return run
 
 
-def write_gaps(run: Run, replays: pd.DataFrame) -> None:
+def write_gaps(run: Run, gaps: pd.DataFrame) -> None:
     write_table(
         run,
         "logprob_gaps",
-        replays.assign(flagged=replays["max_logprob_gap"] > 0.5),
+        gaps.assign(flagged=gaps["max_logprob_gap"] > 0.5),
         command="capture",
         parameters={},
         inputs=["traces"],

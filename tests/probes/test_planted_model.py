@@ -62,8 +62,8 @@ def test_the_sweep_finds_the_layer_that_knows(swept: tuple[pd.DataFrame, pd.Data
     assert best["layer"] == KNOWS
     assert best["within_question_auroc"] > 0.97
     assert best["within_low"] > best["length_within"]
-    estimates = findings.set_index("name")["estimate"]
-    assert estimates["probe within-question AUROC"] > 0.97
+    estimates = findings.set_index("measure")["estimate"]
+    assert estimates["within_question_auroc"] > 0.97
     assert (findings["control"] - 0.5).abs().max() < 0.15
     assert (findings["length"] < findings["low"]).all()
     assert best["selectivity"] == best["auroc"] - best["control"]

@@ -55,7 +55,7 @@ def test_noise_is_nothing(tmp_path: Path) -> None:
         assert abs(found[name] - 0.5) < 0.13, name
 
 
-def test_an_unfaithful_replay_and_a_missing_answer_are_left_out(tmp_path: Path) -> None:
+def test_a_trace_beyond_the_gap_and_a_missing_answer_are_left_out(tmp_path: Path) -> None:
     questions = {**given(), "q00": ("1", ["1", "2", None, "1"]), "q01": (None, ["1", "2"])}
     run = planted(tmp_path, questions, direction, gaps={("q00", 0): 3.0})
     found = cell(probe(run), "pre_answer")

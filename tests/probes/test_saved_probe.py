@@ -111,9 +111,9 @@ def test_several_targets_stand_in_one_table(tmp_path: Path) -> None:
     assert set(run.table("probes")["target"]) == {"correct", "majority"}
     assert run.table("probes").groupby("target")["best"].sum().tolist() == [1, 1]
     assert (run.path / "probes" / "majority.safetensors").exists()
-    names = run.table("findings_probe")["name"].tolist()
-    assert names[0] == "probe pooled AUROC"
-    assert names[-1] == "probe within-question AUROC, majority"
+    findings = run.table("findings_probe")[["measure", "subject"]].to_numpy().tolist()
+    assert findings[0] == ["auroc", "correct"]
+    assert findings[-1] == ["within_question_auroc", "majority"]
 
 
 @pytest.mark.slow

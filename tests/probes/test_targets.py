@@ -29,16 +29,16 @@ GIVEN = {
 }
 
 
-def faithful(run: Run, n_traces: int = 4) -> Run:
+def captured(run: Run, n_traces: int = 4) -> Run:
     keys = [(name, i) for name in run.questions()["question_id"] for i in range(n_traces)]
-    replays = pd.DataFrame(keys, columns=["question_id", "sample_index"])
-    write_gaps(run, replays.assign(n_tokens=3, max_logprob_gap=0.0))
+    gaps = pd.DataFrame(keys, columns=["question_id", "sample_index"])
+    write_gaps(run, gaps.assign(n_tokens=3, max_logprob_gap=0.0))
     return run
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    made = faithful(run_with_answers(tmp_path, GIVEN))
+    made = captured(run_with_answers(tmp_path, GIVEN))
     extract_answers(made)
     return made
 
@@ -63,8 +63,8 @@ def test_correct_and_majority(run: Run) -> None:
 
 
 def test_path_is_the_largest(run: Run) -> None:
-    paths = paths(run, embedder="tfidf")
-    changed = paths.assign(path=[0, 1, 1, -1, 0, 0, 1, 1, -1, -1, -1, -1])
+    table = paths(run, embedder="tfidf")
+    changed = table.assign(cluster=[0, 1, 1, -1, 0, 0, 1, 1, -1, -1, -1, -1])
     write_table(run, "paths", changed, command="paths", parameters={}, inputs=["answers"])
     assert y_of(run, "path") == {"a": [False, True, True, False], "b": [True, True, False, False]}
     assert find_labels(run, "path").excluded == {"of questions without a path": 4}
@@ -100,7 +100,7 @@ def with_meta(path: Path, values: list[Any], choices: tuple[str, ...] | None = N
                     text = f"The answer is {'ABC'[(i + j) % 3]}."
                     meta = {} if value is None else {"own": value}
                     writer.add(replace(trace_of(f"q{i}", j, text), meta=meta))
-    return faithful(open_run(run.path), len(values))
+    return captured(open_run(run.path), len(values))
 
 
 def test_a_column_of_the_imported_meta(tmp_path: Path) -> None:
@@ -157,14 +157,14 @@ def arithmetic(path: Path, n_questions: int = 14, n_traces: int = 3) -> Run:
                 states[:2, 4] += own / 3
                 places = [Place(f"q{i}", j, "step_end", k, 5 * k) for k in range(3)]
                 writer.add(places, {3: states})
-    return faithful(open_run(run.path), n_traces)
+    return captured(open_run(run.path), n_traces)
 
 
 def test_step_values_are_read_at_their_own_step(tmp_path: Path) -> None:
     run = arithmetic(tmp_path)
     rows = find_labels(run, "step_value").rows
     assert rows.groupby(["question_id", "sample_index"])["step"].apply(list).iloc[0] == [0, 1]
-    table = probe(run, target="step_value", kind=RIDGE, embedder="tfidf", folds=3)
+    table = probe(run, target=["step_value"], kind=RIDGE, embedder="tfidf", folds=3)
     found = table.iloc[0]
     assert found["r2"] > 0.8
     assert found["r2_low"] <= found["r2"] <= found["r2_high"]
@@ -172,15 +172,15 @@ def test_step_values_are_read_at_their_own_step(tmp_path: Path) -> None:
     assert found["auroc"] > 0.9
     assert found["control_r2"] < 0.3
     assert found["n_traces"] == 14 * 3 * 2
-    findings = run.table("findings_probe").set_index("name")
-    assert findings.loc["probe R², step_value", "estimate"] > 0.8
+    findings = run.table("findings_probe").set_index(["measure", "subject"])
+    assert findings.loc[("r2", "step_value"), "estimate"] > 0.8
     scores = run.table("probe_scores")
     assert scores["step"].tolist()[:2] == [0, 1]
 
 
 def test_answer_entropy_is_probed_at_the_prompt(tmp_path: Path) -> None:
     run = planted(tmp_path, given(24, 6), direction)
-    table = probe(run, target="answer_entropy", kind=RIDGE, embedder="tfidf", folds=3)
+    table = probe(run, target=["answer_entropy"], kind=RIDGE, embedder="tfidf", folds=3)
     assert set(table["position"]) == {"prompt_end"}
     assert table["n_traces"].tolist() == [24]
     assert table["r2"].notna().all()
@@ -190,6 +190,6 @@ def test_answer_entropy_is_probed_at_the_prompt(tmp_path: Path) -> None:
 def test_a_kind_must_suit_its_target(tmp_path: Path) -> None:
     run = planted(tmp_path, given(6, 4), direction)
     with pytest.raises(InputError, match="logistic does not suit answer_entropy"):
-        probe(run, target="answer_entropy", kind="logistic", embedder="tfidf")
+        probe(run, target=["answer_entropy"], kind="logistic", embedder="tfidf")
     with pytest.raises(InputError, match="does not suit correct"):
         probe(run, kind=RIDGE, embedder="tfidf")

@@ -1,4 +1,4 @@
-"""`describe_states` on planted hidden states: every table, every finding beside its control."""
+"""`geometry` and `states` on planted hidden states: every table, each finding and its control."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.commands.geometry import geometry
 from small import run_with_answers
 from written import write_table
 
 from analysis.answer_table import answers as extract_answers
-from analysis.state_geometry import gap, geometry, likeness
 from analysis.hidden_states.stored_states import choose_place
+from analysis.state_geometry import geometry, similarity, trajectories
 from analysis.state_geometry.clusters import cluster_hidden
 from analysis.state_geometry.eigen_score import score_questions
-from cot.console import Output
+from cot.cli import main
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.store.vectors import Place, VectorWriter
@@ -29,9 +28,9 @@ LAYERS = (2, 4)
 
 @pytest.fixture(autouse=True)
 def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gap, "SHUFFLES", 49)
-    monkeypatch.setattr(likeness, "SHUFFLES", 19)
-    monkeypatch.setattr(likeness, "PAIRINGS", 49)
+    monkeypatch.setattr(trajectories, "SHUFFLES", 49)
+    monkeypatch.setattr(similarity, "SHUFFLES", 19)
+    monkeypatch.setattr(similarity, "PAIRINGS", 49)
 
 
 def planted(path: Path, *, gold: str | None = "1", apart: float = 0.0) -> Run:
@@ -48,7 +47,7 @@ def planted(path: Path, *, gold: str | None = "1", apart: float = 0.0) -> Run:
     extract_answers(run)
     random = np.random.default_rng(0)
     common, other = 20 * np.ones(WIDTH), 24 * np.eye(WIDTH)[0]
-    replays = []
+    gaps = []
     with VectorWriter(run.path / "activations", model="planted", revision="0") as writer:
         for name in answers:
             own = random.normal(size=WIDTH)
@@ -67,12 +66,12 @@ def planted(path: Path, *, gold: str | None = "1", apart: float = 0.0) -> Run:
                 if (name, trace) != ("q0", 1):
                     place = Place(name, trace, "pre_answer", None, 1)
                     writer.add([place], states(other[None] * (trace // 3)))
-                replays.append((name, trace, 3, 9.0 if (name, trace) == ("q0", 0) else 1e-4))
+                gaps.append((name, trace, 3, 9.0 if (name, trace) == ("q0", 0) else 1e-4))
     columns = ["question_id", "sample_index", "n_tokens", "max_logprob_gap"]
     write_table(
         run,
         "logprob_gaps",
-        pd.DataFrame(replays, columns=columns).eval("flagged = max_logprob_gap > 0.5"),
+        pd.DataFrame(gaps, columns=columns).eval("flagged = max_logprob_gap > 0.5"),
         command="capture",
         parameters={},
         inputs=["traces"],
@@ -82,7 +81,7 @@ def planted(path: Path, *, gold: str | None = "1", apart: float = 0.0) -> Run:
 
 def test_every_table_and_finding(tmp_path: Path) -> None:
     run = planted(tmp_path, apart=4)
-    findings = geometry(run).set_index("name")
+    findings = geometry(run).set_index("measure")
     n_traces = N_QUESTIONS * N_TRACES - 1
 
     clusters = run.table("hidden_clusters")
@@ -146,7 +145,7 @@ def test_every_table_and_finding(tmp_path: Path) -> None:
 
 
 def test_nothing_planted_between_right_and_wrong(tmp_path: Path) -> None:
-    findings = geometry(planted(tmp_path), layers=[4], dimension=False).set_index("name")
+    findings = geometry(planted(tmp_path), layers=[4], dimension=False).set_index("measure")
     found = findings.loc["right_wrong_gap"]
     assert found["low"] < 0 < found["high"]
     assert findings.loc["right_wrong_cka_loss", "p"] > 0.05
@@ -155,7 +154,7 @@ def test_nothing_planted_between_right_and_wrong(tmp_path: Path) -> None:
 
 def test_without_gold_there_is_no_right_and_wrong(tmp_path: Path) -> None:
     run = planted(tmp_path, gold=None)
-    findings = geometry(run, layers=[4], dimension=False).set_index("name")
+    findings = geometry(run, layers=[4], dimension=False).set_index("measure")
     assert findings.loc["hidden_clusters_per_question", "estimate"] == 2
     judged = findings[findings.index.str.startswith("right_wrong")]
     assert judged["estimate"].isna().all()
@@ -183,12 +182,12 @@ def test_what_others_need_alone(tmp_path: Path) -> None:
         choose_place(run, 9, None)
 
 
-def test_places_that_only_unfaithful_traces_have(tmp_path: Path) -> None:
+def test_places_that_only_traces_beyond_the_gap_have(tmp_path: Path) -> None:
     run = planted(tmp_path)
     gaps = run.table("logprob_gaps").assign(flagged=True)
     gaps.loc[gaps.index[1], "flagged"] = False  # trace 1 of q0, which has no answer
     write_table(run, "logprob_gaps", gaps, command="capture", parameters={}, inputs=["traces"])
-    findings = geometry(run).set_index("name")
+    findings = geometry(run).set_index("measure")
     assert findings.drop(columns=["method", "seed"])["estimate"].isna().all()
     assert set(run.table("hidden_clusters")["position"]) == {"step_end"}
     write_table(
@@ -199,7 +198,7 @@ def test_places_that_only_unfaithful_traces_have(tmp_path: Path) -> None:
         parameters={},
         inputs=["traces"],
     )
-    with pytest.raises(InputError, match="no trace was replayed faithfully"):
+    with pytest.raises(InputError, match="no trace lies within the log-probability gap"):
         geometry(run)
 
 
@@ -222,9 +221,8 @@ def test_wrong_use_is_said_before_anything_is_made(
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = planted(tmp_path)
-    geometry(
-        run.path, layers=(4,), positions=("pre_answer",), dimension=False, output=Output(json=True)
-    )
-    found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["findings"]}
+    asked = ["--layers", "4", "--positions", "pre_answer", "--no-dimension", "--json"]
+    assert main(["geometry", str(run.path), *asked]) == 0
+    found = {row["measure"]: row for row in json.loads(capsys.readouterr().out)["findings"]}
     assert found["hidden_clusters_per_question"]["estimate"] == 2
     assert found["intrinsic_dimension"]["estimate"] is None

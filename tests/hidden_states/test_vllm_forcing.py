@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_models import smollm2_run
 
-from analysis.hidden_states import capture, capturing, extraction
+from analysis.hidden_states import capture, capturing, vllm_forcing
 from analysis.hidden_states.hooks import HookTeacherForcing
 from analysis.hidden_states.teacher_forcing import ForcedTrace, Job
 from analysis.hidden_states.vllm_forcing import VllmTeacherForcing
@@ -127,6 +127,6 @@ def test_a_model_that_vllm_cannot_look_into_is_refused(monkeypatch: pytest.Monke
         def llm(self) -> Any:
             raise RuntimeError("no SupportsEagle3")
 
-    monkeypatch.setattr(extraction, "VllmEngine", Refusing)
+    monkeypatch.setattr(vllm_forcing, "VllmEngine", Refusing)
     with pytest.raises(InputError, match=r"SupportsEagle3.*use --engine transformers"):
         VllmTeacherForcing("m", layers=[1], longest=64)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from analysis.logit_lens.inputs import find_candidates
 from analysis.logit_lens.latent_answers import (
     agreement,
+    answer_shares,
     calibrate,
     commitment,
     consistency,
@@ -18,17 +19,17 @@ from analysis.logit_lens.latent_answers import (
     probabilities,
 )
 
-SAID = np.array([[0, 1, 1, 2, 1], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [0, 0, 1, 0, 0]])
+LATENT = np.array([[0, 1, 1, 2, 1], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [0, 0, 1, 0, 0]])
 
 
 def test_consistency_leaves_the_ends_out_unless_asked() -> None:
-    np.testing.assert_allclose(consistency(SAID), [2 / 3, 1, 0, 2 / 3])
-    np.testing.assert_allclose(consistency(SAID, ends=True), [3 / 5, 1, 1 / 5, 4 / 5])
+    np.testing.assert_allclose(consistency(LATENT), [2 / 3, 1, 0, 2 / 3])
+    np.testing.assert_allclose(consistency(LATENT, ends=True), [3 / 5, 1, 1 / 5, 4 / 5])
     assert np.isnan(consistency(np.array([[0, 1]]))).all()
 
 
 def test_commitment_is_the_layer_from_which_nothing_changes() -> None:
-    assert commitment(SAID).tolist() == [4, 0, 4, 3]
+    assert commitment(LATENT).tolist() == [4, 0, 4, 3]
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=8))
@@ -43,8 +44,8 @@ def test_emergence_is_the_step_from_which_the_answer_stays() -> None:
 
 
 def test_agreement_with_oneself_and_with_another() -> None:
-    looks = np.array([[0, 0], [1, 1], [0, 1]])
-    shares = answer_shares(looks, 2)
+    latent = np.array([[0, 0], [1, 1], [0, 1]])
+    shares = answer_shares(latent, 2)
     np.testing.assert_allclose(shares, [[1, 0], [0, 1], [0.5, 0.5]])
     own, other = agreement(shares, np.array([0, 1, 1]))
     assert own == pytest.approx((1 + 1 + 0.5) / 3)

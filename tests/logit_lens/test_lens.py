@@ -23,7 +23,7 @@ from cot.errors import InputError
 from cot.store.run import Run, open_run
 from cot.types import TRACE_KEY, Completion, Trace
 
-TABLES = ("lens", "lens_traces", "lens_tokens", "findings_lens")
+TABLES = ("lens", "lens_traces", "lens_layers", "lens_tokens", "findings_lens")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def with_tables(run: Run) -> Run:
 
 @pytest.fixture
 def captured_traces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many traces each reading replayed."""
+    """How many traces each reading ran through the model."""
     counts: list[int] = []
     plain = analysis.logit_lens.read_traces
 
@@ -160,16 +160,34 @@ def test_the_prompts_end_is_read_once_and_beside_another(
 
 
 def test_findings_stand_beside_their_controls(whole: Run) -> None:
-    findings = whole.table("findings_lens").set_index("name")
+    findings = whole.table("findings_lens")
+    estimates = findings.set_index(["measure", "subject", "baseline"])["estimate"]
     traces = whole.table("lens_traces")
     for name in ("consistency", "consistency_calibrated"):
-        assert findings.loc[name, "estimate"] == pytest.approx(traces[name].mean())
-    difference = findings.loc["consistency", "estimate"]
-    difference -= findings.loc["consistency control", "estimate"]
-    assert findings.loc["consistency - control", "estimate"] == pytest.approx(difference)
-    assert findings.loc["decided_at_prompt guess", "estimate"] == pytest.approx(1 / 3)
-    assert findings.loc["separable", "estimate"] == 1
+        assert estimates[name, "", ""] == pytest.approx(traces[name].mean())
+    difference = estimates["consistency", "", ""] - estimates["consistency", "control", ""]
+    assert estimates["consistency", "", "control"] == pytest.approx(difference)
+    assert estimates["decided_at_prompt", "guess", ""] == pytest.approx(1 / 3)
+    assert estimates["separable", "", ""] == 1
     assert (findings["n_excluded"] == 0).all()
+
+
+def test_agreement_by_layer_is_that_of_the_tables(whole: Run) -> None:
+    layers = whole.table("lens_layers").set_index(["measure", "position", "layer"])
+    places, traces = whole.table("lens"), whole.table("lens_traces")
+    here = places[places["position"] == "pre_answer"].merge(traces[[*TRACE_KEY, "candidate"]])
+    own = here["answer"] == here["candidate"]
+    for layer, mine in own.groupby(here["layer"]):  # as many traces a question: a plain mean
+        assert layers.loc[("stated", "pre_answer", layer), "estimate"] == pytest.approx(mine.mean())
+        committed = (traces["commitment_layer"] <= layer).mean()
+        shown = layers.loc[("committed", "pre_answer", layer), "estimate"]
+        assert shown == pytest.approx(committed)
+    means = places.groupby(["position", "layer"])["p_stated"].mean()
+    assert layers.loc[("p_stated", "pre_answer", 2), "estimate"] == pytest.approx(
+        means["pre_answer", 2]
+    )
+    last = layers.loc[("agreement", "pre_answer", 3)]
+    assert (last["estimate"], last["low"], last["high"]) == (1, 1, 1)
 
 
 def test_tokens_are_read_one_by_one(whole: Run, model: tuple[Path, Any]) -> None:
@@ -190,15 +208,15 @@ def test_tokens_are_read_one_by_one(whole: Run, model: tuple[Path, Any]) -> None
 
 
 def test_a_trace_can_be_named(run: Run) -> None:
-    lens(run, traces=[("q1", 1)], limit=2)
+    lens(run, trace=["q1:1"], limit=2)
     assert run.table("lens_tokens")[TRACE_KEY].drop_duplicates().to_numpy().tolist() == [["q1", 1]]
-    for wrong in (("q1", 3), ("q2", 0)):
-        with pytest.raises(InputError, match=rf"no trace {wrong[0]}:{wrong[1]} that the lens can"):
-            lens(run, traces=[wrong], limit=2)
+    for wrong in ("q1:3", "q2:0"):
+        with pytest.raises(InputError, match=rf"no trace {wrong} that the lens can"):
+            lens(run, trace=[wrong], limit=2)
 
 
 def test_what_a_kill_leaves_is_not_read_again(
-    run: Run, whole: Run, replayed: list[int], monkeypatch: pytest.MonkeyPatch
+    run: Run, whole: Run, ran: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = analysis.logit_lens.readings.LensStore.add
     added: list[Any] = []
@@ -218,41 +236,43 @@ def test_what_a_kill_leaves_is_not_read_again(
     assert "lens" not in run.tables()
     lens(open_run(run.path))
     traces = [key for key in added if key[1] is not None]
-    assert replayed == [9, 9 - len(traces)]
+    assert ran == [9, 9 - len(traces)]
     lens(run)
-    assert replayed[2:] == [0]
+    assert ran[2:] == [0]
     for name in TABLES:
         pd.testing.assert_frame_equal(run.table(name), whole.table(name), rtol=1e-3, atol=1e-5)
     assert not list((run.path / "activations/lens").glob(".*"))
 
 
-def test_only_what_changed_is_read_again(run: Run, replayed: list[int]) -> None:
+def test_only_what_changed_is_read_again(run: Run, ran: list[int]) -> None:
     lens(run, limit=1)
     lens(run)
-    assert replayed == [3, 6]
+    assert ran == [3, 6]
     answers = run.table("answers")
     moved = (answers["question_id"] == "q0") & (answers["sample_index"] == 0)
     answers.loc[moved, ["start", "end"]] -= 6  # elsewhere, by another token: another candidate
     write_table(run, "answers", answers, command="answers", parameters={}, inputs=["traces"])
     lens(run)
-    assert replayed[2:] == [3]
+    assert ran[2:] == [3]
     lens(run, limit=1)  # drops nothing of the others
     lens(run)
-    assert replayed[3:] == [0, 0]
+    assert ran[3:] == [0, 0]
 
 
 def test_another_model_is_noticed(
-    run: Run, tmp_path: Path, replayed: list[int], caplog: pytest.LogCaptureFixture
+    run: Run, tmp_path: Path, ran: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     lens(run)
     other = tmp_path / "other"
     save_model(other, seed=5)
-    with pytest.raises(InputError, match=r"no trace was replayed .* give its name with --model"):
+    with pytest.raises(
+        InputError, match=r"teacher forcing gave no trace .* give its name with --model"
+    ):
         lens(run, model=str(other))
-    assert replayed == [9, 9]  # nothing of the first model's is taken for the second's
+    assert ran == [9, 9]  # nothing of the first model's is taken for the second's
 
 
-def test_an_unfaithful_trace_is_left_out(
+def test_a_trace_beyond_the_log_probability_gap_is_left_out(
     run: Run, model: tuple[Path, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     traces = run.traces()
@@ -300,7 +320,7 @@ def test_where_there_is_nothing_to_decide(tmp_path: Path, model: tuple[Path, Any
     )
     assert table["coe_r"].notna().all()
     assert table["decided_control"].isna().all()  # one question with something to decide
-    findings = run.table("findings_lens").set_index("name")
+    findings = run.table("findings_lens").drop_duplicates("measure").set_index("measure")
     assert findings.loc["commitment_depth", ["n_questions", "n_excluded"]].tolist() == [1, 2]
     assert pd.isna(findings.loc["decided_at_prompt", "estimate"])
     answers[["start", "end"]] = pd.NA
@@ -347,10 +367,10 @@ def test_smollm2_says_what_it_wrote(tmp_path: Path) -> None:
                 )
                 key = {"question_id": "q", "sample_index": index, "seed": None, "prompt_sha": "p"}
                 writer.add(Trace(**key, completion=done))
-    table = read_lens(with_tables(run), device="cpu")
+    table = lens(with_tables(run), device="cpu")
     assert table["lens_answer"].tolist() == ["7", "8"]
     assert (table["commitment_layer"] > 10).all()
-    lens = run.table("lens")
-    assert lens["layer"].max() == 30
-    last = lens[(lens["position"] == "pre_answer") & (lens["layer"] == 30)]
+    places = run.table("lens")
+    assert places["layer"].max() == 30
+    last = places[(places["position"] == "pre_answer") & (places["layer"] == 30)]
     assert (last["p_vocab"] > 0.5).all()

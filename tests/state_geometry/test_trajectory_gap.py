@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from analysis.state_geometry import gap
+from analysis.state_geometry import trajectories
 from analysis.state_geometry.trajectories import trajectory_gap
 
 WIDTH = 16
@@ -17,7 +17,7 @@ WIDTH = 16
 
 @pytest.fixture(autouse=True)
 def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gap, "SHUFFLES", 99)
+    monkeypatch.setattr(trajectories, "SHUFFLES", 99)
 
 
 def ways(*, more_if_wrong: float = 0.0, seed: int = 0) -> tuple[pd.DataFrame, NDArray[Any]]:
