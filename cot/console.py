@@ -16,7 +16,13 @@ __all__ = ["Output", "emit", "listen", "plain"]
 
 
 UNBROKEN = 30
-"""Characters; shorter cells are not broken over lines."""
+"""Characters; shorter texts are not broken over lines, and numbers never are."""
+UNSEEN_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
+ROOM = 10**6
+"""More columns than any table has."""
+KEPT = ("accuracy", "estimate", "low", "high")
+"""Columns of numbers that are shown however narrow the terminal is."""
 
 
 @Parameter(name="*")
@@ -48,32 +54,84 @@ def emit(
         print(json.dumps(plain(result), ensure_ascii=False, allow_nan=False))
         return
     if rows:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        numeric = {
-            name: all(_is_number(row[name]) or row[name] is None for row in map(plain, rows))
-            for name in rows[0]
-        }
-        for name in rows[0]:
-            widest = max(len(_cell(row[name])) for row in plain(rows))
-            table.add_column(
-                Text(name),
-                justify="right" if numeric[name] else "left",
-                overflow="fold",
-                min_width=widest if numeric[name] or widest <= UNBROKEN else None,
-            )
-        for row in rows:
-            table.add_row(*(Text(_cell(value)) for value in plain(row).values()))
-        console = Console()
-        if not console.is_terminal:
-            console.width = 160
-        console.print(table)
+        _print_table(plain(rows))
     if note:
         print(note)
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as wide as the terminal is; no cell is cropped.
+
+    Where they don't fit, columns are left out from the right and named under the table. Labels
+    (the texts before the first number) and KEPT stay; where these don't fit either, each row is
+    printed as lines of name and value.
+    """
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = UNSEEN_WIDTH
+    numeric = {
+        name: all(_is_number(row[name]) or row[name] is None for row in rows) for name in rows[0]
+    }
+    names = list(rows[0])
+    first_number = next((n for n, name in enumerate(names) if numeric[name]), len(names))
+    needed = {*names[: max(first_number, 1)], *KEPT}
+    shown, space = list(names), 1
+    while True:
+        table = _table(rows, shown, numeric, space)
+        # Measured with room to spare: rich cuts a measure to the width that it is given.
+        least = Measurement.get(console, console.options.update(width=ROOM), table).minimum
+        if least <= console.width:
+            break
+        if space:  # before a column goes, they move together
+            space = 0
+            continue
+        spare = [name for name in shown if name not in needed]
+        if not spare:
+            _print_stacked(rows, console)
+            return
+        shown.remove(spare[-1])
+    console.print(table)
+    if len(shown) < len(names):
+        left_out = ", ".join(name for name in names if name not in shown)
+        print(f"Columns that did not fit: {left_out} (--json has all of them)")
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], numeric: Mapping[str, bool], space: int
+) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, space, 0, 0))
+    for name in names:
+        widest = max(cell_len(_cell(row[name])) for row in rows)
+        table.add_column(
+            Text(name),
+            justify="right" if numeric[name] else "left",
+            overflow="fold",
+            no_wrap=numeric[name],
+            min_width=max(cell_len(name), widest if numeric[name] else min(widest, UNBROKEN)),
+        )
+    for row in rows:
+        table.add_row(*(Text(_cell(row[name])) for name in names))
+    return table
+
+
+def _print_stacked(rows: Sequence[Mapping[str, Any]], console: Any) -> None:
+    """Each row as lines of name and value, a blank line between rows."""
+    from rich.text import Text
+
+    wide = max(map(len, rows[0]))
+    for number, row in enumerate(rows):
+        if number:
+            console.print()
+        for name, value in row.items():
+            console.print(Text(f"{name:<{wide}}  {_cell(value)}"), soft_wrap=True)
 
 
 def plain(value: Any) -> Any:
