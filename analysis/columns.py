@@ -1,4 +1,4 @@
-"""What is known of each trace beside its answer: the columns that vote rules and signals read.
+"""Columns of traces beside the answer, which vote rules and signals read.
 
     columns(run, answers, ["mean_logp", "lowest@2048"])
 
@@ -30,7 +30,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.catalogue import need
-from analysis.model_queries import Asker
+from analysis.clusters.embedding import embed, mask_traces
+from analysis.hidden_states.stored_states import captured, read_cell, within_gap
+from analysis.model_queries import ModelQueries
+from analysis.model_queries.most_consistent import most_consistent
+from analysis.model_queries.p_true import p_true
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import TRACE_KEY
@@ -42,14 +46,14 @@ WINDOWED = ("mean", "tail", "lowest", "bottom")
 
 
 def columns(
-    run: Run, answers: pd.DataFrame, names: Sequence[str], asker: Asker | None = None
+    run: Run, answers: pd.DataFrame, names: Sequence[str], queries: ModelQueries | None = None
 ) -> pd.DataFrame:
     """The answers with further columns; NaN where a trace lacks what it takes.
 
     Args:
         answers: rows of the answers table.
         names: see the module; one that `answers` has is left as it is.
-        asker: asks the model where a column needs it.
+        queries: to the model, where a column needs them.
 
     Raises:
         InputError: the run lacks what a column is made from; says how to get it.
@@ -67,7 +71,7 @@ def columns(
         elif kind == "state":
             made[name] = _states(run, answers, *window.split("@"))
         elif name in OTHERS:
-            made[name] = OTHERS[name](run, answers, asker or Asker(run))
+            made[name] = OTHERS[name](run, answers, queries or ModelQueries(run))
         else:
             made[name] = _imported(run, answers, name)
     return answers.assign(**made)
@@ -165,11 +169,11 @@ def _imported(run: Run, answers: pd.DataFrame, name: str) -> Floats:
     return np.array(numbers, dtype=float)
 
 
-def _of_table(table: str, name: str) -> Callable[[Run, pd.DataFrame, Asker], Any]:
-    return lambda run, answers, asker: _aligned(need(run, table), answers)[name].to_numpy()
+def _of_table(table: str, name: str) -> Callable[[Run, pd.DataFrame, ModelQueries], Any]:
+    return lambda run, answers, queries: _aligned(need(run, table), answers)[name].to_numpy()
 
 
-def _probe(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
+def _probe(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> Any:
     scores = need(run, "probe_scores")
     chosen = scores[(scores["target"] == "correct") & scores["chosen"].astype(bool)]
     if chosen.empty:
@@ -179,9 +183,6 @@ def _probe(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
 
 
 def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[Any]:
-    from analysis.hidden_states.stored_states import captured, read_cell
-    from analysis.hidden_states.stored_states import within_gap
-
     layers = [each for each, name in captured(run, None, None) if name == position]
     if layer == "middle" and layers:
         place = min(layers, key=lambda each: abs(each - max(layers) / 2))
@@ -198,24 +199,9 @@ def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[
     return [each if isinstance(each, np.ndarray) else None for each in found]
 
 
-def _embedding(run: Run, answers: pd.DataFrame, asker: Asker) -> list[Any]:
-    from analysis.clusters.embed import embed
-    from analysis.clusters.mask import mask_traces
-
+def _embedding(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> list[Any]:
     texts = _aligned(run.traces(["text"]), answers)["text"]
     return list(embed(mask_traces(texts, answers)))
-
-
-def _p_true(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
-    from analysis.voting.p_true import p_true
-
-    return p_true(run, answers, asker)
-
-
-def _chosen(run: Run, answers: pd.DataFrame, asker: Asker) -> Any:
-    from analysis.voting.universal import choose
-
-    return choose(run, answers, asker)
 
 
 IN_TABLES = {
@@ -230,12 +216,12 @@ IN_TABLES = {
     "faithfulness": "faithfulness_profile",
 }
 """Columns that stand in a table of traces."""
-OTHERS: Mapping[str, Callable[[Run, pd.DataFrame, Asker], Any]] = {
+OTHERS: Mapping[str, Callable[[Run, pd.DataFrame, ModelQueries], Any]] = {
     **{name: _of_table(table, name) for name, table in IN_TABLES.items()},
     "embedding": _embedding,
     "probe": _probe,
-    "p_true": _p_true,
-    "chosen": _chosen,
+    "p_true": p_true,
+    "chosen": most_consistent,
 }
 SOURCES = {**IN_TABLES, "probe": "probe_scores"}
 

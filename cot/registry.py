@@ -83,9 +83,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "deepconf_online": "cot.stopping.deepconf:DeepConfOnline",
     },
     "clusterers": {
-        "average_linkage": "analysis.clusters.cluster:AverageLinkage",
-        "hdbscan": "analysis.clusters.cluster:HdbscanClusterer",
-        "kmeans": "analysis.clusters.cluster:KMeansClusterer",
+        "average_linkage": "analysis.clusters.clusterers:AverageLinkage",
+        "hdbscan": "analysis.clusters.clusterers:HdbscanClusterer",
+        "kmeans": "analysis.clusters.clusterers:KMeansClusterer",
     },
     "probes": {
         "logistic": "analysis.probes.estimators:LogisticProbe",

@@ -13,13 +13,13 @@ from dataclasses import asdict, fields
 import numpy as np
 import pandas as pd
 
-from analysis.calibration.judged import Judged, judge
 from analysis.calibration.scores import Score, score
 from analysis.calibration.signals import Signal, signal_named, unasked
+from analysis.calibration.targets import Targets, find_targets
 from analysis.catalogue import first_questions, need
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table, mean_finding, pick
-from analysis.model_queries import Asker
+from analysis.model_queries import ModelQueries
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import Finding
@@ -91,28 +91,25 @@ def calibrate(
     if bins < 1:
         raise InputError(f"--bins is {bins}, but must be at least 1")
     answers = first_questions(need(run, "answers"), limit)
-    asker = Asker(run, model, engine)
-    judged = judge(run, answers, asker)
     rows: list[Score] = []
     curves: list[pd.DataFrame] = []
-    try:
+    with ModelQueries(run, model, engine) as queries:
+        targets = find_targets(run, answers, queries)
         for each in _chosen(run, signal):
             try:
-                values = each.read(judged)
+                values = each.read(targets)
             except InputError as error:
                 if signal is not None:
                     raise
                 log.info("signal %s is left out: %s", each.name, error)
                 continue
-            row, drawn = score(each, values, judged.targets[each.unit], bins=bins, seed=seed)
+            row, drawn = score(each, values, targets.of[each.unit], bins=bins, seed=seed)
             rows.append(row)
             curves.append(drawn)
-    finally:
-        asker.close()
     table = _as_frame(rows)
     run.write_table("calibration", table)
     run.write_table("calibration_curves", pd.concat(curves, ignore_index=True))
-    run.write_table("findings_calibrate", _findings(rows, judged, seed))
+    run.write_table("findings_calibrate", _findings(rows, targets, seed))
     return table
 
 
@@ -131,14 +128,14 @@ def _as_frame(rows: Sequence[Score]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(optional, float))
 
 
-def _findings(rows: Sequence[Score], judged: Judged, seed: int) -> pd.DataFrame:
-    entropy = judged.polls["entropy"].dropna()
+def _findings(rows: Sequence[Score], targets: Targets, seed: int) -> pd.DataFrame:
+    entropy = targets.polls["entropy"].dropna()
     findings = [
         mean_finding(
             ENTROPY,
             entropy,
-            n_traces=int(judged.polls["n_ballots"].sum()),
-            n_excluded=len(judged.polls) - len(entropy),
+            n_traces=int(targets.polls["n_ballots"].sum()),
+            n_excluded=len(targets.polls) - len(entropy),
             method="mean semantic entropy of a question's answers, nats; questions without a valid "
             "answer excluded; 95% bootstrap over questions",
             seed=seed,
@@ -152,7 +149,7 @@ def _findings(rows: Sequence[Score], judged: Judged, seed: int) -> pd.DataFrame:
             low=row.low,
             high=row.high,
             n_questions=row.n_questions,
-            n_traces=row.n if row.unit == "trace" else len(judged.ballots),
+            n_traces=row.n if row.unit == "trace" else len(targets.ballots),
             n_excluded=row.no_gold + row.no_answer + row.no_signal,
             method=f"AUROC over {row.unit}s, {row.confident} counting as confident; chance is "
             f"0.5; 95% bootstrap over questions; {row.unit}s without gold, valid answer or "
@@ -161,5 +158,5 @@ def _findings(rows: Sequence[Score], judged: Judged, seed: int) -> pd.DataFrame:
         )
         for row in rows
     ]
-    targets = ["majority" if row.unit == "question" else "trace" for row in rows]
-    return as_table("calibrate", findings, target=["", *targets])
+    predicted = ["majority" if row.unit == "question" else "trace" for row in rows]
+    return as_table("calibrate", findings, target=["", *predicted])

@@ -1,8 +1,8 @@
 """Does confidence predict correctness? The measures, each of labels and confidences.
 
 Labels are right or wrong, shape [item]; confidence is higher where the item should be right. The
-area under the ROC curve is in `analysis.statistics`. Where confidences are tied, the order among
-them is by lot, and the value is the expectation over it.
+area under the ROC curve is in `analysis.statistics`. Where confidences are tied, the value is the
+expectation over random orders of the tied items.
 
     >>> round(prediction_rejection_ratio([True, True, False, False], [4, 3, 2, 1]), 6)
     1.0
@@ -29,32 +29,34 @@ Floats = NDArray[np.float64]
 
 
 def average_precision(labels: ArrayLike, confidence: ArrayLike) -> float:
-    """Area under the precision-recall curve (AUPRC): precision summed over the steps of recall.
+    """Area under the precision-recall curve (AUPRC), without interpolation; ties enter together.
 
-    No interpolation, ties enter together, as in scikit-learn. A constant confidence gives the share
-    of positives. NaN without positives.
+    A constant confidence gives the share of positives. NaN without positives.
     """
-    right, taken = _cumulated(labels, confidence)
-    if not len(right) or not right[-1]:
-        return float("nan")
-    gained = np.diff(right, prepend=0.0)
-    return float((gained * right / taken).sum() / right[-1])
+    from sklearn.metrics import average_precision_score
+
+    y = np.asarray(labels, dtype=bool)
+    return float(average_precision_score(y, confidence)) if y.any() else float("nan")
 
 
 def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Mean squared difference of probability and outcome (Brier 1950); NaN for no items."""
-    y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
-    return float(np.square(p - y).mean()) if len(y) else float("nan")
+    from sklearn.metrics import brier_score_loss
+
+    y = np.asarray(labels, dtype=bool)
+    return float(brier_score_loss(y, probabilities)) if len(y) else float("nan")
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> pd.DataFrame:
     """Mean probability (x), share right (y) and number (n) in each bin of equal width with any.
 
     Bins are ((b - 1) / bins, b / bins], the first with 0 (Guo et al. 2017, arXiv 1706.04599).
+    scikit-learn's `calibration_curve` has no numbers a bin, which the ECE needs, and its edges are
+    rounded: a vote share of 5/6 falls above the edge 5/6 of six bins.
     """
     y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
     upper = np.ceil(np.round(p * bins, 9)).astype(int)  # 0.7 * 10 is above 7 in floating point
-    place = np.clip(upper, 1, bins) - 1
+    place = np.clip(upper, 1, bins) - 1  # 0 belongs to the first bin
     n = np.bincount(place, minlength=bins)
     some = n > 0
     x, right = (np.bincount(place, values, bins)[some] / n[some] for values in (p, y))
@@ -76,7 +78,8 @@ def risks(labels: ArrayLike, confidence: ArrayLike) -> Floats:
     """
     right, taken = _cumulated(labels, confidence)
     k = np.arange(1, int(taken[-1]) + 1 if len(taken) else 1)
-    expected: Floats = np.interp(k, np.r_[0, taken], np.r_[0.0, right])  # by lot within a tie
+    # linear within a tie: the expectation over the orders of tied items
+    expected: Floats = np.interp(k, np.r_[0, taken], np.r_[0.0, right])
     return 1 - expected / k
 
 
@@ -94,7 +97,7 @@ def prediction_rejection_ratio(labels: ArrayLike, confidence: ArrayLike) -> floa
     if not len(y) or y.all() or not y.any():
         return float("nan")
     k = np.arange(1, len(y) + 1)
-    chance, oracle = y.mean(), (np.minimum(k, y.sum()) / k).mean()
+    chance, oracle = y.mean(), (np.minimum(k, y.sum()) / k).mean()  # the oracle keeps right first
     return float((1 - risks(y, confidence).mean() - chance) / (oracle - chance))
 
 

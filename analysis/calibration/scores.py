@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.calibration.judged import Target
 from analysis.calibration.metrics import (
     average_precision,
     brier,
@@ -18,6 +17,7 @@ from analysis.calibration.metrics import (
     risks,
 )
 from analysis.calibration.signals import Signal
+from analysis.calibration.targets import Target
 from analysis.statistics import (
     auroc,
     auroc_interval,

@@ -11,17 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.calibration import readers
-from analysis.calibration.judged import Judged
-from analysis.calibration.readers import column, stored
-from analysis.columns import OTHERS, WINDOWED
+from analysis.calibration.entropy import class_entropy, normalised_probabilities
+from analysis.calibration.targets import Targets
+from analysis.catalogue import need
+from analysis.columns import OTHERS, WINDOWED, columns
+from analysis.hidden_states.stored_states import choose_place
+from analysis.voting.centroid import centroid
+from analysis.voting.cluster import NOISE
 from cot.errors import InputError
 from cot.store.run import Run
+from cot.types import TRACE_KEY
 
 __all__ = ["SIGNALS", "Signal", "signal_named", "unasked"]
 
@@ -36,7 +41,7 @@ class Signal:
     """As typed."""
     unit: Literal["question", "trace"]
     """What has one, and what is predicted: a right majority, or a right trace."""
-    read: Callable[[Judged], Floats]
+    read: Callable[[Targets], Floats]
     """The numbers, shape [question] or [trace]; NaN where there is none."""
     confident: Literal["high", "low"] = "high"
     """Which end should be right."""
@@ -50,6 +55,97 @@ class Signal:
     """What it is made from beside the answers, as `Run.fingerprint` names it."""
     note: str = ""
     """What to know when reading its numbers."""
+
+
+def _share(targets: Targets) -> Floats:
+    """The winner's share of the valid traces."""
+    return np.asarray(targets.votes["share"], dtype=float)
+
+
+def _margin(targets: Targets) -> Floats:
+    """The winner's share less the runner-up's."""
+    return np.asarray(targets.votes["margin"], dtype=float)
+
+
+def _answer_entropy(targets: Targets) -> Floats:
+    """Discrete semantic entropy of the answers, nats."""
+    return np.asarray(targets.votes["entropy"], dtype=float)
+
+
+def _weighted_entropy(targets: Targets) -> Floats:
+    """Semantic entropy of the answers, nats, weighted by length-normalised probability."""
+    n = len(targets.votes)
+    weights = normalised_probabilities(targets.question, targets.column("mean_logp"), n)
+    return class_entropy(targets.question, targets.ballots["answer"], n, weights)
+
+
+def _cluster_entropy(targets: Targets) -> Floats:
+    """Entropy of the clusters, nats; a trace that no cluster took is one of its own."""
+    cluster = targets.column("cluster")
+    alone = -1.0 - np.arange(len(cluster))
+    labels = np.where(cluster == NOISE, alone, cluster)
+    return class_entropy(targets.question, labels, len(targets.votes))
+
+
+def _wrong_equations(targets: Targets) -> Floats:
+    """Share of the trace's checkable equations that are wrong; NaN where there is none."""
+    wrong, checked = targets.column("n_wrong"), targets.column("n_checked")
+    shares: Floats = np.divide(wrong, checked, out=np.full(len(wrong), np.nan), where=checked > 0)
+    return shares
+
+
+def _perplexity(targets: Targets) -> Floats:
+    """exp(-mean logp), cut at e^700."""
+    surprise = np.minimum(-targets.column("mean_logp"), 700.0)  # exp overflows at 710
+    return np.asarray(np.exp(surprise))
+
+
+def _centroid_distance(targets: Targets) -> Floats:
+    """1 - cosine to the mean embedding of the question's ballots, answers masked; at most 1."""
+    embedded = columns(targets.run, targets.ballots, ["embedding"], targets.queries)
+    distances: Floats = 1.0 - centroid(embedded)
+    return distances
+
+
+def _eigen_score(targets: Targets) -> Floats:
+    """EigenScore of the question's states at the place nearest the middle of what was captured."""
+    scores = need(targets.run, "eigen_scores")
+    layer, position = choose_place(targets.run, None, None)
+    here = scores[(scores["layer"] == layer) & (scores["position"] == position)]
+    found = here.set_index("question_id")["eigen_score"].reindex(targets.votes["question_id"])
+    return np.asarray(found, dtype=float)
+
+
+def _length(targets: Targets) -> Floats:
+    """Tokens of each trace; characters where no trace has tokens stored."""
+    import pyarrow.compute as pc
+
+    for source, measure in (("token_ids", pc.list_value_length), ("text", pc.utf8_length)):
+        traces = _stored(targets.run, [*TRACE_KEY, source])
+        if traces[source].null_count < len(traces):
+            lengths = measure(traces[source])
+            break
+    return _beside(targets, traces.select(TRACE_KEY).to_pandas().assign(length=lengths.to_pandas()))
+
+
+def _beside(targets: Targets, frame: pd.DataFrame) -> Floats:
+    """The frame's third column for each ballot; NaN where it lacks the trace."""
+    joined = targets.ballots[TRACE_KEY].merge(frame, on=TRACE_KEY, how="left")
+    numbers: Floats = joined[frame.columns[2]].to_numpy(dtype=float)
+    return numbers
+
+
+def _column(name: str) -> Callable[[Targets], Floats]:
+    """A reader of a column of `analysis.columns`."""
+    return lambda targets: targets.column(name)
+
+
+def _stored(run: Run, names: list[str]) -> Any:
+    """Columns of the stored traces as a pyarrow table, without a Python object a trace."""
+    from cot.store.shards import read_shards
+
+    run.reads("traces")
+    return read_shards(run.path / "traces", names)
 
 
 PROBE = "cross-fitted: neither the probe nor its layer and position were chosen with the question"
@@ -69,15 +165,13 @@ LENS: dict[str, Literal["high", "low"]] = {
 SIGNALS = {
     signal.name: signal
     for signal in (
-        Signal(name="vote_share", unit="question", read=readers.share, probability=True),
-        Signal(name="margin", unit="question", read=readers.margin),
-        Signal(
-            name="answer_entropy", unit="question", read=readers.answer_entropy, confident="low"
-        ),
+        Signal(name="vote_share", unit="question", read=_share, probability=True),
+        Signal(name="margin", unit="question", read=_margin),
+        Signal(name="answer_entropy", unit="question", read=_answer_entropy, confident="low"),
         Signal(
             name="weighted_entropy",
             unit="question",
-            read=readers.weighted_entropy,
+            read=_weighted_entropy,
             confident="low",
             takes="logprobs",
             reads=TRACES,
@@ -85,40 +179,40 @@ SIGNALS = {
         Signal(
             name="cluster_entropy",
             unit="question",
-            read=readers.cluster_entropy,
+            read=_cluster_entropy,
             confident="low",
             takes="paths",
             reads=("paths",),
         ),
         Signal(
-            name="wrong_steps",
+            name="wrong_equations",
             unit="trace",
-            read=readers.wrong_steps,
+            read=_wrong_equations,
             confident="low",
             takes="paths",
             reads=("paths",),
             note="share of the trace's equations that are wrong; none where none can be checked",
         ),
         *(
-            Signal(name=name, unit="trace", read=column(name), takes="logprobs", reads=TRACES)
+            Signal(name=name, unit="trace", read=_column(name), takes="logprobs", reads=TRACES)
             for name in ("mean_logp", "tail_logp", "sum_logp")
         ),
         Signal(
             name="perplexity",
             unit="trace",
-            read=readers.perplexity,
+            read=_perplexity,
             confident="low",
             takes="logprobs",
             reads=TRACES,
         ),
         *(
-            Signal(name=name, unit="trace", read=column(name), takes="top_means", reads=TRACES)
+            Signal(name=name, unit="trace", read=_column(name), takes="top_means", reads=TRACES)
             for name in (f"{kind}@2048" for kind in WINDOWED)
         ),
         Signal(
             name="confidence",
             unit="trace",
-            read=column("confidence"),
+            read=_column("confidence"),
             probability=True,
             takes="confidence",
             reads=TRACES,
@@ -126,7 +220,7 @@ SIGNALS = {
         Signal(
             name="p_true",
             unit="trace",
-            read=column("p_true"),
+            read=_column("p_true"),
             probability=True,
             takes=None,
             reads=("traces", "samples/p_true"),
@@ -134,7 +228,7 @@ SIGNALS = {
         Signal(
             name="centroid_distance",
             unit="trace",
-            read=readers.centroid_distance,
+            read=_centroid_distance,
             confident="low",
             takes=None,
             reads=TRACES,
@@ -142,7 +236,7 @@ SIGNALS = {
         Signal(
             name="probe",
             unit="trace",
-            read=column("probe"),
+            read=_column("probe"),
             probability=True,
             takes="probe_scores",
             reads=("probe_scores",),
@@ -151,7 +245,7 @@ SIGNALS = {
         Signal(
             name="faithfulness",
             unit="trace",
-            read=column("faithfulness"),
+            read=_column("faithfulness"),
             takes="faithfulness_profile",
             reads=("faithfulness_profile",),
             note="how far the answer depends on the reasoning, by the tests that were run",
@@ -160,7 +254,7 @@ SIGNALS = {
             Signal(
                 name=name,
                 unit="trace",
-                read=column(name),
+                read=_column(name),
                 confident=confident,
                 takes="lens_traces",
                 reads=("lens_traces",),
@@ -170,7 +264,7 @@ SIGNALS = {
         Signal(
             name="eigen_score",
             unit="question",
-            read=readers.eigen_score,
+            read=_eigen_score,
             confident="low",
             takes="eigen_scores",
             reads=("eigen_scores",),
@@ -178,7 +272,7 @@ SIGNALS = {
         Signal(
             name="length_control",
             unit="trace",
-            read=readers.length,
+            read=_length,
             confident="low",
             takes="token_ids",
             reads=TRACES,
@@ -194,19 +288,19 @@ def signal_named(name: str) -> Signal:
     if name in SIGNALS:
         return SIGNALS[name]
     windowed = name.partition("@")[0] in WINDOWED
-    read = column(name) if windowed else partial(_imported, name=name)
+    read = _column(name) if windowed else partial(_imported, name=name)
     return Signal(name=name, unit="trace", read=read, reads=TRACES)
 
 
-def _imported(judged: Judged, name: str) -> Floats:
+def _imported(targets: Targets, name: str) -> Floats:
     try:
-        if name in judged.ballots or name in OTHERS:
+        if name in targets.ballots or name in OTHERS:
             raise InputError("not a number of the trace's own")
-        return judged.column(name)
+        return targets.column(name)
     except InputError:
         known = ", ".join([*SIGNALS, *(f"{kind}@W" for kind in WINDOWED)])
         raise InputError(
-            f"{judged.run.path}: unknown signal {name!r}: choose from {known}, or name a number "
+            f"{targets.run.path}: unknown signal {name!r}: choose from {known}, or name a number "
             "that was imported with the traces"
         ) from None
 
@@ -220,7 +314,7 @@ def unasked(run: Run) -> list[Signal]:
 def _in_traces(run: Run) -> set[str]:
     import pyarrow.compute as pc
 
-    traces = stored(run, ["logprobs", "top_means", "token_ids", "meta"])
+    traces = _stored(run, ["logprobs", "top_means", "token_ids", "meta"])
     found = {name for name in traces.column_names if traces[name].null_count < len(traces)}
     imported = pc.any(pc.match_substring(traces["meta"], '"confidence":')).as_py()
     return found | ({"confidence"} if imported else set())

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.catalogue import need
-from analysis.clusters.cluster import (
+from analysis.clusters.answers_and_clusters import findings, per_question
+from analysis.clusters.clusterers import (
     AverageLinkage,
     Clusterer,
     cosine_distances,
@@ -21,10 +22,8 @@ from analysis.clusters.cluster import (
     label_rows,
     silhouettes,
 )
-from analysis.clusters.embed import DEFAULT_EMBEDDER, embed
-from analysis.clusters.findings import findings, per_question
+from analysis.clusters.embedding import DEFAULT_EMBEDDER, embed, mask_traces
 from analysis.clusters.maps import map_traces
-from analysis.clusters.mask import mask_traces
 from analysis.clusters.names import name_clusters
 from analysis.declaration import Shown, analysis
 from analysis.equations.checking import check_traces

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.clusters.cluster import Clusterer, label_rows
+from analysis.clusters.clusterers import Clusterer, label_rows
 
 __all__ = ["check_clusterer"]
 

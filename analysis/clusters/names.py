@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.clusters.cluster import cosine_distances
-from analysis.clusters.mask import MASK, MASKED_NUMBER
+from analysis.clusters.clusterers import cosine_distances
+from analysis.clusters.embedding import MASK, MASKED_NUMBER
 
 __all__ = ["name_clusters"]
 

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.catalogue import need
-from analysis.clusters.embed import embed
+from analysis.clusters.embedding import embed
 from analysis.declaration import Shown, analysis
 from analysis.faithfulness_tests.contract import FaithfulnessTest
 from analysis.faithfulness_tests.estimates import curves, findings
@@ -33,7 +33,7 @@ from analysis.faithfulness_tests.result_tables import (
 )
 from analysis.faithfulness_tests.tested_trace import Case, Reply, Setting
 from analysis.faithfulness_tests.trace_selection import AnswerReader, make_cases
-from analysis.model_queries import Asker
+from analysis.model_queries import ModelQueries
 from cot.answers.judge import Judge
 from cot.errors import InputError
 from cot.registry import build, names
@@ -139,9 +139,9 @@ def faithfulness(
             for an imported run; no trace can be tested.
     """
     loaded = _load(test)
-    with _asker(run, model, engine) as asker, _reader(run) as read:
+    with _queries(run, model, engine) as queries, _reader(run) as read:
         measured = [
-            _measure(run, asker, read, spec, each, limit=limit, traces=traces, seed=seed)
+            _measure(run, queries, read, spec, each, limit=limit, traces=traces, seed=seed)
             for spec, each in loaded.items()
         ]
     readings = pd.concat([readings_table(each) for each in measured], ignore_index=True)
@@ -169,9 +169,9 @@ def count_requests(
 ) -> list[RequestCount]:
     """What `faithfulness` would ask; nothing is sampled, no weights are loaded."""
     counted = []
-    with run.lock(), _asker(run, model, engine) as asker, _reader(run) as read:
+    with run.lock(), _queries(run, model, engine) as queries, _reader(run) as read:
         for spec, each in _load(test).items():
-            setting = _setting(run, asker, read, spec, seed)
+            setting = _setting(run, queries, read, spec, seed)
             cases, _ = make_cases(run, setting, limit=limit, traces=traces)
             requests = [
                 request for case in _asked(each, cases) for request in each.requests(case, {})
@@ -198,7 +198,7 @@ def folder(spec: str) -> str:
 
 def _measure(
     run: Run,
-    asker: Asker,
+    queries: ModelQueries,
     read: AnswerReader,
     spec: str,
     test: FaithfulnessTest,
@@ -207,7 +207,7 @@ def _measure(
     traces: int | None,
     seed: int,
 ) -> Measured:
-    setting = _setting(run, asker, read, spec, seed)
+    setting = _setting(run, queries, read, spec, seed)
     cases, untested = make_cases(run, setting, limit=limit, traces=traces)
     asked = _asked(test, cases)
     said: dict[Case, dict[str, Reply]] = {case: {} for case in asked}
@@ -221,7 +221,7 @@ def _measure(
         ]
         if not new:
             break
-        replies = asker.ask(folder(spec), [request for _, request in new])
+        replies = queries.ask(folder(spec), [request for _, request in new])
         for (case, request), row in zip(new, replies.to_dict("records"), strict=True):
             if isinstance(row["text"], str):
                 said[case][_bare(request)] = Reply(
@@ -279,12 +279,12 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _setting(run: Run, asker: Asker, read: AnswerReader, spec: str, seed: int) -> Setting:
+def _setting(run: Run, queries: ModelQueries, read: AnswerReader, spec: str, seed: int) -> Setting:
     stored = as_mapping(run.identity.sampling or SamplingIdentity(stop=tuple(OWN_STOPS)))
     own = {name: value for name, value in stored.items() if name != "top_logprobs"}
     return Setting(
         test=spec,
-        tokenizer=asker.engine.tokenizer,
+        tokenizer=queries.engine.tokenizer,
         sampling=Sampling(n=1, **{**own, "stop": tuple(own["stop"])}),
         seed=seed,
         read=read,
@@ -293,12 +293,12 @@ def _setting(run: Run, asker: Asker, read: AnswerReader, spec: str, seed: int) -
 
 
 @contextmanager
-def _asker(run: Run, model: str | None, engine: str | None) -> Iterator[Asker]:
-    asker = Asker(run, model=model, engine_name=engine)
+def _queries(run: Run, model: str | None, engine: str | None) -> Iterator[ModelQueries]:
+    queries = ModelQueries(run, model=model, engine_name=engine)
     try:
-        yield asker
+        yield queries
     finally:
-        asker.close()
+        queries.close()
 
 
 @contextmanager

@@ -56,4 +56,5 @@ def places(run: Run, rows: pd.DataFrame, keys: list[str], position: str) -> Floa
     joined = rows[keys].astype(kinds).merge(last, on=keys, how="left")
     at = joined[["token", "step"]].astype("Float64").to_numpy(dtype=float, na_value=np.nan)
     known = ~np.isnan(at)
+    # the prompt's end has token -1, whose log(1 + token) would be -inf
     return np.hstack([np.log1p(np.where(known, np.maximum(at, 0.0), 0.0)), known])

@@ -45,6 +45,7 @@ def cluster_hidden(
 def _cluster(run: Run, traces: pd.DataFrame, layer: int, position: str) -> pd.DataFrame:
     cell = read_cell(run, traces, layer, position)
     vectors = cell.vectors[cell.row]
+    # the part common to all states would make all cosines nearly 1
     centred = vectors - vectors.mean(axis=0) if len(vectors) else vectors
     groups = list(cell.traces.groupby("question_id", sort=False).indices.values())
     threshold = fit_threshold([cosine_distances(centred[rows]) for rows in groups])

@@ -103,13 +103,15 @@ def pairs_of(kind: Kind, X: NDArray[np.floating], groups: ArrayLike | None = Non
     n = len(X)
     centred = np.asarray(X, dtype=np.float64) - np.mean(X, axis=0, dtype=np.float64)
     if kind == "cka":
+        # CKA does not depend on scale; squares of squares of states of 1e3 would lose digits
         largest = np.abs(centred).max(initial=0)
         scaled = centred / (largest if largest > 0 else 1.0)
         matrix = scaled @ scaled.T
-        np.fill_diagonal(matrix, 0)
+        np.fill_diagonal(matrix, 0)  # the unbiased HSIC leaves a row's pair with itself out
     else:
         matrix = np.zeros((n, n))
         upper = np.triu_indices(n, 1)
+        # float32 makes distances that differ by rounding ties; ranks below 1 keep sums small
         ranks = rankdata(cosine_distances(centred)[upper].astype(np.float32)) / max(
             len(upper[0]), 1
         )
@@ -120,6 +122,7 @@ def pairs_of(kind: Kind, X: NDArray[np.floating], groups: ArrayLike | None = Non
     if groups is not None:
         codes = pd.factorize(np.asarray(groups))[0]
         starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        # a row's sum without a group is its sum less that group's columns: G + 1 sums, one pass
         rows = np.hstack([rows, rows - np.add.reduceat(matrix, starts, axis=1)])
         rows[np.arange(n), 1 + codes] = 0
         sizes = np.append(sizes, n - np.bincount(codes))
@@ -169,6 +172,7 @@ def _covariance(a: Pairs, b: Pairs) -> Floats:
     for g, start in enumerate(a.starts):
         block = slice(start, a.starts[g + 1] if g + 1 < len(a.starts) else None)
         among = (a.matrix[block, block] * b.matrix[block, block]).sum()
+        # pairs with one row in the group stand in two halves of the matrix, those with both in one
         joint[1 + g] -= 2 * by_row[block].sum() - among
     with np.errstate(divide="ignore", invalid="ignore"):
         if a.kind == "rsa":
@@ -183,6 +187,7 @@ def _covariance(a: Pairs, b: Pairs) -> Floats:
 
 def _ratio(between: Floats, one: Floats, other: Floats) -> Floats:
     """The normalised covariance; NaN where a set has no variance."""
+    # the unbiased HSIC of a set with itself may fall below 0: there is no similarity then
     scale = np.sqrt(np.maximum(one, 0) * np.maximum(other, 0))
     value: Floats = np.full(len(between), np.nan)
     np.divide(between, scale, out=value, where=scale > 1e-14)
@@ -294,6 +299,7 @@ def _means(X: Floats, right: NDArray[np.bool_], codes: NDArray[np.int64]) -> tup
 
     rows = np.r_[codes[right], codes[~right] + codes.max() + 1]
     places = np.r_[np.flatnonzero(right), np.flatnonzero(~right)]
+    # one sparse product of averages: this is called for every shuffle
     means: Floats = csr_matrix((1 / np.bincount(rows)[rows], (rows, places))) @ X
     return means[: codes.max() + 1], means[codes.max() + 1 :]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.columns import ASKING, columns, made_from
-from analysis.model_queries import Asker
+from analysis.model_queries import ModelQueries
 from analysis.voting.rule import Rule, load_rule
 from cot.errors import InputError
 from cot.registry import names
@@ -56,12 +56,9 @@ def evidence(
                     log.info("rule %s is left out: %s", rule.name, error)
     if not rules:
         raise InputError("name at least one rule, such as majority")
-    asker = Asker(run, model, engine)
-    try:
-        needs = [name for rule in rules.values() for name in rule.needs]
-        return list(rules.values()), columns(run, answers, needs, asker)
-    finally:
-        asker.close()
+    needs = [name for rule in rules.values() for name in rule.needs]
+    with ModelQueries(run, model, engine) as queries:
+        return list(rules.values()), columns(run, answers, needs, queries)
 
 
 def _there(run: Run) -> set[str]:

@@ -24,8 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cot.models
-from analysis.clusters.cluster import AverageLinkage, cosine_distances, fit_threshold, silhouettes
-from analysis.clusters.embed import DEFAULT_EMBEDDER, embed
+from analysis.clusters.clusterers import (
+    AverageLinkage,
+    cosine_distances,
+    fit_threshold,
+    silhouettes,
+)
+from analysis.clusters.embedding import DEFAULT_EMBEDDER, embed
 from analysis.clusters.names import name_paths
 
 TRACES, SIZE, TOGETHER = 40, 384, 10

@@ -8,9 +8,9 @@ import pytest
 from written import write_table
 
 from analysis.calibration import calibrate
-from analysis.calibration.judged import Target
 from analysis.calibration.scores import score
 from analysis.calibration.signals import Signal, signal_named
+from analysis.calibration.targets import Target
 from analysis.columns import OTHERS
 from analysis.commands import calibrate as calibrate_command
 from analysis.findings import pick
@@ -98,7 +98,7 @@ def test_signals_of_every_kind(tmp_path):
     table = calibrate(run).set_index("signal")
     assert list(table.index) == [
         *("vote_share", "margin", "answer_entropy", "weighted_entropy", "cluster_entropy"),
-        *("wrong_steps", "mean_logp", "tail_logp", "sum_logp", "perplexity"),
+        *("wrong_equations", "mean_logp", "tail_logp", "sum_logp", "perplexity"),
         *("mean@2048", "tail@2048"),
         *("lowest@2048", "bottom@2048", "confidence", "length_control"),
     ]
@@ -156,8 +156,8 @@ def test_a_probe_is_read_at_the_cell_that_was_chosen_without_the_question(tmp_pa
 def test_the_model_is_asked_only_where_p_true_is_named(tmp_path, monkeypatch):
     asked = []
 
-    def p_true(run, answers, asker):
-        asked.append((asker.model, len(answers)))
+    def p_true(run, answers, queries):
+        asked.append((queries.model, len(answers)))
         return answers["correct"].astype(float)
 
     monkeypatch.setitem(OTHERS, "p_true", p_true)

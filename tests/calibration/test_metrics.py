@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, brier_score_loss
 
 from analysis.calibration.entropy import class_entropy, normalised_probabilities
 from analysis.calibration.metrics import (
@@ -50,11 +49,20 @@ def test_bins_are_closed_above_whatever_the_rounding():
     assert curve["x"].to_list() == pytest.approx([0.05, *tenths[2:]])
 
 
-def test_brier_by_hand_and_as_scikit_learn():
+@pytest.mark.parametrize("bins", [5, 6, 7, 10, 12, 49])
+def test_a_share_on_an_edge_belongs_to_the_bin_below(bins):
+    shares = np.arange(1, bins + 1) / bins
+    curve = reliability(np.ones(bins), shares, bins=bins)
+    assert curve["n"].to_list() == [1] * bins
+    assert curve["x"].to_list() == shares.tolist()
+
+
+def test_brier_is_the_mean_squared_difference():
     assert brier([True, False], [0.8, 0.4]) == pytest.approx((0.04 + 0.16) / 2)
+    assert brier([False, False], [0.2, 0.4]) == pytest.approx((0.04 + 0.16) / 2)
     rng = np.random.default_rng(0)
     y, p = rng.random(50) < 0.5, rng.random(50)
-    assert brier(y, p) == pytest.approx(brier_score_loss(y, p))
+    assert brier(y, p) == pytest.approx(np.square(p - y).mean(), abs=1e-12)
 
 
 def test_average_precision_by_hand():
@@ -65,9 +73,10 @@ def test_average_precision_by_hand():
 
 @settings(max_examples=40, deadline=None)
 @given(ITEMS)
-def test_average_precision_equals_scikit_learn(items):
+def test_average_precision_is_the_precision_at_each_right_item_ties_together(items):
     y, confidence = mixed(items)
-    assert average_precision(y, confidence) == pytest.approx(average_precision_score(y, confidence))
+    precisions = [y[confidence >= each].mean() for each in confidence[y]]
+    assert average_precision(y, confidence) == pytest.approx(np.mean(precisions), abs=1e-12)
 
 
 def test_rejection_by_hand():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import silhouette_samples
 
-from analysis.clusters.cluster import (
+from analysis.clusters.clusterers import (
     AverageLinkage,
     HdbscanClusterer,
     KMeansClusterer,
@@ -18,8 +18,8 @@ from analysis.clusters.cluster import (
     silhouettes,
 )
 from analysis.clusters.contract import check_clusterer
+from analysis.clusters.embedding import MASK, mask_answer, mask_numbers
 from analysis.clusters.maps import map_traces
-from analysis.clusters.mask import MASK, mask_answer, mask_numbers
 from cot.errors import InputError
 from cot.registry import build
 

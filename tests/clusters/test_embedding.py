@@ -8,10 +8,8 @@ import pandas as pd
 import pytest
 
 import cot.models
-from analysis.clusters.cluster import AverageLinkage, cosine_distances
-from analysis.clusters.embed import _pieces, embed
-from analysis.clusters.mask import mask_traces
-from analysis.clusters.tfidf import DIMENSIONS, tfidf_vectors
+from analysis.clusters.clusterers import AverageLinkage, cosine_distances
+from analysis.clusters.embedding import DIMENSIONS, _pieces, embed, mask_traces, tfidf_vectors
 
 WINDOW = 10
 """Tokens, two of them special: eight words fit."""

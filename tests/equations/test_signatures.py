@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from analysis.clusters.cluster import AverageLinkage, cosine_distances, fit_threshold, label_rows
-from analysis.clusters.embed import embed
+from analysis.clusters.clusterers import AverageLinkage, cosine_distances, fit_threshold, label_rows
+from analysis.clusters.embedding import embed
 from analysis.equations.dataflow import MAX_LENGTH, dataflow
 from analysis.equations.equations import find_equations
 from analysis.equations.signature import signature

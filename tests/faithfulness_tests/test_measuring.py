@@ -16,7 +16,7 @@ from analysis.faithfulness_tests import (
 )
 from analysis.faithfulness_tests.contract import FaithfulnessTest, Outcome, changed
 from analysis.faithfulness_tests.trace_selection import make_cases
-from analysis.model_queries import Asker
+from analysis.model_queries import ModelQueries
 from cot import registry
 from cot.errors import InputError
 
@@ -102,8 +102,8 @@ def test_truncation_keeps_the_stored_tokens(runs):
     counted = of(run, "early_answering")
     assert len(counted) == 3 * (3 + 4 + 5)
     with run.lock(), _reader(run) as read:
-        asker = Asker(run, engine_name="planted_engines:Faithful")
-        setting = _setting(run, asker, read, "early_answering", 0)
+        queries = ModelQueries(run, engine_name="planted_engines:Faithful")
+        setting = _setting(run, queries, read, "early_answering", 0)
         cases, untested = make_cases(run, setting, limit=None, traces=None)
     assert not untested
     for case in cases:

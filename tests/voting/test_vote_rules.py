@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import analysis
 from analysis.columns import columns, group_confidence
-from analysis.model_queries import Asker
+from analysis.model_queries import ModelQueries
 from analysis.voting import load_rule, outcomes, weigher
 from analysis.voting.cisc import TEMPERATURES
 from analysis.voting.contract import check_vote_rule
@@ -281,4 +281,4 @@ def test_the_model_rates_and_chooses_and_is_asked_once(tmp_path):
     assert all(0 < float(chance) < 1 for chance in rated.values())
     chosen = votes[votes["rule"] == "universal"].set_index("question_id")
     assert chosen.loc["b", "answer"] == "1"
-    assert Asker(run, model, "transformers").model == model
+    assert ModelQueries(run, model, "transformers").model == model

@@ -1,15 +1,24 @@
-"""Texts as unit vectors, by sentence-transformers (Reimers & Gurevych, arXiv 1908.10084).
+"""Texts as unit vectors, the final answer masked.
 
-A text longer than the embedder's window is embedded in pieces that fit, and its vector is the mean
-of theirs, weighted by tokens: nothing is cut off unseen. `tfidf` in place of a model needs none.
+Every occurrence of the stated answer is masked, not just the statement: `5 + 7 = 12` gives it away
+as plainly as `The answer is 12`, and so does `12.00`. Otherwise clusters of reasoning would only
+restate the answers.
+
+    >>> mask_answer("5 + 7 = 12.00. The answer is 12.", "12", 29, 31)
+    '5 + 7 = [answer]. The answer is [answer].'
+
+The embedder is one of sentence-transformers (Reimers & Gurevych, arXiv 1908.10084). A text longer
+than its window is embedded in pieces that fit, and its vector is the mean of theirs, weighted by
+tokens: nothing is cut off unseen. `tfidf` in place of a model needs none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +29,83 @@ from numpy.typing import NDArray
 from cot.progress import track
 from cot.store.atomic import replace_file
 
-__all__ = ["DEFAULT_EMBEDDER", "TFIDF", "embed"]
+__all__ = [
+    "DEFAULT_EMBEDDER",
+    "MASK",
+    "MASKED_NUMBER",
+    "TFIDF",
+    "embed",
+    "mask_answer",
+    "mask_numbers",
+    "mask_traces",
+    "tfidf_vectors",
+]
 
+MASK = "[answer]"
+MASKED_NUMBER = "[number]"
+NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 TFIDF = "tfidf"
 BATCH = 256
+DIMENSIONS = 512
+"""Of TF-IDF vectors."""
+MAX_TERMS = 50_000
+TOKEN = r"[^\W_]+(?:[.,]\d+)*|[-+*/×÷−=%]"
+"""A term of TF-IDF: a word, a number or an operator."""
 log = logging.getLogger("cot")
 Vectors = NDArray[np.float32]
+
+
+def mask_answer(text: str, answer: str | None, start: int | None, end: int | None) -> str:
+    """The text without its answer; unchanged where it states none.
+
+    Args:
+        answer: the stated answer, or None.
+        start: first character of the statement, or None where its place is not known.
+        end: one past its last character.
+    """
+    if not answer or not answer.strip():
+        return text
+    if start is not None and end is not None:
+        text = text[:start] + MASK + text[end:]
+    word = answer.strip()
+    if not any(character.isdigit() for character in word) and len(word) < 4:
+        return text  # "B" or "yes": other occurrences are ordinary words
+    whole = rf"(?<![\w.,]){re.escape(word)}(?!\w|[.,]\d)"
+    text = re.sub(whole, MASK, text)
+    if re.fullmatch(rf"[$€£]?\s?{NUMBER}", word):
+        value = _value(word.lstrip("$€£ "))
+        text = re.sub(
+            rf"(?<![\w.,]){NUMBER}(?!\w|[.,]\d)",
+            lambda found: MASK if _value(found[0]) == value else found[0],
+            text,
+        )
+    return text
+
+
+def mask_numbers(text: str) -> str:
+    """The text with [number] for every number in digits."""
+    return re.sub(r"\d+(?:[.,]\d+)*", MASKED_NUMBER, text)
+
+
+def mask_traces(texts: Iterable[str], answers: pd.DataFrame, numbers: bool = False) -> list[str]:
+    """Each text without the answer that its row of the answers table states.
+
+    Args:
+        texts: shape [trace].
+        answers: text, start and end of each trace's answer, row for row.
+        numbers: hide every number too.
+    """
+    stated = (answers[name] for name in ("text", "start", "end"))
+    masked = [
+        mask_answer(text, *(None if pd.isna(value) else value for value in row))
+        for text, *row in zip(texts, *stated, strict=True)
+    ]
+    return [mask_numbers(text) for text in masked] if numbers else masked
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", ""))
 
 
 def embed(
@@ -44,8 +123,6 @@ def embed(
     if not len(unique):
         return np.zeros((0, 0), dtype=np.float32)
     if model == TFIDF:
-        from analysis.clusters.tfidf import tfidf_vectors
-
         vectors = tfidf_vectors(unique)
     elif cache is None:
         vectors = _encode(unique, model)
@@ -98,6 +175,7 @@ def _encode(texts: Sequence[str], model: str) -> Vectors:
 
     embedder = load_embedder(model)
     pieces, owners, weights = _pieces(texts, embedder)
+    # longest first: a batch pads to its longest, and a batch too large for memory fails at once
     order = np.argsort([-len(piece) for piece in pieces], kind="stable")
     vectors: Vectors | None = None
     with track("embedding", total=len(pieces), unit="texts") as advance:
@@ -116,6 +194,7 @@ def _encode(texts: Sequence[str], model: str) -> Vectors:
     assert vectors is not None
     if len(pieces) == len(texts):
         return vectors
+    # float64: the mean of a text's pieces must not depend on their order
     sums = np.zeros((len(texts), vectors.shape[1]), dtype=np.float64)
     np.add.at(sums, owners, vectors * np.array(weights)[:, None])
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
@@ -173,3 +252,34 @@ def _fit(text: str, count: Callable[[str], int], room: int) -> list[tuple[str, i
             pieces += _fit(text[start:end], count, room)
         start = end
     return pieces
+
+
+def tfidf_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+    """TF-IDF, projected at random: unit vectors, shape [text, d] with d at most 512; a text without
+    terms is zero.
+
+    Terms are words, numbers, operators and pairs of neighbours; their weights are fitted on the
+    distinct texts, in any order. A random projection keeps the distances between *any* two texts,
+    to about 6% (Johnson & Lindenstrauss; Achlioptas 2003). A truncated SVD would keep what sets
+    questions apart and lose what sets the traces of one question apart, which is what is clustered.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.random_projection import SparseRandomProjection
+
+    model = TfidfVectorizer(
+        token_pattern=TOKEN, ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_TERMS
+    )
+    try:
+        model.fit(sorted(set(texts)))
+    except ValueError:  # not one term
+        return np.zeros((len(texts), 1), dtype=np.float32)
+    terms = model.transform(texts)
+    if terms.shape[1] > DIMENSIONS:
+        projection = SparseRandomProjection(DIMENSIONS, dense_output=True, random_state=0)
+        dense = projection.fit_transform(terms)
+    else:
+        dense = terms.toarray()
+    norms = np.linalg.norm(dense, axis=1, keepdims=True)
+    unit = np.divide(dense, norms, out=np.zeros_like(dense), where=norms > 0)
+    vectors: NDArray[np.float32] = unit.astype(np.float32)
+    return vectors

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.model_queries import Asker
+from analysis.model_queries import ModelQueries
 from cot.errors import InputError
 from cot.models import encode
 from cot.store.run import Run
@@ -23,16 +23,16 @@ __all__ = ["p_true"]
 CUE = "\n\nIs the answer above correct? My rating is 1 if it is and 0 if it is not. Rating: ("
 
 
-def p_true(run: Run, answers: pd.DataFrame, asker: Asker) -> NDArray[np.float64]:
+def p_true(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> NDArray[np.float64]:
     """p(1) / (p(0) + p(1)) for each trace with a valid answer, shape [trace]; NaN for the others.
 
-    Answers of the model are kept under samples/p_true.
+    The model's completions are stored under samples/p_true.
     """
     traces = run.traces(["text", "prompt_sha"])
     asked = answers.loc[answers["status"] == "ok", ["question_id", "sample_index"]]
     keys = asked.merge(traces, on=["question_id", "sample_index"], how="left")
-    prompts = _prompt_ids(run, asker, keys)
-    tokenizer = asker.engine.tokenizer
+    prompts = _prompt_ids(run, queries, keys)
+    tokenizer = queries.engine.tokenizer
     zero, one = _digits(tokenizer)
     requests = [
         Request(
@@ -45,7 +45,7 @@ def p_true(run: Run, answers: pd.DataFrame, asker: Asker) -> NDArray[np.float64]
         )
         for question_id, index, text, sha in keys.itertuples(index=False)
     ]
-    said = asker.ask("p_true", requests)
+    said = queries.ask("p_true", requests)
     values = np.full(len(answers), np.nan)
     values[(answers["status"] == "ok").to_numpy()] = [
         _rating(scores, zero, one) for scores in said["scores"]
@@ -74,7 +74,7 @@ def _plain(tokenizer: Any, text: str) -> tuple[int, ...]:
 
 
 def _prompt_ids(
-    run: Run, asker: Asker, keys: pd.DataFrame
+    run: Run, queries: ModelQueries, keys: pd.DataFrame
 ) -> dict[tuple[Any, str], tuple[int, ...]]:
     """(prompt_sha, question_id) to the prompt's token ids; the question where there is none."""
     stored = run.prompts().set_index("prompt_sha") if keys["prompt_sha"].notna().any() else None
@@ -87,5 +87,5 @@ def _prompt_ids(
         if stored is not None and isinstance(sha, str):
             row = stored.loc[sha]
             prompt = row["text"] if isinstance(row["text"], str) else tuple(row["messages"])
-        found[sha, question_id] = encode(asker.engine.tokenizer, prompt)
+        found[sha, question_id] = encode(queries.engine.tokenizer, prompt)
     return found

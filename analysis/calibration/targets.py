@@ -1,4 +1,4 @@
-"""What is judged: majority votes and single traces of the questions with gold."""
+"""What signals predict: whether a majority vote, or a single trace, is right."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from analysis.answer_table import ballots_of
 from analysis.calibration.entropy import class_entropy
 from analysis.columns import columns
-from analysis.model_queries import Asker
+from analysis.model_queries import ModelQueries
 from analysis.voting import load_rule, outcomes
 from cot.store.run import Run
 
-__all__ = ["Judged", "Target", "judge"]
+__all__ = ["Target", "Targets", "find_targets"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,31 +36,31 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """The questions with gold on which something voted, and the traces that voted there."""
+class Targets:
+    """What is right or wrong: votes of questions with gold and a valid answer, and their traces."""
 
     run: Run
     """Where they come from."""
-    asker: Asker
-    """Asks the model where a signal needs it."""
+    queries: ModelQueries
+    """To the model, where a signal needs them."""
     polls: pd.DataFrame
     """The majority vote of every question, with the entropy of its answers (nats)."""
     votes: pd.DataFrame
-    """Those of the questions that are judged."""
+    """Those of the questions that are targets."""
     ballots: pd.DataFrame
     """Rows of the answers table."""
     question: NDArray[np.int64]
     """Row of `votes` of each ballot, shape [trace]."""
-    targets: Mapping[str, Target]
+    of: Mapping[str, Target]
     """For `question` and for `trace`, in the order of `votes` and of `ballots`."""
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A column of `analysis.columns` for each ballot, shape [trace]."""
-        values = columns(self.run, self.ballots, [name], self.asker)[name]
+        values = columns(self.run, self.ballots, [name], self.queries)[name]
         return np.asarray(values, dtype=float)
 
 
-def judge(run: Run, answers: pd.DataFrame, asker: Asker) -> Judged:
+def find_targets(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> Targets:
     """Vote by majority, and keep what has gold and a valid answer."""
     slim = answers.drop(columns=["text", "canonical", "start", "end"], errors="ignore")
     polls = outcomes(slim, load_rule("majority"))
@@ -72,7 +72,7 @@ def judge(run: Run, answers: pd.DataFrame, asker: Asker) -> Judged:
     voted = polls[judged].reset_index(drop=True)
     kept = judged[question]
     ballots = answers.loc[ballots.index[kept]].reset_index(drop=True)
-    question = (np.cumsum(judged) - 1)[question[kept]]
+    question = (np.cumsum(judged) - 1)[question[kept]]  # rows of polls to rows of votes
     n_gold = int(answers["correct"].notna().sum())
     questions = Target(
         correct=voted["correct"].to_numpy(dtype=bool),
@@ -88,12 +88,12 @@ def judge(run: Run, answers: pd.DataFrame, asker: Asker) -> Judged:
         no_gold=len(answers) - n_gold,
         no_answer=n_gold - len(ballots),
     )
-    return Judged(
+    return Targets(
         run=run,
-        asker=asker,
+        queries=queries,
         polls=polls,
         votes=voted,
         ballots=ballots,
         question=question,
-        targets={"question": questions, "trace": traces},
+        of={"question": questions, "trace": traces},
     )

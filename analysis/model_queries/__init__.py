@@ -1,10 +1,10 @@
-"""Asking the model about stored traces: what an analysis samples goes to samples/PURPOSE.
+"""Queries to the model about stored traces: what an analysis samples goes to samples/PURPOSE.
 
-An answer is kept under a digest of what was asked and of whom, so that the same question is never
-asked twice, and another model's answer is never taken for this one's.
+A completion is stored under a digest of the prompt, the settings and the model, so that no query is
+made twice, and another model's completion is never taken for this one's.
 
-    asker = Asker(run, model="smollm2-135m-instruct")
-    asker.ask("p_true", requests)         # a DataFrame, row for row
+    with ModelQueries(run, model="smollm2-135m-instruct") as queries:
+        queries.ask("p_true", requests)         # a DataFrame, row for row
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
@@ -28,24 +28,28 @@ from cot.types import SAMPLE_KEY, Request, Trace
 if TYPE_CHECKING:
     from cot.engines import Engine
 
-__all__ = ["Asker"]
+__all__ = ["ModelQueries"]
 
 
 @dataclass(frozen=True)
-class Asker:
-    """Who is asked. The engine is made when something is asked that is not stored yet."""
+class ModelQueries:
+    """Queries to one model. The engine is made at the first query that is not stored yet.
+
+    As a context manager, it frees the model at the end.
+    """
 
     run: Run
-    """Where the answers go; its lock must be held."""
+    """Where the completions go; its lock must be held."""
     model: str | None = None
     """A model's name; the run's own by default."""
     engine_name: str | None = None
     """An engine's name; the run's own by default, else vllm where it is installed."""
     _open: list[Engine] = field(default_factory=list, repr=False)
+    """The engine, once it is made."""
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine; not loaded before it is asked."""
+        """The engine; not loaded before the first query."""
         model = self.model or self.run.identity.model
         if not model:
             raise InputError(f"{self.run.path}: its traces were imported: give --model")
@@ -54,7 +58,7 @@ class Asker:
             model, dtype=self.run.identity.dtype or "auto"
         )
         if made.model is None:
-            raise InputError(f"engine {made.name!r} asks no model: choose another --engine")
+            raise InputError(f"engine {made.name!r} runs no model: choose another --engine")
         self._open.append(made)
         return made
 
@@ -89,6 +93,12 @@ class Asker:
                     )
             stored = self.run.samples(purpose).set_index(SAMPLE_KEY)
         return stored.reindex(index).reset_index()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Free the weights."""
