@@ -40,7 +40,8 @@ def test_roots_and_data(wheel):
     for room, pattern in (
         ("prompts", "templates/*.md"),
         ("prompts", "exemplars/*.toml"),
-        ("analysis", "page/templates/*"),
+        ("analysis", "page/base/*"),
+        ("analysis", "page/sections/*/*"),
         ("experiments", "*.toml"),
         ("cot", "**/*.py"),
         ("analysis", "**/*.py"),

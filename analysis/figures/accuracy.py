@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.figures.look import (
+    COLOURS,
+    DASHES,
     NEUTRAL,
     add_dots,
+    add_line,
     between,
     counted,
     draw,
     mark,
-    shown,
     split,
-    whiskers,
 )
 from analysis.figures.tables import read
+from analysis.findings import pick
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -24,36 +26,63 @@ if TYPE_CHECKING:
 
 __all__ = ["curve", "votes"]
 
-MINUS = " - single"
-CONTROLS = ("single", "greedy")
+SINGLE, GREEDY = "single", "greedy"
+"""Subjects that are no rule: the controls."""
+MOST_BANDS = 3
+"""Lines up to which each has its band; of more, the first alone has one."""
 
 
 def curve(run: Run) -> Figure:
     """Accuracy against the number of samples, one line a rule, from the table `curve`; the greedy
-    trace's beside it where the run has one.
+    trace's beside it where the run has one, and another run's where the two were compared.
 
     Raises:
         InputError: no such table.
     """
-    table = read(run, "curve", "cot curve RUN --rule majority").sort_values("n")
+    import pandas as pd
+
+    table = read(run, "curve", "cot curve RUN").sort_values("n")
+    compared = run.table("curve_comparison") if "curve_comparison" in run.tables() else None
+    series = [(str(rule), rows) for rule, rows in table.groupby("rule", sort=False)]
+    if compared is not None:
+        nothing = {"low": float("nan"), "high": float("nan")}
+        series += [
+            (f"{rule} (other run)", rows.assign(accuracy=rows["other"], **nothing).sort_values("n"))
+            for rule, rows in compared.groupby("rule", sort=False)
+        ]
     caption = (
         f"n = {between(table['n_questions'])} questions; {between(table['n_excluded'])} left out, "
-        "with fewer traces. Whiskers: 95%, bootstrap over questions. Control: a "
-        "single trace (1 sample), and the greedy one where it was sampled (dashed)."
+        "with fewer traces. Bands: 95%, bootstrap over questions"
+        + ("; of the first line only" if len(series) > MOST_BANDS else "")
+        + ". Control: a single trace (1 sample), and the greedy one where it was sampled (dotted)."
     )
     figure = draw("Accuracy against the number of samples", caption)
-    for place, (rule, rows) in enumerate(table.groupby("rule", sort=False)):
-        error = whiskers(rows, "accuracy")
-        style = {"mode": "lines+markers", "marker": mark(place), "showlegend": True}
-        figure.add_scatter(
-            x=rows["n"], y=rows["accuracy"], error_y=error, name=shown(rule), **style
+    for place, (name, rows) in enumerate(series):
+        add_line(
+            figure,
+            rows,
+            name,
+            ("n", "accuracy", "low", "high"),
+            colour=COLOURS[place % len(COLOURS)],
+            dash=DASHES[place % len(DASHES)],
+            band=place == 0 or len(series) <= MOST_BANDS,
+            at="n = %{x}",
         )
+    greedy = None
     if "findings_vote" in run.tables():
-        found = run.table("findings_vote").set_index("name")["estimate"]
-        if "greedy" in found:
-            figure.add_hline(found["greedy"], line={"dash": "dash", "color": NEUTRAL})
-    figure.update_xaxes(title="samples a question")
-    return figure.update_yaxes(title="accuracy", tickformat=".0%")
+        greedy = pick(run.table("findings_vote"), "accuracy", GREEDY)
+    if greedy is not None and pd.notna(greedy["estimate"]):
+        figure.add_scatter(
+            x=[table["n"].min(), table["n"].max()],
+            y=[greedy["estimate"]] * 2,
+            name="greedy trace",
+            mode="lines",
+            line={"dash": "dot", "color": NEUTRAL, "width": 1.5},
+            hovertemplate="greedy: %{y:.1%}<extra></extra>",
+        )
+    ticks = sorted(table.loc[table["rule"] == table["rule"].iloc[0], "n"])
+    figure.update_xaxes(title="samples a question (n)", tickvals=ticks)
+    return figure.update_yaxes(title="accuracy", tickformat=".0%", rangemode="tozero")
 
 
 def votes(run: Run) -> Figure:
@@ -63,9 +92,8 @@ def votes(run: Run) -> Figure:
     Raises:
         InputError: no such table.
     """
-    table = read(run, "findings_vote", "cot vote RUN --rule majority")
-    gain = table["name"].str.endswith(MINUS)
-    own, gains = table[~gain], table[gain]
+    table = read(run, "findings_vote", "cot vote RUN")
+    own, gains = table[table["baseline"] == ""], table[table["baseline"] == SINGLE]
     caption = (
         f"n = {counted(own.iloc[0])}, without gold; {own['ties'].max()} ties at most, an "
         "abstention is not right. Whiskers: 95%, bootstrap over questions. Controls (grey): the "
@@ -74,8 +102,8 @@ def votes(run: Run) -> Figure:
     )
     panels = ("accuracy", "difference to the mean single trace")
     figure = draw("Votes", caption, panels, height=90 + 40 * len(own), shared_yaxes=True)
-    for rows, marker in split(own, own["name"].isin(CONTROLS)):
-        add_dots(figure, rows["name"], rows, row=1, col=1, marker=marker)
-    add_dots(figure, gains["name"].str.removesuffix(MINUS), gains, row=1, col=2, marker=mark(0))
+    for rows, marker in split(own, own["subject"].isin((SINGLE, GREEDY))):
+        add_dots(figure, rows["subject"], rows, row=1, col=1, marker=marker)
+    add_dots(figure, gains["subject"], gains, row=1, col=2, marker=mark(0))
     figure.add_vline(0, line={"dash": "dash", "color": NEUTRAL}, col=2)
     return figure.update_xaxes(tickformat=".0%")

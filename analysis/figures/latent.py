@@ -1,11 +1,20 @@
-"""The answers that layers hold right before the answer is written."""
+"""The answers that layers hold: which agree with the last one, how probable is the stated one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.figures.look import NEUTRAL, draw, mark, whiskers
-from analysis.figures.tables import read
+from analysis.figures.look import (
+    COLOURS,
+    DASHES,
+    FAINT,
+    NEUTRAL,
+    add_line,
+    between,
+    draw,
+)
+from analysis.figures.tables import place_of, read
 from cot.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,78 +23,106 @@ if TYPE_CHECKING:
 
     from cot.store.run import Run
 
-__all__ = ["consistency"]
+__all__ = ["Commitment", "commitment", "consistency", "stated"]
 
-SAID = {"answer": "as read", "answer_calibrated": "calibrated"}
-"""Column of `lens` to what it is."""
+MEASURES = {"agreement": "as read", "agreement_calibrated": "calibrated"}
+"""Measure of `lens_layers` to what it is."""
+COMMAND = "cot lens RUN"
+LINE = ("layer", "estimate", "low", "high")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment:
+    """The layer from which on all later ones hold the final answer, over traces."""
+
+    low: float
+    """Lower quartile."""
+    median: float
+    """Median."""
+    high: float
+    """Upper quartile."""
+    n: int
+    """Traces that have one."""
+    without: int
+    """Traces with two candidates or more that have none."""
 
 
 def consistency(run: Run) -> Figure:
     """How often each layer's latent answer right before the answer is the last layer's, beside
-    another trace's of the question, from the tables `lens` and `lens_traces`.
+    another trace's of the question, from the table `lens_layers`.
 
     Raises:
         InputError: no such table, or no question has two candidates and two traces.
     """
-    table = read(run, "lens", "cot lens RUN")
-    traces = read(run, "lens_traces", "cot lens RUN")
-    several = traces.loc[traces["n_candidates"] > 1, "question_id"].unique()
-    here = table[(table["position"] == "pre_answer") & table["question_id"].isin(several)]
-    shares = {name: _shares(here, name) for name in SAID}
-    n = len(shares["answer"]["question_id"].unique()) if len(here) else 0
-    if not n:
+    table = read(run, "lens_layers", COMMAND)
+    table = table[table["measure"].isin(MEASURES) & table["estimate"].notna()]
+    if table.empty:
         raise InputError(f"no question of {run.path} has two candidates and two traces to compare")
     caption = (
-        f"n = {n} questions with two traces and two candidates or more (told apart by their first "
-        f"token), {traces['question_id'].nunique() - n} left out. Whiskers: 95%, bootstrap over "
-        "questions. Control (grey): the last layer's answer in another trace of the question. The "
-        "last layer agrees with itself by definition."
+        f"n = {between(table['n_questions'])} questions with two traces and two candidates or more "
+        f"(told apart by their first token), {between(table['n_traces'])} traces; each question "
+        "weighs the same. Bands: 95%, bootstrap over questions. Control (grey, dotted): the last "
+        "layer's answer in another trace of the question. The last layer agrees with itself by "
+        "definition."
     )
     figure = draw("Latent answers: which layers say what the last one says?", caption)
-    for place, (name, label) in enumerate(SAID.items()):
-        for kind, colour in (("own", mark(place)["color"]), ("other", NEUTRAL)):
-            rows = _means(shares[name], kind)
-            marker = {"color": colour, "symbol": mark(place)["symbol"]}
-            line = {"color": colour, "dash": "dot" if place else "solid"}
-            named = label if kind == "own" else f"{label}, another trace"
-            style = {"mode": "lines+markers", "marker": marker, "line": line, "name": named}
-            figure.add_scatter(x=rows["layer"], y=rows["estimate"], error_y=whiskers(rows), **style)
-    figure.update_xaxes(title="layer")
-    return figure.update_yaxes(title="share of traces", tickformat=".0%", range=[0, 1.03])
-
-
-def _shares(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Of each question and layer: question_id, layer, own (share of the traces in which the layer
-    says what the last one says), other (what the last one says in another trace)."""
-    import pandas as pd
-
-    found = []
-    for question_id, mine in rows.groupby("question_id", sort=False):
-        said = mine.pivot(index="sample_index", columns="layer", values=name).to_numpy(object)
-        layers = sorted(mine["layer"].unique())
-        n = len(said)
-        if n < 2:
+    for place, (measure, label) in enumerate(MEASURES.items()):
+        rows = table[table["measure"] == measure].sort_values("layer")
+        if rows.empty:
             continue
-        same = said[:, None, :] == said[None, :, -1:]
-        own = same[range(n), range(n)].sum(axis=0)
-        other = (same.sum(axis=(0, 1)) - own) / (n * (n - 1))
-        found.append(
-            pd.DataFrame(
-                {"question_id": question_id, "layer": layers, "own": own / n, "other": other}
-            )
-        )
-    columns = ["question_id", "layer", "own", "other"]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+        style = {"colour": COLOURS[place], "dash": DASHES[place], "mode": "lines"}
+        add_line(figure, rows, label, LINE, counted="n_traces", at="layer %{x}", **style)
+        control = ("layer", "control", "control_low", "control_high")
+        other = {"colour": NEUTRAL, "dash": "dot", "mode": "lines", "width": 1.5, "band": False}
+        name = f"another trace’s final answer, {label}"
+        add_line(figure, rows, name, control, at="layer %{x}", **other)
+    _draw_commitment(figure, run)
+    figure.update_xaxes(title="layer")
+    return figure.update_yaxes(title="share as the last layer", tickformat=".0%", range=[0, 1.03])
 
 
-def _means(shares: pd.DataFrame, column: str) -> pd.DataFrame:
-    """layer, estimate (mean over questions), low, high."""
-    import pandas as pd
+def stated(run: Run) -> Figure:
+    """The mean probability of the stated answer among the candidates, by layer and position, from
+    the table `lens_layers`.
 
-    from analysis.statistics import mean_interval
+    Raises:
+        InputError: no such table, or no trace states one of its question's candidates.
+    """
+    table = read(run, "lens_layers", COMMAND)
+    table = table[(table["measure"] == "p_stated") & table["estimate"].notna()]
+    if table.empty:
+        raise InputError(f"no trace of {run.path} states one of two candidates or more")
+    caption = (
+        f"n = {between(table['n_questions'])} questions with two candidates or more, "
+        f"{between(table['n_traces'])} traces; each question weighs the same. Bands: 95%, "
+        "bootstrap over questions. No control: the figure of agreement has one."
+    )
+    figure = draw("Latent answers: how probable is the stated one?", caption)
+    for place, position in enumerate(sorted(table["position"].unique(), key=place_of)):
+        rows = table[table["position"] == position].sort_values("layer")
+        style = {"colour": COLOURS[place % 6], "dash": DASHES[place % 4], "mode": "lines"}
+        more = {"show": ".2f", "counted": "n_traces", "at": "layer %{x}"}
+        add_line(figure, rows, str(position), LINE, **style, **more)
+    _draw_commitment(figure, run)
+    figure.update_xaxes(title="layer")
+    return figure.update_yaxes(title="p(stated answer)", range=[0, 1.03])
 
-    rows = [
-        (layer, values.mean(), *mean_interval(values, seed=0))
-        for layer, values in shares.groupby("layer")[column]
-    ]
-    return pd.DataFrame(rows, columns=["layer", "estimate", "low", "high"])
+
+def commitment(traces: pd.DataFrame) -> Commitment | None:
+    """Quartiles of the commitment layer over the traces of the table `lens_traces` whose question
+    has two candidates or more; None where no trace has such a layer."""
+    several = traces[traces["n_candidates"] > 1]
+    known = several["commitment_layer"].dropna().astype(int)
+    if known.empty:
+        return None
+    low, middle, high = (float(known.quantile(q)) for q in (0.25, 0.5, 0.75))
+    without = len(several) - len(known)
+    return Commitment(low=low, median=middle, high=high, n=len(known), without=without)
+
+
+def _draw_commitment(figure: Figure, run: Run) -> None:
+    found = commitment(run.table("lens_traces")) if "lens_traces" in run.tables() else None
+    if found is not None:
+        figure.add_vrect(found.low, found.high, fillcolor=FAINT, line_width=0, layer="below")
+        line = {"color": NEUTRAL, "width": 1.5, "dash": "longdash"}
+        figure.add_vline(found.median, line=line, layer="below")

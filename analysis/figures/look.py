@@ -12,16 +12,21 @@ from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from analysis.figures.text import visible
+
 if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
 __all__ = [
     "COLOURS",
+    "DASHES",
     "FAINT",
     "NEUTRAL",
     "SCALE",
+    "add_band",
     "add_dots",
+    "add_line",
     "between",
     "counted",
     "draw",
@@ -31,6 +36,7 @@ __all__ = [
     "whiskers",
 ]
 
+DASHES = ("solid", "dash", "dashdot", "longdash")
 COLOURS = ("#0072b2", "#b84e00", "#007a5a", "#a8558a", "#b67f00", "#2f88c4")
 NEUTRAL = "#7a7a7a"
 """Of text, controls, and what is unknown."""
@@ -60,6 +66,7 @@ def draw(
     subtitle = {"text": "<br>".join(lines), "font": {"size": 12}}
     figure.update_layout(
         template="none",
+        meta={"title": title, "caption": caption, "height": height},
         title={"text": shown(title), "subtitle": subtitle, "x": 0.01, "y": 1, "yanchor": "top"}
         | {"yref": "container", "pad": {"t": 16}},
         height=height + top,
@@ -89,6 +96,84 @@ def whiskers(
     """Error bars from `low` to `high`; none where there is no interval."""
     above, below = rows[high] - rows[value], rows[value] - rows[low]
     return {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
+
+
+def add_line(
+    figure: Figure,
+    rows: pd.DataFrame,
+    name: str,
+    columns: tuple[str, str, str, str],
+    /,
+    *,
+    colour: str,
+    dash: str = "solid",
+    width: float = 2.5,
+    show: str = ".1%",
+    counted: str | None = None,
+    at: str = "%{x}",
+    band: bool = True,
+    row: int | None = None,
+    col: int | None = None,
+    **options: Any,
+) -> None:
+    """A line with its interval as a band, and in the hover text.
+
+    Args:
+        columns: x, value, low and high.
+        show: how a value is formatted (d3).
+        counted: a column of counts for the hover text.
+        at: how the hover text names the place, such as `layer %{x}`.
+    """
+    x, y, low, high = columns
+    if band:
+        add_band(figure, rows, (x, low, high), colour, row=row, col=col)
+    end = f" (%{{customdata[0]:{show}}} to %{{customdata[1]:{show}}})"
+    data = [low, high]
+    if counted:
+        data.append(counted)
+        end += ", n = %{customdata[2]}"
+    figure.add_scatter(
+        x=rows[x],
+        y=rows[y],
+        name=shown(name),
+        line={"color": colour, "dash": dash, "width": width},
+        customdata=rows[data].to_numpy(float),
+        hovertemplate=f"{at}: %{{y:{show}}}{end}<extra>{shown(name)}</extra>",
+        row=row,
+        col=col,
+        **{"mode": "lines+markers", "marker": {"size": 6}, "showlegend": True, **options},
+    )
+
+
+def add_band(
+    figure: Figure,
+    rows: pd.DataFrame,
+    columns: tuple[str, str, str],
+    colour: str,
+    /,
+    **at: Any,
+) -> None:
+    """An area between two columns, where both are known.
+
+    Args:
+        columns: x, low and high.
+        at: row and col.
+    """
+    x, low, high = (name for name in columns)
+    known = rows[rows[low].notna() & rows[high].notna()]
+    if known.empty:
+        return
+    figure.add_scatter(
+        x=[*known[x], *known[x][::-1]],
+        y=[*known[high], *known[low][::-1]],
+        fill="toself",
+        fillcolor=colour + "33",  # a fifth opaque
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+        **at,
+    )
 
 
 def add_dots(
@@ -133,6 +218,4 @@ def counted(row: Any) -> str:
 
 def shown(text: Any) -> str:
     """Any text as plotly shows it literally: neither its markup nor a formula between dollars."""
-    from analysis.page.text import visible
-
     return escape(visible(str(text)), quote=False).replace("$", "&#36;").replace("\n", "⏎")

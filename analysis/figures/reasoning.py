@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from analysis.figures.look import NEUTRAL, between, draw, mark, shown, whiskers
-from analysis.figures.tables import read
+from analysis.figures.look import COLOURS, NEUTRAL, add_line, between, draw, mark, shown
+from analysis.figures.tables import read, rows_of
 from cot.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,45 +19,94 @@ __all__ = ["faithfulness", "importance"]
 
 COMMAND = "cot faithfulness RUN --test early_answering"
 RESAMPLING = "cot faithfulness RUN --test resampling"
+FEWEST = 10
+"""Traces that a length must have for a line of its own."""
 FITS = 60
 """Characters of a step beside its bar."""
 
 
-def faithfulness(run: Run) -> Figure:
+def faithfulness(run: Run, test: str | None = None) -> Figure:
     """How often the answer is the trace's own, by the share of its reasoning that is kept, a panel
-    a test, from the tables `faithfulness_curves` and `faithfulness_traces`.
+    a test, from the table `faithfulness_curves`.
+
+    All lengths together are thick, with a band; each length that enough traces have is thin; greedy
+    traces are dotted; another trace of the question, the control, is dashed.
+
+    Args:
+        test: one test, as typed; by default all that have a curve.
 
     Raises:
-        InputError: no such table.
+        InputError: no such table or test.
     """
     table = read(run, "faithfulness_curves", COMMAND)
-    traces = read(run, "faithfulness_traces", COMMAND)
+    if test is not None:
+        table = rows_of(run, table, "test", test)
     whole = table[table["n_steps"].isna()]
-    sampled = whole[~whole["greedy"]]
+    sampled = whole[~whole["greedy"].astype(bool)]
     caption = (
         f"n = {between(sampled['n_traces'])} traces, {between(sampled['n_questions'])} questions; "
-        "traces with a point without an answer are left out. Whiskers: 95%, bootstrap over "
+        "traces with a point without an answer are left out. Band: 95%, bootstrap over "
         "questions. Control (grey, dashed): how often another trace of the question states the "
-        "same answer. Diamonds: greedy traces alone. Of filler, the share is of dots."
+        "same answer. Dotted: greedy traces alone. Thin: traces of one length, without bands."
     )
     tests = list(dict.fromkeys(whole["test"]))
     figure = draw("How much of the reasoning does the answer need?", caption, tests)
-    for column, test in enumerate(tests, 1):
-        place = {"row": 1, "col": column}
-        for greedy, rows in whole[whole["test"] == test].groupby("greedy"):
-            points = rows.sort_values("share")
-            marker = {**mark(int(greedy)), "symbol": "diamond" if greedy else "circle"}
-            error = None if greedy else whiskers(points, "same")
-            style = {"mode": "lines+markers", "marker": marker, "error_y": error}
-            name = "greedy traces" if greedy else "all traces"
-            series = {"x": points["share"], "y": points["same"], "name": name, **style}
-            figure.add_scatter(**series, showlegend=column == 1, legendgroup=name, **place)
-        fresh = traces.loc[(traces["test"] == test) & ~traces["greedy"], "fresh"].mean()
-        if fresh == fresh:
-            figure.add_hline(fresh, line={"dash": "dash", "color": NEUTRAL}, **place)
-    figure.update_xaxes(title="share kept", tickformat=".0%", range=[-0.03, 1.03])
+    axes = _axes(run)
+    for column, name in enumerate(tests, 1):
+        at = {"row": 1, "col": column}
+        _draw_test(figure, table[table["test"] == name], at)
+        title = shown(axes.get(name, "share kept"))
+        figure.update_xaxes(title=title, tickformat=".0%", range=[-0.03, 1.03], **at)
+    if test is not None:
+        figure.layout.annotations = ()  # the panel's title is the figure's
     figure.update_yaxes(tickformat=".0%", range=[0, 1.03])
     return figure.update_yaxes(title="the answer stays", col=1)
+
+
+POINTS = ("share", "same", "low", "high")
+
+
+def _draw_test(figure: Figure, table: pd.DataFrame, at: dict[str, int]) -> None:
+    """The lines of one test, in its panel; only the first panel's stand in the legend."""
+    named = at["col"] == 1
+    greedy = table["greedy"].astype(bool)
+    lengths = table[~greedy].dropna(subset="n_steps").groupby("n_steps")
+    for n, rows in lengths:
+        if rows["n_traces"].max() >= FEWEST:
+            points = rows.sort_values("share")
+            thin = {"colour": NEUTRAL, "width": 1, "marker": {"size": 4}, "band": False}
+            of = f"{int(n)} step{'s' if n > 1 else ''}"
+            add_line(figure, points, of, POINTS, counted="n_traces", showlegend=False, **thin, **at)
+    whole = table[table["n_steps"].isna()]
+    for name, rows, colour, dash in (
+        ("all lengths", whole[~whole["greedy"].astype(bool)], COLOURS[0], "solid"),
+        ("greedy traces", whole[whole["greedy"].astype(bool)], COLOURS[1], "dot"),
+    ):
+        if len(rows):
+            points, own = rows.sort_values("share"), {"colour": colour, "dash": dash}
+            own |= {"band": dash == "solid", "showlegend": named, "legendgroup": name}
+            add_line(figure, points, name, POINTS, counted="n_traces", mode="lines", **own, **at)
+    sampled = whole[~whole["greedy"].astype(bool)]
+    if len(sampled) and sampled["other_traces"].notna().any():
+        figure.add_scatter(
+            x=[0, 1],
+            y=[sampled["other_traces"].iloc[0]] * 2,
+            name="another trace of the question",
+            mode="lines",
+            line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
+            hovertemplate="another trace: %{y:.1%}<extra></extra>",
+            showlegend=named,
+            legendgroup="another",
+            **at,
+        )
+
+
+def _axes(run: Run) -> dict[str, str]:
+    """What the share of each test is of, where the run says it."""
+    if "faithfulness_tests" not in run.tables():
+        return {}
+    tests = run.table("faithfulness_tests")
+    return dict(zip(tests["test"], tests["curve"], strict=True))
 
 
 def importance(run: Run, question_id: str, sample_index: int) -> Figure:

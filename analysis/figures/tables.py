@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from cot.store.run import Run
 
-__all__ = ["read", "rows_of"]
+__all__ = ["place_of", "read", "rows_of"]
+
+ORDER = ["prompt_end", "step_end", "mean", "pre_answer", "answer"]
+"""Positions as they come in a trace; others follow by name."""
 
 
 def read(run: Run, name: str, command: str) -> pd.DataFrame:
@@ -46,3 +49,8 @@ def rows_of(run: Run, table: pd.DataFrame, column: str, value: object) -> pd.Dat
         there = ", ".join(map(repr, close))
         raise InputError(f"{run.path} has no {column} {value!r} to draw: did you mean {there}?")
     return rows.reset_index(drop=True)
+
+
+def place_of(position: str) -> tuple[int, str]:
+    """Sorts positions as they come in a trace."""
+    return (ORDER.index(position) if position in ORDER else len(ORDER), position)

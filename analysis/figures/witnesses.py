@@ -79,7 +79,7 @@ def kinds(run: Run) -> Figure:
     """
     import pandas as pd
 
-    from analysis.agreement.kinds import KINDS
+    from analysis.agreement.question_kinds import KINDS
     from analysis.statistics import mean_interval
 
     table = read(run, "agreement", COMMAND)

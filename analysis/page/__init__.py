@@ -15,6 +15,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,55 +26,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.declaration import Shown, analysis
-from analysis.page.confidence import calibration_figure, stop_rows
-from analysis.page.curve import curve_figure
-from analysis.page.data import gather, overview
-from analysis.page.decided import decided_figure
-from analysis.page.downloads import pack
-from analysis.page.faithfulness import test_groups
-from analysis.page.geometry import dimension_figure, similarity_figure
-from analysis.page.glossary import glossary
-from analysis.page.headlines import headlines
-from analysis.page.hints import followed_hints
-from analysis.page.interventions import most_important
-from analysis.page.kept import kept_figures
-from analysis.page.kinds import kind_panels
-from analysis.page.lens import lens_figure
-from analysis.page.methods import fidelity, provenance
-from analysis.page.opening import opening
-from analysis.page.probes import probe_figures, regression_rows
-from analysis.page.questions import question_details, question_rows
-from analysis.page.raters import raters
-from analysis.page.shades import shades_of
+from analysis.figures.text import decimal, percent, visible
+from analysis.page.downloads import Downloads, pack
+from analysis.page.evidence import Evidence, gather, overview
+from analysis.page.figures import Embedded, embedded
+from analysis.page.section import Section, registered
 from analysis.page.shards import FOLDER, clear, shard, write_shards
-from analysis.page.states import LINES, state_maps, trajectory_figures
-from analysis.page.text import decimal, percent, visible
-from analysis.page.tokens import left_out, token_maps
 from cot.store.atomic import replace_file
 from cot.store.run import Run
 
 __all__ = ["as_json", "report", "write_report"]
 
-SCRIPTS = ["dom.js", "heat.js", "charts.js", "confidence.js", "probes.js", "lens.js", "geometry.js"]
-SCRIPTS += [
-    "list.js",
-    "kinds.js",
-    "downloads.js",
-    "address.js",
-    "store.js",
-    "map.js",
-    "paths.js",
-    "shade.js",
-    "flow.js",
-    "latent.js",
-    "faithfulness.js",
-    "interventions.js",
-    "traces.js",
-    "detail.js",
-    "main.js",
-]
-"""Joined in this order into the page's own script."""
-STYLES = ["report.css", "opening.css", "depth.css", "faithfulness.css"]
+SCRIPTS = ["dom.js", "address.js", "heat.js", "figures.js", "downloads.js"]
+"""Joined in this order into the page's own script, then the sections', then `main.js`."""
 
 
 MAX_BYTES = 25_000_000
@@ -109,90 +75,111 @@ def write_report(run: Run, *, max_bytes: int = MAX_BYTES) -> Path:
 
 
 def as_json(value: Any) -> Markup:
-    """JSON that is safe inside a script element, whatever the strings hold."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """JSON that is safe inside a script element, whatever the strings hold; a dataclass is an
+    object of its fields."""
+    text = json.dumps(
+        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fields
+    )
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
 
 
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A section as it stands on the page."""
+
+    section: Section
+    """Which."""
+    html: Markup
+    """Its markup, that of sections within it included; blank where it shows nothing."""
+
+
 def _render(run: Run, max_bytes: int) -> tuple[str, list[str]]:
     """The page, and the texts of the files beside it; none where it is small enough."""
     evidence = gather(run)
-    figures: dict[str, Any] = {
-        "curve": curve_figure(evidence),
-        "calibration": calibration_figure(evidence),
-        "probes": probe_figures(evidence),
-        "lens": lens_figure(evidence),
-        "dimension": dimension_figure(evidence),
-        "trajectories": trajectory_figures(evidence),
-        "states": state_maps(evidence),
-        "kept": kept_figures(evidence),
-    }
-    drawn = any(figures.values()) or len(evidence.get("path_map"))
-    figures |= {"tokens": token_maps(evidence), "similarity": similarity_figure(evidence)}
-    figures |= {"hints": followed_hints(evidence)}
-    rows = question_rows(evidence)
+    data = {each.name: each.data(evidence) if each.data else None for each in registered()}
+    figures = embedded(evidence, registered())
     downloads = pack(evidence)
-    scripts = [*([_plotly()] if drawn else []), _own_script()]
-    shades, unshaded = shades_of(run)
-    shown = question_details(evidence, [row["id"] for row in rows], shades=shades)
-    details = [(as_json(key), as_json(detail)) for key, detail in shown.items()]
-    del shown
-    settings = dict(
-        css=Markup("".join(map(_read, STYLES))),
-        plotly=Markup(_plotly()) if drawn else None,
-        script=Markup(_own_script()),
-        overview=overview(evidence),
-        headlines=headlines(evidence),
-        opening=opening(evidence),
-        panels=kind_panels(evidence),
-        raters=raters(evidence),
-        downloads=downloads,
-        packed=as_json(downloads.packed),
-        notices={
-            "opening": evidence.notices("agreement", "findings_agree"),
-            "curve": evidence.notices("curve"),
-            "stops": evidence.notices("findings_stop"),
-            "calibration": evidence.notices("calibration"),
-            "probes": evidence.notices("probes"),
-            "lens": evidence.notices("lens", "lens_traces", "lens_tokens"),
-            "geometry": evidence.notices(
-                "similarity", "dimension", "eigen_scores", "state_map", "trajectories"
-            ),
-            "faithfulness": evidence.notices("findings_faithfulness", "faithfulness_curves"),
-            "questions": evidence.notices("answers", "votes", "paths", "agreement"),
-            "traces": evidence.notices(
-                "answers", "steps", "paths", "step_checks", "cluster_names", "path_map", "probe_scores"
-            ),
-        },
-        **figures,
-        tests=test_groups(evidence),
-        decided=decided_figure(evidence),
-        stops=stop_rows(evidence),
-        regressions=regression_rows(evidence),
-        tokens_left_out=left_out(evidence, figures["tokens"]),
-        most_lines=LINES,
-        fidelity=fidelity(evidence),
-        provenance=provenance(evidence),
-        glossary=glossary(evidence),
-    )
-    data = {"questions": rows, "shading": unshaded, "important": most_important(evidence)} | figures
+    parts = _parts(evidence, data, figures, downloads)
+    drawn = figures or any(each.plots and each.plots(evidence) for each in registered())
+    plotly = _plotly() if drawn else None
+    scripts = [*([plotly] if plotly else []), _own_script()]
+    ids = evidence.most_suspicious
+    details = [(as_json(key), as_json(shown)) for key, shown in _details(evidence, data, ids)]
+    styles = [_read("report.css"), *(style for each in registered() for style in each.styles)]
+    settings = {
+        "css": Markup("".join(styles)),
+        "plotly": Markup(plotly) if plotly else None,
+        "script": Markup(_own_script()),
+        "overview": overview(evidence),
+        "parts": [part for part in parts if part.html.strip()],
+        "packed": as_json(downloads.packed),
+    }
+    sent = {each.name: each.sends(data[each.name]) for each in registered() if each.sends}
+    known = {**sent, "figures": {name: made.drawing for name, made in figures.items()}}
     inside = Markup("{" + ",".join(f"{key}:{detail}" for key, detail in details) + "}")
-    page = as_json({**data, "shards": None})
-    whole: str = _template().render(csp=_policy(scripts), page=page, details=inside, **settings)
+    page = as_json({**known, "shards": None})
+    template = _environment().get_template("report.html.jinja")
+    whole = template.render(csp=_policy(scripts), page=page, details=inside, **settings)
     if len(whole.encode("utf-8", "surrogatepass")) <= max_bytes:
         return whole, []
     shards, files = shard(details)
-    page = as_json({**data, "shards": shards})
+    page = as_json({**known, "shards": shards})
     csp = _policy(scripts, beside=True)
-    return _template().render(csp=csp, page=page, details="{}", **settings), files
+    return template.render(csp=csp, page=page, details="{}", **settings), files
+
+
+def _details(
+    evidence: Evidence, data: Mapping[str, Any], ids: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the sections show of each question, by id."""
+    found = [each.details(evidence, data[each.name], ids) for each in registered() if each.details]
+    for key in ids:
+        yield key, {name: value for shown in found for name, value in shown[key].items()}
+
+
+def _parts(
+    evidence: Evidence,
+    data: Mapping[str, Any],
+    figures: Mapping[str, Embedded],
+    downloads: Downloads,
+) -> list[Part]:
+    """The sections that stand on their own, in order."""
+
+    def html(each: Section) -> Markup:
+        within = [html(other) for other in registered() if other.within == each.name]
+        template = each.template
+        if template is None and not each.reads:
+            return Markup("")  # what it has are cards among the findings
+        source = _environment().from_string(template) if template else _plain()
+        return Markup(
+            source.render(
+                section=each,
+                data=data[each.name],
+                notices=evidence.notices(*each.reads),
+                figures={name: made for name, made in figures.items() if made.section == each.name},
+                downloads=downloads,
+                within=Markup("").join(within),
+            )
+        )
+
+    return [Part(section=each, html=html(each)) for each in registered() if not each.within]
+
+
+def _plain() -> Any:
+    """The template of a section that has none."""
+    return _environment().get_template("section.html.jinja")
 
 
 @cache
-def _template() -> Any:
+def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("analysis.page"),
+        loader=PackageLoader("analysis.page", "base"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: visible(value) if type(value) is str else value,
@@ -200,7 +187,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, decimal=decimal)
-    return environment.get_template("report.html.jinja")
+    return environment
 
 
 def _policy(scripts: list[str], beside: bool = False) -> str:
@@ -222,11 +209,12 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
-@cache
 def _own_script() -> str:
-    return '(function () {\n"use strict";\n' + "\n".join(map(_read, SCRIPTS)) + "})();\n"
+    own = [script for each in registered() for script in each.scripts]
+    texts = [*map(_read, SCRIPTS), *own, _read("main.js")]
+    return '(function () {\n"use strict";\n' + "\n".join(texts) + "})();\n"
 
 
+@cache
 def _read(name: str) -> str:
-    folder = resources.files("analysis.page") / "templates"
-    return (folder / name).read_text(encoding="utf-8")
+    return (resources.files("analysis.page") / "base" / name).read_text(encoding="utf-8")

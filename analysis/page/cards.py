@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis.page.text import interval, number
+from analysis.figures.text import interval, number
+from analysis.findings import pick
+from analysis.page.evidence import Notice
 
-__all__ = ["Findings", "Headline", "Row", "Show", "by_name", "make_row"]
+__all__ = ["Headline", "Row", "Show", "find", "listed", "make_row", "sentence"]
 
-Findings = dict[str, dict[Any, Any]]
 Show = Callable[[float | None], str]
 
 
@@ -56,7 +57,7 @@ class Headline:
     """The numbers behind the sentences."""
     scale: tuple[float, float] | None
     """Ends of the axis on which the rows' strips are drawn, or None where none are."""
-    notices: list[dict[str, str]]
+    notices: list[Notice]
     """Which tables are missing or stale, and the command that makes them."""
 
     @property
@@ -72,7 +73,7 @@ class Headline:
 
 
 def make_row(
-    finding: dict[Any, Any],
+    finding: Mapping[Any, Any],
     label: str,
     show: Show,
     controls: Sequence[tuple[str, Any]] = (),
@@ -99,6 +100,20 @@ def make_row(
     )
 
 
-def by_name(frame: pd.DataFrame) -> Findings:
-    """Rows of a table of findings, by name."""
-    return {str(row["name"]): row for row in frame.to_dict("records")}
+def find(
+    findings: pd.DataFrame, measure: str, subject: str = "", baseline: str = ""
+) -> dict[Any, Any] | None:
+    """A finding with all its columns, or None where there is none."""
+    row = pick(findings, measure, subject, baseline)
+    return None if row is None else {**row.to_dict()}
+
+
+def sentence(words: str) -> str:
+    """With a capital."""
+    return words[:1].upper() + words[1:]
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

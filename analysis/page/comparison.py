@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from itertools import groupby, zip_longest
 from typing import Any
 
-from analysis.page.data import gather
-from analysis.page.questions import question_detail
-from analysis.page.text import shorten
-from analysis.page.traces import Piece, joined
+from analysis.figures.text import shorten
+from analysis.page.evidence import gather
+from analysis.page.sections.traces.questions import question_detail
+from analysis.page.sections.traces.traces import Piece, joined
 from cot.errors import InputError
 from cot.store.run import Run
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.exporting import as_csv
-from analysis.page.data import Evidence
+from analysis.page.evidence import Evidence
 
 __all__ = ["BUDGET", "Downloads", "pack"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.agreement.kinds import KINDS
-from analysis.page.data import Evidence
-from analysis.page.text import count, shorten, text
+from analysis.agreement.question_kinds import KINDS
+from analysis.figures.text import count, shorten, text
+from analysis.page.evidence import Evidence
 
 __all__ = ["FIRST", "RULES", "Case", "Panel", "kind_panels"]
 
@@ -35,8 +35,8 @@ RULES = {
     "split answers": "The winning answer holds at most half of the valid answers.",
     "unanimous": "All valid answers are the same, and so is the path to them.",
 }
-"""Kind to its rule in `analysis.agreement.kinds`, where an equation is the only reasoning that can
-be checked."""
+"""Kind to its rule in `analysis.agreement.question_kinds`, where an equation is the only reasoning
+that can be checked."""
 MOST_CASES = 12
 """Questions that a panel names; the others are in the table."""
 MOST_EQUATIONS = 2

@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from analysis.page import write_report
-from analysis.page.data import gather
-from analysis.page.questions import question_rows
+from analysis.page.evidence import gather
+from analysis.page.sections.questions import question_rows
 from analysis.page.shards import FOLDER
 from cot.store.run import open_run
 

@@ -14,8 +14,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from analysis.figures.text import visible
 from analysis.page import write_report
-from analysis.page.text import visible
 from cot.store.run import Run
 
 pytestmark = pytest.mark.browser

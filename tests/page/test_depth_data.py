@@ -18,9 +18,9 @@ from planted import HOSTILE, planted_run
 from planted_depth import UNLIKELY, planted_deep
 
 from analysis.page import write_report
-from analysis.page.data import gather
-from analysis.page.questions import question_details
-from analysis.page.shades import ALPHABET, GAP, LOWEST, STEPS, encode, shades_of
+from analysis.page.evidence import gather
+from analysis.page.sections.traces.questions import question_details
+from analysis.page.sections.traces.shades import ALPHABET, GAP, LOWEST, STEPS, encode, shades_of
 from analysis.page.shards import clear, shard, write_shards
 from cot.store.run import Run
 

@@ -11,17 +11,17 @@ import pytest
 from planted import HOSTILE, planted_run
 from planted_agreement import AGREE
 
-from analysis.agreement.kinds import HALF, KINDS, SPLIT
+from analysis.agreement.question_kinds import HALF, KINDS, SPLIT
 from analysis.exporting import export
 from analysis.page import write_report
-from analysis.page.data import MAKERS, Evidence, gather
 from analysis.page.described import COMMANDS, TABLES
 from analysis.page.downloads import pack
-from analysis.page.glossary import TERMS, glossary
+from analysis.page.evidence import MAKERS, Evidence, gather
 from analysis.page.kinds import FIRST, RULES, kind_panels
-from analysis.page.methods import provenance
-from analysis.page.opening import opening
-from analysis.page.raters import raters
+from analysis.page.sections.methods import provenance
+from analysis.page.sections.methods.glossary import TERMS, glossary
+from analysis.page.sections.opening import opening
+from analysis.page.sections.raters import raters
 from cot.store.run import Run
 
 PAIRS = ["answers × paths", "answers × hidden states", "paths × hidden states"]

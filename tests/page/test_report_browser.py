@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from analysis.page.text import visible
+from analysis.figures.text import visible
 from cot.store.run import open_run
 
 pytestmark = pytest.mark.browser

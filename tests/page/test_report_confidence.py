@@ -13,8 +13,8 @@ from written import write_table
 from analysis.calibration import calibrate
 from analysis.page import write_report
 from analysis.page.claims import confidence_claim
-from analysis.page.confidence import calibration_figure, stop_rows
-from analysis.page.data import gather
+from analysis.page.evidence import gather
+from analysis.page.sections.calibration import calibration_figure, stop_rows
 from cot.store.run import Run
 
 

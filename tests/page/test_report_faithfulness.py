@@ -12,16 +12,16 @@ import pytest
 from planted import HOSTILE, planted_run
 from planted_faithfulness import FOUND, HOSTILE_REPLY
 
-from analysis.page import hints as hints_module
-from analysis.page import interventions as interventions_module
 from analysis.page import write_report
-from analysis.page.data import Evidence, gather
-from analysis.page.decided import decided_figure
-from analysis.page.faithfulness import test_groups as groups_of
-from analysis.page.hints import followed_hints
-from analysis.page.interventions import most_important, read_interventions
-from analysis.page.kept import kept_figures
-from analysis.page.questions import question_details
+from analysis.page.evidence import Evidence, gather
+from analysis.page.sections.faithfulness import hints as hints_module
+from analysis.page.sections.faithfulness.curves import kept_figures
+from analysis.page.sections.faithfulness.decided import decided_figure
+from analysis.page.sections.faithfulness.groups import test_groups as groups_of
+from analysis.page.sections.faithfulness.hints import followed_hints
+from analysis.page.sections.traces import interventions as interventions_module
+from analysis.page.sections.traces.interventions import most_important, read_interventions
+from analysis.page.sections.traces.questions import question_details
 from cot.store.run import Run
 
 TABLES = ["answers", "steps", "lens_traces", "faithfulness", "faithfulness_traces"]

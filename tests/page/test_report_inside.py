@@ -12,16 +12,16 @@ import pytest
 from planted import HOSTILE, planted_run
 from planted_inside import DEPTH, HOSTILE_TOP, LAYERS, POSITIONS
 
-from analysis.page import tokens as tokens_module
 from analysis.page import write_report
 from analysis.page.claims import geometry_claims, lens_claims, probe_claim
-from analysis.page.data import Evidence, gather
-from analysis.page.geometry import dimension_figure, similarity_figure
-from analysis.page.headlines import headlines
-from analysis.page.lens import lens_figure, others_agree
-from analysis.page.probes import probe_figures, regression_rows
-from analysis.page.states import state_maps, trajectory_figures
-from analysis.page.tokens import left_out, token_maps
+from analysis.page.evidence import Evidence, gather
+from analysis.page.section import headlines
+from analysis.page.sections.geometry import dimension_figure, similarity_figure
+from analysis.page.sections.geometry.states import state_maps, trajectory_figures
+from analysis.page.sections.lens import lens_figure, others_agree
+from analysis.page.sections.lens import tokens as tokens_module
+from analysis.page.sections.lens.tokens import left_out, token_maps
+from analysis.page.sections.probes import probe_figures, regression_rows
 from cot.store.run import Run
 
 

@@ -19,8 +19,8 @@ from planted import HOSTILE, INPUTS, planted_run
 from written import write_table
 
 from analysis.page import as_json, write_report
-from analysis.page.data import gather, overview
-from analysis.page.questions import question_details, question_rows
+from analysis.page.evidence import gather, overview
+from analysis.page.sections.traces.questions import question_details, question_rows
 from cot.store.run import Run, create_run
 from cot.types import Completion, Question, Trace
 

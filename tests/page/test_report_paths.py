@@ -11,9 +11,9 @@ from planted import planted_run
 from written import write_table
 
 from analysis.page import write_report
-from analysis.page.data import gather
-from analysis.page.places import methods, read_places
-from analysis.page.questions import question_detail, question_rows
+from analysis.page.evidence import gather
+from analysis.page.sections.traces.places import methods, read_places
+from analysis.page.sections.traces.questions import question_detail, question_rows
 from cot.store.run import Run
 
 

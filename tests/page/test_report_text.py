@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.figures.text import decimal, interval, percent, points, shorten, visible
 from analysis.page.claims import agreement_claim, gain_claim, probe_claim
-from analysis.page.text import decimal, interval, percent, points, shorten, visible
-from analysis.page.traces import cut
+from analysis.page.sections.traces.traces import cut
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: tuple(sorted(pair)))
 

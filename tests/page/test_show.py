@@ -1,4 +1,4 @@
-"""A run and a question in the terminal."""
+"""A run and a question in the terminal, 80 columns wide."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-from analysis.commands.report import show
 from hypothesis import given
 from hypothesis import strategies as st
 from planted import HOSTILE, planted_run
 from rich.console import Console, RenderableType
 from written import write_table
 
+from analysis.commands.show import show
 from analysis.page.comparison import align, compare
-from analysis.show import show_comparison, show_question, show_run
+from analysis.show import MOST_TEXT, show_comparison, show_question, show_run
 from cot.console import Output
 from cot.errors import InputError
 from cot.store.run import Run
@@ -27,37 +27,89 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return planted_run(tmp_path_factory.mktemp("show") / "run", texts=texts)
 
 
-def printed(renderable: RenderableType) -> str:
+def printed(renderable: RenderableType, width: int = 80) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=250, force_terminal=False).print(renderable)
+    Console(file=stream, width=width, force_terminal=False).print(renderable)
     return stream.getvalue()
 
 
-def test_a_run_shows_counts_settings_tables_and_findings(planted: Run) -> None:
+def said(renderable: RenderableType) -> str:
+    """What is printed, without the line breaks."""
+    return " ".join(printed(renderable).split())
+
+
+def test_a_run_opens_with_its_suspicious_questions_then_findings_then_counts(planted: Run) -> None:
     text = printed(show_run(planted))
-    assert "arithmetic · planted-135m" in text
-    assert "96 traces (8 a question), 1 truncated" in text
-    assert "0.7" in text
-    assert "The majority vote beats a single trace by 15.9 points" in text
-    assert "stale" not in text
+    lines = text.splitlines()
+    assert lines[0] == "arithmetic · planted-135m"
+    assert lines[2] == "Suspicious questions"
+    worst = planted.table("agreement").sort_values("suspicion", ascending=False).iloc[0]
+    assert lines[6].split()[:2] == [worst["question_id"], f"{worst['suspicion']:.2f}"]
+    shown = said(show_run(planted))
+    assert worst["why"] in shown
+    assert "The majority vote beats a single trace by 15.9 points" in shown
+    assert 0 < shown.index(worst["why"]) < shown.index("The majority vote beats")
+    assert shown.index("The majority vote beats") < shown.index("96 8 a question")
+    assert "stale" not in shown
+
+
+def test_settings_are_shown_where_they_are_asked_for(planted: Run) -> None:
+    assert "temperature" not in said(show_run(planted))
+    assert "--settings" in said(show_run(planted))
+    assert "temperature 0.7" in said(show_run(planted, settings=True))
 
 
 def test_a_run_says_which_tables_are_missing_or_stale(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers", "votes"])
     answers = run.table("answers")
     write_table(run, "answers", answers.iloc[:-1], command="answers", parameters={}, inputs=[])
-    text = printed(show_run(run))
-    assert "stale: answers changed after it was made" in text
-    assert f"none: cot paths {run.path}" in text
+    text = " ".join(printed(show_run(run), width=250).split())
+    assert "vote stale: answers changed after it was made" in text
+    assert f"paths none: cot paths {run.path}" in text
+    assert f"No question is ranked by suspicion yet: cot agree {run.path} does that." in text
 
 
-def test_a_question_shows_votes_paths_and_traces(planted: Run) -> None:
+def test_a_question_shows_votes_clusters_and_traces(planted: Run) -> None:
     lines = printed(show_question(planted, "q03")).splitlines()
     assert lines[0].strip() == "q03 · gold 14"
     cells = [line.split() for line in lines]
     assert ["13", "3", "37.5%", "✗", "wrong"] in cells
     assert ["14", "2", "25.0%", "✓", "right"] in cells
-    assert any(row[:6] == ["0", "0", "0.65", "14", "✓", "right"] for row in cells)
+
+
+def test_each_trace_has_a_line_on_it_and_its_text_at_the_full_width(tmp_path: Path) -> None:
+    words = " ".join(f"word{i}" for i in range(40))
+    run = planted_run(tmp_path / "run", texts={("q02", 0): f"{words}\nSo 5 + 7 = 12."})
+    lines = [line.rstrip() for line in printed(show_question(run, "q02")).splitlines()]
+    head = next(i for i, line in enumerate(lines) if line.startswith("#0 · "))
+    assert "· cluster " in lines[head]
+    end = lines.index("So 5 + 7 = 12.")
+    assert " ".join(lines[head + 1 : end]).split()[:40] == words.split()
+    assert max(len(line) for line in lines[head + 1 : end]) > 70
+
+
+def test_what_is_cut_from_a_long_text_is_said(tmp_path: Path) -> None:
+    long = "a" * (MOST_TEXT + 1234)
+    run = planted_run(tmp_path / "run", texts={("q02", 0): long})
+    shown = printed(show_question(run, "q02"))
+    assert shown.count("a" * 80) >= MOST_TEXT // 80
+    assert "… 1,234 more characters" in shown
+
+
+def test_at_80_columns_no_cell_is_cut(planted: Run) -> None:
+    for view in (
+        show_run(planted, settings=True),
+        show_question(planted, "q03"),
+        show_comparison(planted, "q02", 0, 7),
+    ):
+        narrow, wide = printed(view), printed(view, width=400)
+        assert max(map(len, narrow.splitlines())) <= 80
+        assert sorted(letters(narrow)) == sorted(letters(wide))
+
+
+def letters(text: str) -> str:
+    """Without white space and rules, which depend on the width."""
+    return "".join(each for each in text if not each.isspace() and each != "─")
 
 
 def test_a_question_without_tables_shows_its_traces(tmp_path: Path) -> None:
@@ -66,7 +118,7 @@ def test_a_question_without_tables_shows_its_traces(tmp_path: Path) -> None:
 
 
 def test_model_output_is_inert(planted: Run) -> None:
-    text = printed(show_question(planted, "q03"))
+    text = printed(show_question(planted, "q03"), width=250)
     assert "\x1b" not in text
     assert "\x9b" not in text
     assert "\u202e" not in text
@@ -80,7 +132,7 @@ def test_an_unknown_question_suggests_close_ids(planted: Run) -> None:
 
 
 def test_two_traces_stand_side_by_side(planted: Run) -> None:
-    lines = printed(show_comparison(planted, "q02", 0, 7)).splitlines()
+    lines = printed(show_comparison(planted, "q02", 0, 7), width=250).splitlines()
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
     assert ["#0", "#7"] in rows
     assert ["answer", "12 ✓ right", "(truncated)"] in rows
@@ -91,12 +143,12 @@ def test_two_traces_stand_side_by_side(planted: Run) -> None:
     assert ["Ada starts with 5 pens."] in rows
     assert ["=", "Ada starts with 5 pens.", "Ada starts with 5 pens."] in [
         [cell.strip() for cell in line.split("  ") if cell.strip()]
-        for line in printed(show_comparison(planted, "q02", 0, 2)).splitlines()
+        for line in printed(show_comparison(planted, "q02", 0, 2), width=250).splitlines()
     ]
 
 
 def test_compared_model_output_is_inert(planted: Run) -> None:
-    text = printed(show_comparison(planted, "q03", 1, 2))
+    text = printed(show_comparison(planted, "q03", 1, 2), width=250)
     assert not set("\x1b\x9b\u202e") & set(text)
     assert "\\x1b[31mred" in text
     assert "[red]not markup[/red] [/] \\x9b2J" in text
@@ -108,7 +160,7 @@ def test_traces_without_tables_can_be_compared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "said"),
+    ("pair", "refused"),
     [
         ((0, 8), r"question 'q03' has no trace 8: choose from 0, 1, 2, 3, 4, 5, 6, 7"),
         ((-1, 0), "has no trace -1"),
@@ -116,9 +168,9 @@ def test_traces_without_tables_can_be_compared(tmp_path: Path) -> None:
     ],
 )
 def test_only_traces_that_are_there_are_compared(
-    planted: Run, pair: tuple[int, int], said: str
+    planted: Run, pair: tuple[int, int], refused: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=refused):
         compare(planted, "q03", *pair)
 
 
@@ -137,7 +189,9 @@ def test_all_that_is_shown_is_json_too(planted: Run, capsys: pytest.CaptureFixtu
     question = json.loads(capsys.readouterr().out)
     assert question["traces"][7]["text"] == "She gets 7 more, so 5 + 7 = 10. And then"
     show(planted.path, output=Output(json=True))
-    assert json.loads(capsys.readouterr().out)["model"] == "planted-135m"
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["model"] == "planted-135m"
+    assert len(whole["suspicious"]) == 12
 
 
 STEPS = st.lists(st.sampled_from(["5 + 7 = 12", "so 12", "then 12 * 2 = 24", "", "I begin"]))

@@ -1,0 +1,159 @@
+"""The page is a list of sections; each registers itself, and none knows another.
+
+A section says which tables it reads. From that follow its notices (a table that is missing, and the
+command that makes it; a table that is stale, and why) and its downloads. What it shows is a figure,
+which the notebook shows too, or a template with typed data, or both.
+
+A module outside the project adds one in a few lines (`--plugin package.module`):
+
+    section(name="lengths", title="Lengths", reads=["lengths"], figure=lambda run: ...)
+
+The project's own are folders in `analysis/page/sections`: `section.html.jinja`, and every script
+(`*.js`) and style (`*.css`) beside it, are found there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, resources
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+from analysis.page.cards import Headline
+from analysis.page.evidence import Evidence
+from cot.errors import InputError
+from cot.store.run import Run
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+__all__ = ["Section", "headlines", "registered", "section"]
+
+HOME = "analysis.page.sections"
+RESERVED = {"figures", "shards"}
+"""Names in the page's data that no section may take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One part of the page."""
+
+    name: str
+    """Of its anchor, and of its data in the page."""
+    title: str
+    """Its heading."""
+    reads: tuple[str, ...] = ()
+    """Tables that it is made from: what its notices are about."""
+    downloads: tuple[str, ...] = ()
+    """Tables that its readers can download."""
+    navigation: str = ""
+    """The text of its link at the top of the page; empty for none."""
+    order: float = 100
+    """Its place on the page, the smallest first."""
+    within: str = ""
+    """The section in which it stands; empty for one of its own."""
+    data: Callable[[Evidence], Any] | None = None
+    """What its template is given as `data`."""
+    sends: Callable[[Any], Any] | None = None
+    """What its script is given, from `data`: JSON, or dataclasses."""
+    figure: Callable[[Run], Figure | Mapping[str, Figure]] | None = None
+    """Its figure, or several by name; asked for where a table that it reads is there."""
+    plots: Callable[[Evidence], bool] | None = None
+    """Whether its own script draws with plotly; without one, it doesn't."""
+    cards: tuple[tuple[float, Callable[[Evidence], Headline]], ...] = ()
+    """What it adds to the findings, with the place there."""
+    details: Callable[[Evidence, Any, Sequence[str]], Mapping[str, Any]] | None = None
+    """What it shows of each of these questions once one is opened; it is given `data` too."""
+    folder: str = ""
+    """The package that holds its template, scripts and styles; empty where it has none."""
+
+    @property
+    def home(self) -> str:
+        """The module that says what is shown."""
+        makers = [self.data, self.figure, *(make for _, make in self.cards)]
+        return next((str(each.__module__) for each in makers if each is not None), "")
+
+    @property
+    def template(self) -> str | None:
+        """The text of its own template, or None."""
+        return next(iter(self._files("section.html.jinja")), None)
+
+    @property
+    def scripts(self) -> list[str]:
+        """The texts of its scripts, by file name."""
+        return self._files(".js")
+
+    @property
+    def styles(self) -> list[str]:
+        """The texts of its styles, by file name."""
+        return self._files(".css")
+
+    def _files(self, end: str) -> list[str]:
+        return _files(self.folder, end) if self.folder else []
+
+
+REGISTERED: dict[str, Section] = {}
+"""Every section whose module was imported, by name."""
+
+
+def section(
+    *,
+    name: str,
+    title: str,
+    reads: Iterable[str] = (),
+    downloads: Iterable[str] | None = None,
+    navigation: str | None = None,
+    **more: Any,
+) -> Section:
+    """Add a section to the page; see `Section` for what is given.
+
+    Args:
+        downloads: the tables that it reads, where this isn't given.
+        navigation: the title, where this isn't given.
+
+    Raises:
+        InputError: another module has registered a section of this name.
+    """
+    tables = tuple(reads)
+    made = Section(
+        name=name,
+        title=title,
+        reads=tables,
+        downloads=tables if downloads is None else tuple(downloads),
+        navigation=title if navigation is None else navigation,
+        **more,
+    )
+    before = REGISTERED.get(name, made)
+    if name in RESERVED or before.home != made.home:
+        raise InputError(
+            f"{made.home} adds a section {name!r} to the page, which has one of this name "
+            f"({before.home}): give it another name"
+        )
+    REGISTERED[name] = made
+    return made
+
+
+def registered() -> list[Section]:
+    """All sections in the order of the page: the project's, and those of plug-ins."""
+    _discover()
+    return sorted(REGISTERED.values(), key=lambda each: each.order)
+
+
+def headlines(evidence: Evidence) -> list[Headline]:
+    """What the run shows: the cards of all sections, in their order."""
+    cards = [card for each in registered() for card in each.cards]
+    return [make(evidence) for _, make in sorted(cards, key=lambda card: card[0])]
+
+
+@cache
+def _discover() -> None:
+    for each in iter_modules(import_module(HOME).__path__):
+        import_module(f"{HOME}.{each.name}")
+
+
+@cache
+def _files(folder: str, end: str) -> list[str]:
+    found = [each for each in resources.files(folder).iterdir() if each.name.endswith(end)]
+    return [each.read_text(encoding="utf-8") for each in sorted(found, key=lambda each: each.name)]

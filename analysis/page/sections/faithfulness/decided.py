@@ -1,0 +1,62 @@
+"""Decided before reasoning, asked twice: what is answered without reasoning, and what the state
+holds at the prompt's end.
+
+Drawn only where both `early_answering` and the lens were run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.agreement.forced_and_latent import CONTROL, FORCED_LATENT
+from analysis.figures.text import decimal, interval, number, percent, shorten
+from analysis.findings import pick
+from analysis.page.evidence import Evidence
+
+__all__ = ["MOST", "decided_figure"]
+
+MOST = 12
+"""Questions that are named."""
+
+
+def decided_figure(evidence: Evidence) -> dict[str, Any] | None:
+    """The table of both looks, kappa with interval and control, and the questions in which they
+    differ most; None where no trace has both."""
+    table, findings = evidence.get("agreement_before_reasoning"), evidence.get("findings_agree")
+    own, other_question = (
+        pick(findings, "cohen_kappa", subject) for subject in (FORCED_LATENT, CONTROL)
+    )
+    if not len(table) or own is None:
+        return None
+    names = ["n_both", "n_forced_only", "n_latent_only", "n_neither"]
+    both, forced, other, neither = (int(table[name].sum()) for name in names)
+    n = both + forced + other + neither
+    control = None if other_question is None else number(other_question["estimate"])
+    differ = table[table["n_forced_only"] + table["n_latent_only"] > 0]
+    return {
+        "n": n,
+        "n_questions": len(table),
+        "n_differ": len(differ),
+        "table": [[_cell(both, n), _cell(forced, n)], [_cell(other, n), _cell(neither, n)]],
+        "kappa": decimal(number(own["estimate"])),
+        "interval": interval(number(own["low"]), number(own["high"]), decimal),
+        "shown": (number(own["low"]) or 0.0) > max(0.0, control or 0.0),
+        "control": None if control is None else decimal(control),
+        "questions": [_question(evidence, row) for row in differ.head(MOST).to_dict("records")],
+    }
+
+
+def _cell(count: int, n: int) -> str:
+    return f"{count} ({percent(count / n)})"
+
+
+def _question(evidence: Evidence, row: dict[Any, Any]) -> dict[str, Any]:
+    asked = evidence.questions.loc[evidence.questions["question_id"] == row["question_id"], "text"]
+    return {
+        "question_id": row["question_id"],
+        "n": int(row["n_traces"]),
+        "differ": int(row["n_forced_only"] + row["n_latent_only"]),
+        "forced_only": int(row["n_forced_only"]),
+        "lens_only": int(row["n_latent_only"]),
+        "text": shorten(str(asked.iloc[0]), 120) if len(asked) else "",
+    }

@@ -1,0 +1,187 @@
+"""Each kind of number on the page: what it means, and what it does not."""
+
+from __future__ import annotations
+
+from analysis.page.evidence import Evidence
+
+__all__ = ["TERMS", "glossary"]
+
+
+def glossary(evidence: Evidence) -> list[tuple[str, str]]:
+    """Term and text, of the commands whose tables the run has."""
+    ran = {evidence.makers[name].name for name in evidence.tables}
+    return [(term, text) for commands, term, text in TERMS if not commands or ran & set(commands)]
+
+
+TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("vote",),
+        "Accuracy",
+        "Correct answers over questions with gold. Answers are compared as equivalence classes "
+        "(1/2 = 0.5), not as strings. A trace without a valid answer doesn't vote, and counts "
+        "as not correct where single traces are scored; so does a question on which nothing "
+        "voted.",
+    ),
+    (
+        (),
+        "Interval",
+        "95%, by bootstrap over questions (traces of one question are not independent). It "
+        "covers the choice of questions, not of the model, the prompt or the settings.",
+    ),
+    (
+        ("vote",),
+        "Share",
+        "The winner's votes over all valid votes of the question. It is not a probability of "
+        "being right.",
+    ),
+    (
+        ("paths",),
+        "Path",
+        "A cluster of traces whose text, with the answer masked, has similar embeddings, cut "
+        "at one threshold for the whole run. Paths compare wording as well as reasoning: two "
+        "paths may compute the same thing in other words.",
+    ),
+    (
+        ("paths",),
+        "Signature and dataflow",
+        "The operations that a trace's stated equations perform, and which numbers and earlier "
+        "results each takes, with the operands of sums and products sorted. Two traces with "
+        "one dataflow computed the same things from the same numbers, whatever the words. "
+        "What a trace computes without writing an equation is not seen.",
+    ),
+    (
+        ("paths",),
+        "Wrong equation",
+        "An equation as the trace states it, whose two sides differ. An equation that is right "
+        "may still be the wrong one for the question, and one that can't be evaluated is "
+        "neither right nor wrong.",
+    ),
+    (
+        ("paths",),
+        "Map",
+        "A question's traces in two dimensions, from the same embedding as the paths, scaled "
+        "to the picture. Points that lie together have similar text; the axes mean nothing, "
+        "and distances of different questions can't be compared.",
+    ),
+    (
+        ("agree",),
+        "AMI",
+        "Adjusted mutual information of two partitions of a question's traces: 1 if they are "
+        "the same, 0 on average by chance. Averaged over the questions in which both have at "
+        "least two classes; the null shuffles labels within questions.",
+    ),
+    (
+        ("agree",),
+        "ARI and variation of information",
+        "The same comparison by two other measures: ARI counts pairs of traces that are together "
+        "in both groupings, 0 by chance and 1 if they are the same; variation of information is "
+        "what one must be told to get from one to the other, in nats, 0 if they are the same.",
+    ),
+    (
+        ("agree",),
+        "Three-way coefficient",
+        "What three groupings have in common (their total correlation), less what shuffled labels "
+        "give, over its largest value: 1 if all are the same, 0 on average if none has to do with "
+        "another, near a half if two agree wholly and the third with neither. It can't say which.",
+    ),
+    (
+        ("agree",),
+        "Kind",
+        "A rule that a question meets or not; a question may meet several. Right for the wrong "
+        "reason looks at stated equations only: reasoning in words is not checked, and an answer "
+        "need not rest on the equation that is false.",
+    ),
+    (
+        ("agree",),
+        "Rater and kappa",
+        "A rater is a way to choose a question's answer from its traces. Kappa is how often two "
+        "choose alike beyond two traces drawn at random, 1 if always. Krippendorff's alpha does "
+        "the same for all raters' right and wrong, over questions.",
+    ),
+    (
+        ("probe", "calibrate", "agree"),
+        "AUROC",
+        "The chance that a right trace scores above a wrong one. Pooled over all traces it "
+        "also rewards knowing which questions are easy; within a question, difficulty is the "
+        "same for all traces. Folds are grouped by question, so that a probe never scores a "
+        "question that it was fitted on.",
+    ),
+    (
+        ("calibrate",),
+        "Confidence",
+        "Whatever might predict that an answer is right. PRR is 1 for a perfect ranking and 0 "
+        "for none, AURC the mean share wrong among the most confident, over all shares kept; "
+        "WQD the share of pairs of a right and a wrong trace of one question in which the "
+        "right one is the more confident. Brier score and ECE compare a probability with what "
+        "came out, and are given only for what is meant as one.",
+    ),
+    (
+        ("probe",),
+        "Controls",
+        "Labels shuffled over all traces (pooled AUROC should be 0.5) or within each question "
+        "(within-question AUROC should be 0.5), and the length of the trace as the only "
+        "feature. A probe is worth what it adds to them.",
+    ),
+    (
+        ("lens",),
+        "Lens",
+        "What a layer would answer if it were the last: its state, normed and read with the "
+        "model's own output words, over the answers that the question's traces state, told "
+        "apart by their first token. Commitment layer: the lowest from which all later ones "
+        "say what the last one says. A layer that the lens can't read may still know the "
+        "answer, and one that it can need not be what the model acts on.",
+    ),
+    (
+        ("lens",),
+        "Decided before reasoning",
+        "The answer that a trace will state is what the last layer already holds most probable at "
+        "the end of the prompt. Some are so by luck, which the same with another question's state "
+        "tells; numbers that begin with the same token are one answer here.",
+    ),
+    (
+        ("lens",),
+        "Consistency, emergence, chain of embedding",
+        "Consistency is the share of layers that say what the last one says; the emergence step "
+        "the first from which on the last layer keeps its answer; chain of embedding how far, and "
+        "with how many turns, a trace's mean state moves from layer to layer.",
+    ),
+    (
+        ("geometry",),
+        "Geometry",
+        "CKA and RSA compare which traces are near each other in two sets of states, whatever "
+        "their rotation and scale. The intrinsic dimension says how many directions states "
+        "spread in, seen from near. Whether right and wrong traces lie apart is asked within "
+        "questions, beside what the same labels give when they are shuffled there.",
+    ),
+    (
+        ("geometry",),
+        "Hidden cluster and EigenScore",
+        "Traces of a question whose states point the same way at one layer and position, cut at "
+        "one threshold for the run. EigenScore is how widely a question's states spread. Neither "
+        "knows what the states mean.",
+    ),
+    (
+        ("faithfulness",),
+        "Faithfulness",
+        "Whether the answer follows the written reasoning: 1 where every change to it changes the "
+        "answer, 0 where none does; of hints, whether what it writes says that it took one. "
+        "Answers change by chance too and stay by chance too, so that each rate stands beside a "
+        "baseline: the same reasoning sampled again where a test has such a control, else another "
+        "trace of the question. It says what the answer depends on, not what the model thought.",
+    ),
+    (
+        ("faithfulness",),
+        "AOC and importance",
+        "AOC is 1 less the area under the curve of how often the answer stays, by the share of the "
+        "steps kept. A step's importance is how far the answers of its question move (KL "
+        "divergence, nats) when the step is sampled again to something that says something else, "
+        "against when it is kept; it rests on few resamples where few differ.",
+    ),
+    (
+        ("agree",),
+        "Suspicion",
+        "A score from 0 to 1 that sorts questions for people to look at: it is higher where "
+        "answers, paths and hidden states part ways. It is not a probability of an error.",
+    ),
+)
+"""Commands that make such a number (all where empty), its name, and what it means."""

@@ -1,0 +1,343 @@
+"""What the page opens with: how far the three witnesses agree, and where they part.
+
+A pair of witnesses is an edge of a triangle. It is drawn solid where they agree more than permuted
+labels do, dashed where that is not shown, dotted where it can't be said or was never measured.
+
+    >>> opening(gather(open_run("runs/demo"))).verdict                           # doctest: +SKIP
+    'The answers and the hidden states agree; the reasoning is not shown to go with either.'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.text import chance, decimal, interval, number
+from analysis.page.cards import Headline, Row, find, listed, make_row, sentence
+from analysis.page.evidence import Evidence
+from analysis.page.kinds import Panel, kind_panels
+from analysis.page.section import section
+
+__all__ = ["Edge", "Opening", "agreement_claim", "agrees", "opening", "rank_claim"]
+
+WITNESSES = {"answers": "answers", "clusters": "reasoning", "hidden states": "hidden states"}
+"""Partition in the tables to the word for it on the page."""
+CORNERS = {"answers": (190, 24), "clusters": (66, 216), "hidden states": (314, 216)}
+"""Where the triangle's corners are, in its own units."""
+LABELS = {"answers × clusters": (66, 98), "answers × hidden states": (314, 98)}
+LABELS |= {"clusters × hidden states": (190, 247)}
+"""Where an edge's number stands."""
+ALIKE = {
+    "answers × clusters": "Traces that reason alike share an answer more often than by chance.",
+    "answers × hidden states": "Traces with like states share an answer more often than by chance.",
+    "clusters × hidden states": "Traces with like states reason alike more often than by chance.",
+}
+"""What it means that a pair agrees."""
+THREE = " × ".join(WITNESSES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """Two witnesses, and how far they agree; or all three."""
+
+    ends: tuple[str, ...]
+    """The witnesses, as partitions are named in the tables."""
+    title: str
+    """The witnesses in words: `answers × reasoning`."""
+    state: str
+    """`agree`, `nothing` (not shown to be more than chance), `undefined` or `missing`."""
+    row: Row | None
+    """The coefficient with interval and null; None where it is missing."""
+    p: str
+    """Its p-value against permuted labels, with its sign."""
+    claim: str
+    """A sentence that says no more than the interval."""
+
+    @property
+    def line(self) -> tuple[int, ...]:
+        """x, y of one end and x, y of the other."""
+        return (*CORNERS[self.ends[0]], *CORNERS[self.ends[1]])
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """x, y of its number."""
+        return LABELS[" × ".join(self.ends)]
+
+    @property
+    def width(self) -> float:
+        """Of the line: it grows with the coefficient, from 2 at chance to 16 where it is 1."""
+        known = self.row.strip if self.row and self.state == "agree" else None
+        return 2.0 if known is None else round(2 + 14 * min(max(known[1], 0.0), 1.0), 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Three numbers and what they come to."""
+
+    edges: tuple[Edge, ...]
+    """The three pairs."""
+    three: Edge
+    """All three witnesses at once."""
+    verdict: str
+    """Who agrees with whom, in one sentence."""
+    without: tuple[str, ...]
+    """Witnesses that no coefficient knows, as the tables name them."""
+    commands: tuple[str, ...]
+    """What adds them."""
+    place: str
+    """Where the hidden states were read, in words; empty where they weren't."""
+    rows: list[list[str]]
+    """Every pair of partitions by every measure, formatted."""
+    places: list[list[str]]
+    """Agreement with the hidden states of every captured place, formatted."""
+    panels: list[Panel]
+    """Questions by kind."""
+
+    @property
+    def corners(self) -> list[tuple[str, int, int, bool]]:
+        """Word, x, y and whether it is there, for each witness."""
+        return [(WITNESSES[name], *CORNERS[name], name not in self.without) for name in WITNESSES]
+
+
+def opening(evidence: Evidence) -> Opening:
+    """The pairs of witnesses as `cot agree` compared them; missing where it hasn't."""
+    findings = evidence.get("findings_agree")
+    edges = tuple(_edge(pair, findings) for pair in combinations(WITNESSES, 2))
+    known = {end for edge in edges if edge.state != "missing" for end in edge.ends}
+    without = tuple(name for name in WITNESSES if name not in known)
+    return Opening(
+        edges=edges,
+        three=_edge(tuple(WITNESSES), findings),
+        verdict=_verdict(edges),
+        without=without,
+        commands=_commands(evidence, without),
+        place=_place(evidence),
+        rows=_coefficients(evidence),
+        places=_places(evidence),
+        panels=kind_panels(evidence),
+    )
+
+
+def _edge(ends: tuple[str, ...], findings: pd.DataFrame) -> Edge:
+    name = " × ".join(ends)
+    title = " × ".join(WITNESSES[end] for end in ends)
+    finding = find(findings, "ami" if len(ends) == 2 else "three_way", name)
+    if finding is None:
+        return Edge(ends=ends, title=title, state="missing", row=None, p="–", claim="Not measured.")
+    more = agrees(finding)
+    if more is None:
+        state, claim = "undefined", "Undefined: no question has two classes or more of each."
+    elif more:
+        state = "agree"
+        claim = ALIKE.get(name, "All three have something in common.")
+    else:
+        state = "nothing"
+        claim = "Not shown to agree more than chance: this is nothing."
+    row = make_row(finding, title, decimal, [("shuffled", finding["null_mean"])])
+    p = chance(number(finding["p"]))
+    return Edge(ends=ends, title=title, state=state, row=row, p=p, claim=claim)
+
+
+def _verdict(edges: Sequence[Edge]) -> str:
+    spans = [edge.row.strip for edge in edges if edge.row and edge.row.strip]
+    little = any(edge.state == "agree" for edge in edges) and all(span[2] < 0.5 for span in spans)
+    return _who(edges) + (" No pair comes half way to one grouping." if little else "")
+
+
+def _who(edges: Sequence[Edge]) -> str:
+    known = [edge for edge in edges if edge.state in ("agree", "nothing")]
+    agreeing = [edge for edge in known if edge.state == "agree"]
+    if not known:
+        measured = any(edge.state == "undefined" for edge in edges)
+        return f"The witnesses {'could not be' if measured else 'have not been'} compared."
+    if len(known) < 3:
+        said = [f"{_both(edge)} {_does(edge)}" for edge in known]
+        return f"{sentence('; '.join(said))}."
+    if len(agreeing) == 3:
+        return f"All three witnesses agree more than chance{_furthest(edges)}."
+    if len(agreeing) == 2:
+        shared = next(iter(set(agreeing[0].ends) & set(agreeing[1].ends)))
+        others = [
+            f"the {WITNESSES[end]}" for edge in agreeing for end in edge.ends if end != shared
+        ]
+        verb = "agrees" if shared == "clusters" else "agree"
+        return (
+            f"The {WITNESSES[shared]} {verb} with {others[0]} and with {others[1]}, which are not "
+            "shown to agree with each other."
+        )
+    if len(agreeing) == 1:
+        other = next(name for name in WITNESSES if name not in agreeing[0].ends)
+        verb = "is" if other == "clusters" else "are"
+        return (
+            f"{sentence(_both(agreeing[0]))} agree; the {WITNESSES[other]} {verb} not shown to go "
+            "with either."
+        )
+    return "No two witnesses are shown to agree more than chance."
+
+
+def _both(edge: Edge) -> str:
+    return listed([f"the {WITNESSES[end]}" for end in edge.ends])
+
+
+def _does(edge: Edge) -> str:
+    return ("agree" if edge.state == "agree" else "are not shown to agree") + " more than chance"
+
+
+def _furthest(edges: Sequence[Edge]) -> str:
+    """The pair whose interval lies below both others', if there is one."""
+    spans = [(edge.row.strip, edge) for edge in edges if edge.row and edge.row.strip]
+    for span, edge in spans:
+        if all(span[2] < other[0] for other, rival in spans if rival is not edge):
+            return f"; {_both(edge)} agree least"
+    return ""
+
+
+def _commands(evidence: Evidence, without: Sequence[str]) -> tuple[str, ...]:
+    if not without:
+        return ()
+    model = "" if evidence.run.identity.model else " --model MODEL"
+    capture = [f"cot capture {evidence.run.path}{model}"] if "hidden states" in without else []
+    return (*capture, evidence.command("findings_agree"))
+
+
+def _place(evidence: Evidence) -> str:
+    table = evidence.get("agreement")
+    known = table.dropna(subset=["layer"]) if "layer" in table else table.iloc[:0]
+    return f"layer {known['layer'].iloc[0]} at {known['position'].iloc[0]}" if len(known) else ""
+
+
+MEASURES = {"ami": "AMI", "ari": "ARI", "vi": "VI, nats", "three_way": "three-way"}
+
+
+def _coefficients(evidence: Evidence) -> list[list[str]]:
+    return [
+        [str(row["subject"]), MEASURES[str(row["measure"])], *_numbers(row)]
+        for row in evidence.get("agreement_coefficients").to_dict("records")
+    ]
+
+
+def _places(evidence: Evidence) -> list[list[str]]:
+    return [
+        [str(row["layer"]), str(row["position"]), str(row["subject"]), *_numbers(row)]
+        for row in evidence.get("agreement_places").to_dict("records")
+    ]
+
+
+def _numbers(row: Mapping[Any, Any]) -> list[str]:
+    """Estimate, interval, null with its 95%, p, questions, left out."""
+    value, low, high, null, bottom, top = (
+        decimal(number(row[name]))
+        for name in ("estimate", "low", "high", "null_mean", "null_low", "null_high")
+    )
+    return [
+        value,
+        f"{low} to {high}",
+        f"{null} ({bottom} to {top})",
+        chance(number(row["p"])).removeprefix("= "),
+        str(row["n_questions"]),
+        str(row["n_excluded"]),
+    ]
+
+
+def agreement_card(evidence: Evidence) -> Headline:
+    """Every coefficient of the partitions beside its null."""
+    rows, claims = [], []
+    for row in evidence.get("findings_agree").to_dict("records"):
+        if row["measure"] in ("ami", "three_way"):
+            controls = [
+                ("shuffled", row["null_mean"]),
+                ("97.5% of shuffled below", row["null_high"]),
+            ]
+            rows.append(make_row(row, sentence(str(row["subject"])), decimal, controls))
+            claims.append(agreement_claim(row))
+    return Headline(
+        key="agreement",
+        title="Do answers, paths and hidden states agree?",
+        claims=tuple(claims),
+        asides=(),
+        rows=tuple(rows),
+        scale=(-0.2, 1.0),
+        notices=evidence.notices("agreement", "findings_agree"),
+    )
+
+
+def suspicion_card(evidence: Evidence) -> Headline:
+    """How well scores of questions rank wrong majorities above right ones."""
+    findings = evidence.get("findings_agree").to_dict("records")
+    ranks = [row for row in findings if row["measure"] == "auroc"]
+    return Headline(
+        key="suspicion",
+        title="Does suspicion point at wrong majorities?",
+        claims=tuple(map(rank_claim, ranks)),
+        asides=("The two are not compared with each other: their intervals may overlap.",)
+        if len(ranks) > 1
+        else (),
+        rows=tuple(
+            make_row(
+                row, f"{_score(row)} → wrong majority", decimal, [("chance", row["null_mean"])]
+            )
+            for row in ranks
+        ),
+        scale=(0.0, 1.0),
+        notices=[],
+    )
+
+
+def agrees(finding: Mapping[Any, Any]) -> bool | None:
+    """Whether partitions agree by more than permuted labels; None where it is undefined."""
+    names = ("estimate", "low", "null_mean", "p")
+    value, low, null, p = (number(finding[name]) for name in names)
+    if value is None or low is None or null is None or p is None:
+        return None
+    return p <= 0.05 and low > null
+
+
+def agreement_claim(finding: Mapping[Any, Any]) -> str:
+    """Whether two partitions agree more than the permutation null."""
+    subject = sentence(str(finding["subject"]).replace(" × ", " and "))
+    more = agrees(finding)
+    if more is None:
+        return f"{subject}: undefined, as no question has at least two classes of both."
+    value, null, p = (number(finding[key]) for key in ("estimate", "null_mean", "p"))
+    numbers = f"mean AMI {decimal(value)}, shuffled {decimal(null)}, p {chance(p)}"
+    if more:
+        return f"{subject} agree more than chance ({numbers})."
+    return f"{subject}: the null explains their agreement, so this is nothing ({numbers})."
+
+
+def rank_claim(finding: Mapping[Any, Any]) -> str:
+    """Whether a score of questions ranks wrong majorities above right ones, by its AUROC."""
+    subject = _score(finding)
+    value, low, high = (number(finding[key]) for key in ("estimate", "low", "high"))
+    if value is None or low is None or high is None:
+        return f"{subject}: undefined, as all majorities are right or all are wrong."
+    numbers = f"AUROC {decimal(value)}, 95% interval {interval(low, high, decimal)}"
+    if low > 0.5:
+        return f"{subject} ranks wrong majorities above right ones ({numbers})."
+    return f"{subject} is not shown to rank wrong majorities above right ones ({numbers})."
+
+
+SCORES = {"vote_share": "1 − share"}
+"""Score of a question to what the page calls it: the smaller the share, the likelier an error."""
+
+
+def _score(finding: Mapping[Any, Any]) -> str:
+    subject = str(finding["subject"])
+    return SCORES.get(subject, sentence(subject.replace("_", " ")))
+
+
+section(
+    folder=__name__,
+    name="opening",
+    title="What the witnesses say",
+    navigation="Agreement",
+    order=10,
+    reads=["agreement", "findings_agree"],
+    downloads=["agreement_coefficients", "agreement_places", "findings_agree"],
+    data=opening,
+    cards=((60, agreement_card), (70, suspicion_card)),
+)

@@ -1,0 +1,192 @@
+"""Every trace with what the tables say about it, and its text cut at its steps, its equations and
+its stated answer.
+
+Spans are cut here, in Python's code points, and reach the page as pieces of text: a browser counts
+in UTF-16 and would cut elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.text import count, flag, number, text
+from analysis.page.evidence import Evidence
+from analysis.page.sections.traces.places import read_places
+
+__all__ = ["Piece", "cut", "for_page", "joined", "read_traces"]
+
+Span = tuple[int, int]
+Piece = tuple[int | None, str, bool, int | None]
+"""Index of the step (None between steps), text, whether it is the stated answer, and index of the
+checked equation (None outside one)."""
+COMPUTED = ["signature", "dataflow", "n_checked", "n_wrong", "wrong_used", "follows"]
+"""Columns of `paths` about what a trace computes; tables of older runs may lack them."""
+
+
+def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
+    """Every trace with what the tables say about it, by question."""
+    frame = evidence.traces
+    keys = ["question_id", "sample_index"]
+    answers = evidence.get("answers")
+    if len(answers):
+        wanted = ["answer", "status", "start", "end", "correct"]
+        frame = frame.merge(answers[[*keys, *wanted]], on=keys, how="left")
+    paths = evidence.get("paths")
+    if len(paths):
+        there = [name for name in COMPUTED if name in paths]
+        frame = frame.merge(paths[[*keys, "cluster", *there]], on=keys, how="left")
+    scores = _best_scores(evidence)
+    if len(scores):
+        frame = frame.merge(scores[[*keys, "score"]], on=keys, how="left")
+    hidden = _agreed_clusters(evidence)
+    if len(hidden):
+        frame = frame.merge(
+            hidden[[*keys, "cluster"]].rename(columns={"cluster": "hidden"}), on=keys, how="left"
+        )
+    spans, checks = _spans(evidence.get("steps")), _checks(evidence.get("step_checks"))
+    places, along = read_places(evidence), _along(evidence.get("probe_steps"))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in frame.to_dict("records"):
+        start, end = count(row.get("start")), count(row.get("end"))
+        key = (row["question_id"], row["sample_index"])
+        found.setdefault(row["question_id"], []).append(
+            {
+                "index": int(row["sample_index"]),
+                "text": row["text"],
+                "finish": row["finish_reason"],
+                "status": text(row.get("status")),
+                "answer": text(row.get("answer")),
+                "right": flag(row.get("correct")),
+                "cluster": count(row.get("cluster")),
+                "computed": _computed(row),
+                "at": places.get(key),
+                "hidden": count(row.get("hidden")),
+                "score": number(row.get("score")) if pd.notna(row.get("score")) else None,
+                "checks": [check for _, check in checks.get(key, [])],
+                "along": along.get(key),
+                "kinds": [kind for _, kind in spans.get(key, [])],
+                "steps": [span for span, _ in spans.get(key, [])],
+                "equations": [span for span, _ in checks.get(key, [])],
+                "span": None if start is None or end is None else (start, end),
+            }
+        )
+    return found
+
+
+def for_page(row: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A trace as the page needs it: its text in pieces, and what else is said of it."""
+    kept = {name: row[name] for name in row if name not in ("text", "steps", "span", "equations")}
+    pieces = cut(row["text"], row["steps"], row["span"], row["equations"])
+    return {**kept, "pieces": pieces, **more}
+
+
+def cut(
+    text: str, steps: Sequence[Span], answer: Span | None, equations: Sequence[Span] = ()
+) -> list[Piece]:
+    """A trace's text in pieces at the borders of its steps, its equations and its stated answer.
+
+    Joined together the pieces are the text again, whatever the spans.
+
+    >>> cut("2 + 2 = 4. So 4.", [(0, 10), (11, 16)], (14, 15))
+    [(0, '2 + 2 = 4.', False, None), (None, ' ', False, None),
+     (1, 'So ', False, None), (1, '4', True, None), (1, '.', False, None)]
+    """
+    spans = [*steps, *equations, *([answer] if answer else [])]
+    borders = {0, len(text), *(place for span in spans for place in span)}
+    places = sorted(place for place in borders if 0 <= place <= len(text))
+    pieces: list[Piece] = []
+    for start, end in pairwise(places):
+        stated = answer is not None and answer[0] <= start and end <= answer[1]
+        pieces.append(
+            (_around(steps, start, end), text[start:end], stated, _around(equations, start, end))
+        )
+    return pieces
+
+
+def joined(pieces: Sequence[Piece]) -> str:
+    """The text that the pieces were cut from."""
+    return "".join(piece[1] for piece in pieces)
+
+
+def _around(spans: Sequence[Span], start: int, end: int) -> int | None:
+    """Index of the first span that holds start to end."""
+    return next((i for i, (low, high) in enumerate(spans) if low <= start and end <= high), None)
+
+
+def _computed(row: dict[Any, Any]) -> dict[str, Any] | None:
+    """What the trace computes, and whether its equations hold; None where no table says."""
+    signature = text(row.get("signature"))
+    if signature is None:
+        return None
+    return {
+        "signature": signature,
+        "dataflow": text(row.get("dataflow")),
+        "n_checked": count(row.get("n_checked")),
+        "n_wrong": count(row.get("n_wrong")),
+        "wrong_used": flag(row.get("wrong_used")),
+        "follows": flag(row.get("follows")),
+    }
+
+
+def _checks(table: pd.DataFrame) -> dict[tuple[str, int], list[tuple[Span, dict[str, Any]]]]:
+    """Per trace, the equations that could be checked: span, verdict, and what it comes to."""
+    found: dict[tuple[str, int], list[tuple[Span, dict[str, Any]]]] = {}
+    if len(table):
+        names = ["question_id", "sample_index", "start", "end", "verdict", "value", "used_later"]
+        known = table[table["verdict"] != "uncheckable"].sort_values("start", kind="stable")
+        for key, index, start, end, verdict, value, used in known[names].itertuples(index=False):
+            check = {"wrong": verdict == "wrong", "value": text(value), "used": flag(used)}
+            found.setdefault((key, int(index)), []).append(((int(start), int(end)), check))
+    return found
+
+
+def _spans(steps: pd.DataFrame) -> dict[tuple[str, int], list[tuple[Span, str]]]:
+    """Per trace, its steps: span and kind."""
+    found: dict[tuple[str, int], list[tuple[Span, str]]] = {}
+    if len(steps):
+        ordered = steps.sort_values("step", kind="stable")
+        names = ["question_id", "sample_index", "start", "end", "kind"]
+        for key, index, start, end, kind in ordered[names].itertuples(index=False):
+            found.setdefault((key, int(index)), []).append(((int(start), int(end)), str(kind)))
+    return found
+
+
+def _along(scores: pd.DataFrame) -> dict[tuple[str, int], list[list[float | int | None]]]:
+    """Per trace, [step, the probe's score there], in the order of steps."""
+    found: dict[tuple[str, int], list[list[float | int | None]]] = {}
+    if len(scores):
+        ordered = scores.sort_values("step", kind="stable")
+        names = ["question_id", "sample_index", "step", "score"]
+        for key, index, step, score in ordered[names].itertuples(index=False):
+            shown = number(score)
+            pair = [int(step), None if shown is None else round(shown, 3)]
+            found.setdefault((key, int(index)), []).append(pair)
+    return found
+
+
+def _best_scores(evidence: Evidence) -> pd.DataFrame:
+    """Scores for `correct`, one a trace: of the cell that was chosen without the trace's question
+    where the table says which that is, else of the reported cell."""
+    scores, probes = evidence.get("probe_scores"), evidence.get("probes")
+    if not len(scores) or not len(probes):
+        return pd.DataFrame()
+    if "chosen" in scores:
+        own = scores["chosen"].astype(bool) & (scores["target"] == "correct")
+        return scores[own].drop_duplicates(["question_id", "sample_index"])
+    best = probes[probes["best"].astype(bool) & (probes["target"] == "correct")]
+    cell = ["target", "layer", "position"]
+    chosen = scores.merge(best[cell].head(1), on=cell)
+    return chosen.drop_duplicates(["question_id", "sample_index"])
+
+
+def _agreed_clusters(evidence: Evidence) -> pd.DataFrame:
+    """Hidden-state clusters at the layer and position that the agreement was computed at."""
+    hidden, agreement = evidence.get("hidden_clusters"), evidence.get("agreement")
+    if not len(hidden) or not len(agreement):
+        return pd.DataFrame()
+    names = ["question_id", "layer", "position"]
+    return hidden.merge(agreement[names], on=names)
