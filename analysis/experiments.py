@@ -1,18 +1,17 @@
-"""Experiments: a TOML file that names a dataset, a run and what to do with it, in order.
+"""Experiments: a TOML file that names a dataset, a run, and the analyses to do, in order.
 
     dataset = "arithmetic"
     out = "runs/demo"
 
-    [sample]            # the options of `cot sample`, by their names in
-    cot.sampling.settings.SampleSettings
+    [sample]            # the parameters of `cot.sample`
     n = 12
 
     [vote]              # each further section is an analysis; its keys are its parameters
     rule = ["majority"]
 
 Instead of `dataset` and `[sample]`, `file` names traces to import; `plugins` names modules that
-declare analyses of your own. A stage whose table is current
-and was made with the same parameters is not done again.
+declare analyses of your own. An analysis whose tables are current, made with the same parameters
+and versions, is not done again.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class Experiment:
     settings: SampleSettings
     """How it is sampled."""
     stages: Mapping[str, Mapping[str, Any]]
-    """Section to its arguments, in the order of the file."""
+    """Analysis to its parameters, in the order of the file."""
 
 
 def load_experiment(path: str | Path) -> Experiment:
@@ -78,9 +77,9 @@ def load_experiment(path: str | Path) -> Experiment:
         load_plugin(module)
     _check(path, "the file", content, (*TOP, *names()))
     if ("dataset" in content) == ("file" in content):
-        raise InputError(f"{path}: name either a dataset to sample or a file to import")
+        raise InputError(f"{path}: give either a dataset to sample or a file to import")
     if "out" not in content:
-        raise InputError(f"{path}: no `out`, the run's folder")
+        raise InputError(f"{path}: no `out`: name the run's folder, as in out = 'runs/mine'")
     stages = {name: content[name] for name in content if name in names()}
     settings = content.get("sample", {})
     for name, section in {**stages, "sample": settings}.items():
@@ -105,12 +104,12 @@ def run_experiment(
     on: str | Path | None = None,
     dataset: str | None = None,
 ) -> Run:
-    """Do what an experiment file says.
+    """Run an experiment file: sample or import, then do its analyses.
 
     Args:
         path: the file.
         out: the run's folder, instead of the file's.
-        on: a run that there is: nothing is sampled or imported, and its stages are done on it.
+        on: an existing run: nothing is sampled or imported, and the analyses are done on it.
         dataset: what is sampled instead of the file's dataset; `out` must be given too.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Tables for elsewhere: parquet, CSV or JSON lines.
+"""Export a run's tables as parquet, CSV or JSON lines.
 
 A spreadsheet runs a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return; in CSV
 such text, which a model may have written, gets an apostrophe in front. Numbers stay as they are.
@@ -7,6 +7,7 @@ such text, which a model may have written, gets an apostrophe in front. Numbers 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,11 +21,16 @@ from cot.store.run import Run
 
 __all__ = ["FORMATS", "as_csv", "export"]
 
+log = logging.getLogger("cot")
+
 RAW = ("questions", "traces")
+"""What is exported beside the tables."""
 
 
 def export(run: Run, to: str = "parquet", out: str | Path | None = None) -> list[Path]:
-    """Write questions, traces and every derived table; returns the files.
+    """Write questions, traces and every table; returns the files.
+
+    A stale table is written too, with a warning.
 
     Args:
         to: `parquet`, `csv` or `jsonl`.
@@ -38,6 +44,8 @@ def export(run: Run, to: str = "parquet", out: str | Path | None = None) -> list
     folder = Path(out) if out is not None else run.path / "export"
     files = []
     for name in [*RAW, *run.tables()]:
+        if name not in RAW and (reason := run.stale(name)):
+            log.warning("table %s is stale: %s", name, reason)
         frame = getattr(run, name)() if name in RAW else run.table(name)
         path = folder / f"{name}.{to}"
         with replace_file(path) as handle:

@@ -49,3 +49,13 @@ def test_jsonl_and_parquet_hold_the_same(tmp_path):
     assert rows[0]["token_ids"] == [0, 1, 2]
     analysis.export(run, to="parquet", out=tmp_path / "out")
     assert pd.read_parquet(tmp_path / "out" / "traces.parquet")["text"].to_list() == TEXTS
+
+
+def test_a_stale_table_is_exported_and_said(tmp_path, caplog):
+    run = made(tmp_path)
+    with run.lock(), run.writer() as writer:
+        writer.add(trace_of("q", len(TEXTS), "The answer is 2."))
+    caplog.clear()
+    files = analysis.export(run, to="csv")
+    assert "answers.csv" in {path.name for path in files}
+    assert "table answers is stale" in caplog.text
