@@ -79,6 +79,9 @@ INPUTS = {
     "agreement_places": ["answers", "paths", "hidden_clusters"],
     "agreement_raters": ["answers", "paths"],
     "agreement_rater_pairs": ["answers", "paths"],
+    "agreement_kinds": ["answers", "paths"],
+    "agreement_before_reasoning": ["answers"],
+    "agreement_missing": ["answers"],
     "findings_agree": ["agreement"],
     "lens": ["answers", "steps"],
     "lens_traces": ["answers", "steps"],
@@ -120,6 +123,8 @@ COMMANDS |= dict.fromkeys(("faithfulness_steps", "faithfulness_profile"), "faith
 COMMANDS |= {"faithfulness_tests": "faithfulness"}
 COMMANDS |= {"findings_faithfulness": "faithfulness"}
 COMMANDS |= dict.fromkeys(("agreement_raters", "agreement_rater_pairs"), "agree")
+COMMANDS |= dict.fromkeys(("agreement_kinds", "agreement_missing"), "agree")
+COMMANDS |= {"agreement_before_reasoning": "agree"}
 COMMANDS |= dict.fromkeys(("hidden_clusters", "eigen_scores", "eigen_layers"), "states")
 COMMANDS |= dict.fromkeys(("state_map", "trajectories", "trajectory_steps"), "geometry")
 COMMANDS |= {"lens_layers": "lens"}

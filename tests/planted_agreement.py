@@ -1,4 +1,4 @@
-"""Planted tables of `cot agree`: answers and hidden states agree, paths go with neither.
+"""Planted tables of `cot agree`: answers and hidden states agree, reasoning agrees with neither.
 
 frames = agreement(votes, answers, checks)      # tables of tests/planted.py
 """
@@ -11,22 +11,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.agreement.question_kinds import kinds_table
+
 NULL = {"null_mean": 0.0, "null_low": -0.04, "null_high": 0.05}
 AGREE = {
-    "answers × paths": (0.01, -0.03, 0.06, 0.31),
+    "answers × clusters": (0.01, -0.03, 0.06, 0.31),
     "answers × dataflows": (0.9, 0.8, 1.0, 0.001),
     "answers × hidden states": (0.62, 0.48, 0.74, 0.001),
-    "paths × dataflows": (0.01, -0.03, 0.06, 0.4),
-    "paths × hidden states": (0.02, -0.02, 0.07, 0.2),
+    "clusters × dataflows": (0.01, -0.03, 0.06, 0.4),
+    "clusters × hidden states": (0.02, -0.02, 0.07, 0.2),
     "dataflows × hidden states": (0.6, 0.45, 0.7, 0.001),
-    "answers × paths × hidden states": (0.31, 0.24, 0.37, 0.001),
+    "answers × clusters × hidden states": (0.31, 0.24, 0.37, 0.001),
 }
 """Estimate, low, high, p."""
 WORTH = {"majority": 0, "cluster": -1, "checked": 1, "probe": 0, "lens": -2}
 """How many questions more than the majority a rater has right."""
 COUNTS = {"n_questions": 9, "n_traces": 96, "n_excluded": 3}
-RANKS = {"suspicion → wrong majority": (0.9, 0.75, 1.0)}
-RANKS |= {"1 − share → wrong majority": (0.6, 0.4, 0.8)}
+RANKS = {"suspicion": (0.9, 0.75, 1.0), "vote_share": (0.6, 0.4, 0.8)}
+"""AUROC of scores for wrong majorities: estimate, low, high."""
+KAPPA = {"forced × latent": (0.4, 0.2, 0.6), "forced × latent of another question": (0.1, 0.0, 0.2)}
+"""Cohen's kappa of answers before reasoning: estimate, low, high."""
 
 
 def agreement(
@@ -38,7 +42,7 @@ def agreement(
         "agreement": table,
         "agreement_coefficients": pd.DataFrame(
             [
-                {"name": name, "measure": measure}
+                {"measure": measure, "subject": name}
                 | _numbers(*(value / 2 if measure == "vi" else value for value in values))
                 for name, values in AGREE.items()
                 for measure in (("three_way",) if name.count("×") > 1 else ("ami", "ari", "vi"))
@@ -46,11 +50,11 @@ def agreement(
         ),
         "agreement_places": pd.DataFrame(
             [
-                {"layer": layer, "position": "pre_answer", "name": f"{one} × hidden states"}
+                {"layer": layer, "position": "pre_answer", "subject": f"{one} × hidden states"}
                 | {"measure": "ami"}
                 | _numbers(0.03 * layer, 0.03 * layer - 0.1, 0.03 * layer + 0.1, 0.01)
                 for layer in (0, 10, 20)
-                for one in ("answers", "paths")
+                for one in ("answers", "clusters")
             ]
         ),
         "agreement_raters": _raters(table),
@@ -61,6 +65,9 @@ def agreement(
                 for rater, other in combinations(WORTH, 2)
             ]
         ),
+        "agreement_kinds": kinds_table(table, 0),
+        "agreement_before_reasoning": _before_reasoning(table),
+        "agreement_missing": pd.DataFrame(columns=["what", "why", "command"], dtype=str),
         "findings_agree": _findings(),
     }
 
@@ -70,21 +77,34 @@ def _numbers(value: float, low: float, high: float, p: float) -> dict[str, Any]:
 
 
 def _findings() -> pd.DataFrame:
-    none = {"null_high": np.nan, "p": np.nan}
     rows = [
-        {"name": name, **_numbers(*values), "method": "planted; 95% bootstrap over questions"}
+        {"measure": "three_way" if name.count("×") > 1 else "ami", "subject": name}
+        | {**_numbers(*values), "method": "planted; 95% bootstrap over questions"}
         for name, values in AGREE.items()
     ]
+    none = {"null_high": np.nan, "p": np.nan}
     for name, (value, low, high) in RANKS.items():
         rows.append(
-            {"name": name, **_numbers(value, low, high, 1.0), "null_mean": 0.5, **none}
-            | {"method": "AUROC over questions"}
+            {"measure": "auroc", "subject": name, **_numbers(value, low, high, 1.0)}
+            | {"null_mean": 0.5, **none, "method": "AUROC over questions"}
         )
-    return pd.DataFrame(rows).drop(columns="null_low")
+    for name, (value, low, high) in KAPPA.items():
+        rows.append(
+            {"measure": "cohen_kappa", "subject": name, **_numbers(value, low, high, 1.0)}
+            | {**none, "method": "Cohen's kappa over sampled traces"}
+        )
+    return pd.DataFrame(rows).drop(columns="null_low").assign(analysis="agree", baseline="")
+
+
+def _before_reasoning(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each question's traces one has only its forced answer, and one only its latent answer."""
+    n = table["n_traces"].to_numpy()
+    counts = {"n_traces": n, "n_both": n // 2, "n_forced_only": 1, "n_latent_only": 1}
+    return table[["question_id"]].assign(**counts, n_neither=n - n // 2 - 2)
 
 
 def _questions(votes: pd.DataFrame, answers: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
-    """Right for the wrong reason is as in `analysis.agreement.kinds`; other kinds are made up."""
+    """Right for the wrong reason is as in `agree`; other kinds are made up."""
     keys = ["question_id", "sample_index"]
     checked = answers.merge(checks[[*keys, "verdict"]], on=keys, how="left")
     valid = checked[checked["status"] == "ok"].groupby("question_id")
@@ -103,7 +123,7 @@ def _questions(votes: pd.DataFrame, answers: pd.DataFrame, checks: pd.DataFrame)
             "same answer, different reasoning": True,
             "split answers": several,
         }
-        ami = {"answers_paths": 0.01, "answers_hidden": 0.62, "paths_hidden": 0.02}
+        ami = {"answers_clusters": 0.01, "answers_hidden": 0.62, "clusters_hidden": 0.02}
         rows.append(
             {
                 "question_id": vote["question_id"],
@@ -116,7 +136,7 @@ def _questions(votes: pd.DataFrame, answers: pd.DataFrame, checks: pd.DataFrame)
                 "correct": vote["correct"],
                 "n_traces": len(own),
                 "n_answers": own["answer"].nunique(),
-                "n_paths": 2,
+                "n_clusters": 2,
                 "n_hidden": 1 + several,
                 "n_checked": n_checked,
                 "n_wrong": n_wrong,

@@ -1,97 +1,129 @@
-"""Decided before reasoning? What the model says without reasoning, against what its state holds.
+"""Decided before reasoning, read twice: the answer that is forced without reasoning, and the latent
+answer at the prompt's end.
 
-Two looks at one trace: whether the answer that is forced at the prompt's end (early answering with
-none of the reasoning) is the trace's own, and whether the lens reads it there in the last layer's
-state. Cohen's kappa over traces says how far the two agree beyond their own rates:
+Early answering with none of the reasoning forces an answer right after the prompt; the logit lens
+reads one off the last layer's state there. Each is the trace's own answer or is not. Cohen's kappa
+over traces says how far the two agree beyond their own rates:
 
     kappa = (p - e) / (1 - e)    p: share alike; e: share that would be alike by the rates alone
 
-                lens yes   lens no
-    forced yes     20         5        p = 35/50 = .7
-    forced no      10        15        e = .5 * .6 + .5 * .4 = .5        kappa = .4
+                 latent yes   latent no
+    forced yes       20           5        p = 35/50 = .7
+    forced no        10          15        e = .5 * .6 + .5 * .4 = .5        kappa = .4
 
-Both looks ask for the trace's answer, which traces of a question share; what another question's
-state gives (`control`) says how much of kappa that explains.
+Both are compared with the trace's answer, which traces of a question share; what another question's
+state gives says how much of kappa that explains.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.statistics import resample
-from cot.types import TRACE_KEY
+from cot.types import TRACE_KEY, Finding
 
-__all__ = ["CrossCheck", "cross_check", "kappa", "looks"]
+__all__ = ["COUNTS", "before_reasoning", "before_reasoning_findings", "kappa", "looks"]
 
-CELLS = [(True, True), (True, False), (False, True), (False, False)]
-"""(forced, lens), in the order of a table read line by line."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrossCheck:
-    """How far the two looks agree."""
-
-    counts: tuple[int, int, int, int]
-    """Traces by (forced, lens): both, forced alone, lens alone, neither."""
-    kappa: float
-    """Cohen's, over traces; NaN where both looks say the same of every trace."""
-    low: float
-    """95% bootstrap over questions."""
-    high: float
-    """95% bootstrap over questions."""
-    control: float
-    """Kappa with another question's state in place of the trace's; NaN where it wasn't read."""
-    questions: pd.DataFrame
-    """question_id, n, differ, forced_only, lens_only (traces), those that differ most first."""
+COUNTS = {
+    "n_both": (True, True),
+    "n_forced_only": (True, False),
+    "n_latent_only": (False, True),
+    "n_neither": (False, False),
+}
+"""Column of the table to whether the forced and the latent answer are the trace's own."""
+FORCED_LATENT = "forced × latent"
+CONTROL = "forced × latent of another question"
+METHOD = (
+    "Cohen's kappa over sampled traces of whether the answer forced without reasoning, and the "
+    "latent answer at the prompt's end, are the trace's own; traces without either left out"
+)
 
 
-def cross_check(readings: pd.DataFrame, lens_traces: pd.DataFrame, seed: int = 0) -> CrossCheck:
-    """Of the sampled traces of which both looks are known.
+def before_reasoning(both: pd.DataFrame) -> pd.DataFrame:
+    """The table `agreement_before_reasoning`, one row a question, those where the two differ most
+    first: question_id, n_traces, n_both, n_forced_only, n_latent_only, n_neither (traces by which
+    of the two answers is the trace's own).
+
+    Args:
+        both: see `looks`.
+    """
+    cells = pd.DataFrame({name: _is(both, "latent", cell) for name, cell in COUNTS.items()})
+    per = cells.astype(int).groupby(both["question_id"].to_numpy(), sort=False).sum()
+    n_traces = per.sum(axis=1)
+    differ = (per["n_forced_only"] + per["n_latent_only"]) / n_traces
+    per.insert(0, "n_traces", n_traces)
+    order = differ.sort_values(ascending=False, kind="stable").index
+    return per.loc[order].rename_axis("question_id").reset_index().astype({"question_id": "str"})
+
+
+def before_reasoning_findings(both: pd.DataFrame, n_all: int, seed: int) -> list[Finding]:
+    """Kappa, and kappa with another question's state in place of the trace's.
+
+    Args:
+        both: see `looks`.
+        n_all: valid traces, of which those without either look are left out.
+    """
+    found = []
+    known = both[both["control"].notna()]
+    for subject, rows, column, method in (
+        (FORCED_LATENT, both, "latent", METHOD),
+        (CONTROL, known, "control", f"{METHOD}; the state is another question's"),
+    ):
+        cells = np.column_stack([_is(rows, column, cell) for cell in COUNTS.values()]).astype(int)
+        per = pd.DataFrame(cells).groupby(rows["question_id"].to_numpy(), sort=False).sum()
+        value = float(kappa(cells.sum(axis=0)))
+        # Questions are drawn, not traces, as a question's traces share their prompt's state.
+        drawn = kappa(resample(len(per), seed=seed) @ per.to_numpy()) if len(per) else np.array([])
+        drawn = drawn[~np.isnan(drawn)]
+        low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (None, None)
+        found.append(
+            Finding(
+                measure="cohen_kappa",
+                subject=subject,
+                estimate=None if np.isnan(value) else value,
+                low=None if low is None else float(low),
+                high=None if high is None else float(high),
+                n_questions=len(per),
+                n_traces=len(rows),
+                n_excluded=n_all - len(rows),
+                method=f"{method}; 95% bootstrap over questions",
+                seed=seed,
+            )
+        )
+    return found
+
+
+def looks(readings: pd.DataFrame, lens_traces: pd.DataFrame) -> pd.DataFrame:
+    """One row a sampled trace of which both are known: question_id, sample_index, forced, latent
+    (whether that answer is the trace's own), control (nullable: the same with another question's
+    state).
 
     Args:
         readings: table `faithfulness`.
         lens_traces: the table.
     """
-    both = looks(readings, lens_traces)
-    first, second = (both[name].to_numpy(bool) for name in ("forced", "lens"))
-    cells = np.column_stack([(first == a) & (second == b) for a, b in CELLS]).astype(int)
-    per = pd.DataFrame(cells).groupby(both["question_id"].to_numpy(), sort=False).sum()
-    drawn = kappa(resample(len(per), seed=seed) @ per.to_numpy())
-    known = drawn[~np.isnan(drawn)]
-    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-    return CrossCheck(
-        counts=tuple(cells.sum(axis=0).tolist()),
-        kappa=float(kappa(cells.sum(axis=0))),
-        low=float(low),
-        high=float(high),
-        control=_control(both),
-        questions=_questions(per),
-    )
-
-
-def looks(readings: pd.DataFrame, lens_traces: pd.DataFrame) -> pd.DataFrame:
-    """question_id, sample_index, forced, lens (booleans), control (nullable), one row a trace."""
     first = readings[readings["test"].str.split(":").str[0] == "early_answering"]
     first = first[(first["share"] == 0) & ~first["greedy"].astype(bool) & first["same"].notna()]
-    forced = first.drop_duplicates(TRACE_KEY)[[*TRACE_KEY, "same"]].rename(
-        columns={"same": "forced"}
-    )
-    names = {"decided_at_prompt": "lens", "decided_control": "control"}
-    there = [name for name in names if name in lens_traces]
-    lens = lens_traces[lens_traces["decided_at_prompt"].notna()][[*TRACE_KEY, *there]]
-    both = forced.merge(lens.rename(columns=names), on=TRACE_KEY)
-    return both.astype({"forced": bool, "lens": bool})
+    forced = first.drop_duplicates(TRACE_KEY)[[*TRACE_KEY, "same"]]
+    lens = lens_traces[lens_traces["decided_at_prompt"].notna()]
+    lens = lens[[*TRACE_KEY, "decided_at_prompt", "decided_control"]]
+    both = forced.merge(lens, on=TRACE_KEY)
+    names = {"same": "forced", "decided_at_prompt": "latent", "decided_control": "control"}
+    kinds = {"forced": "bool", "latent": "bool", "control": "boolean"}
+    return both.rename(columns=names).astype(kinds)
 
 
 def kappa(counts: ArrayLike) -> NDArray[np.float64]:
-    """Cohen's kappa of 2 × 2 tables, [..., 4] -> [...]; NaN where both are constant and alike."""
+    """Cohen's kappa of 2 × 2 tables, [..., 4] -> [...]; NaN where both are constant and alike.
+
+    Args:
+        counts: in the order of `COUNTS`.
+    """
     both, first, second, neither = np.moveaxis(np.asarray(counts, dtype=float), -1, 0)
     n = both + first + second + neither
+    # A drawn table may be empty, or have e = 1: 0 / 0 is NaN there, which the caller leaves out.
     with np.errstate(invalid="ignore", divide="ignore"):
         alike = (both + neither) / n
         a, b = (both + first) / n, (both + second) / n
@@ -100,24 +132,8 @@ def kappa(counts: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(found, dtype=np.float64)
 
 
-def _control(both: pd.DataFrame) -> float:
-    known: Any = both[both["control"].notna()] if "control" in both else both.head(0)
-    if not len(known):
-        return float("nan")
-    other = known["control"].to_numpy(bool)
-    forced = known["forced"].to_numpy(bool)
-    return float(kappa([int(((forced == a) & (other == b)).sum()) for a, b in CELLS]))
-
-
-def _questions(per: pd.DataFrame) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "question_id": per.index.astype(str),
-            "n": per.sum(axis=1).to_numpy(),
-            "differ": (per[1] + per[2]).to_numpy(),
-            "forced_only": per[1].to_numpy(),
-            "lens_only": per[2].to_numpy(),
-        }
-    )
-    order = (frame["differ"] / frame["n"]).sort_values(ascending=False, kind="stable").index
-    return frame.loc[order].reset_index(drop=True)
+def _is(rows: pd.DataFrame, column: str, cell: tuple[bool, bool]) -> NDArray[np.bool_]:
+    """Whether each trace is in a cell of the 2 × 2 table."""
+    forced, other = rows["forced"].to_numpy(bool), rows[column].to_numpy(bool)
+    found: NDArray[np.bool_] = (forced == cell[0]) & (other == cell[1])
+    return found

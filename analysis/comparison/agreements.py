@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.agreement.kinds import KINDS
+from analysis.agreement.question_kinds import KINDS
 from analysis.statistics import mean_interval
 
 __all__ = ["compare_agreements"]
@@ -20,11 +20,11 @@ MEASURES = {
     "majority accuracy": "correct",
     "vote share": "share",
     "answers a question": "n_answers",
-    "paths a question": "n_paths",
-    "answers × paths": "ami_answers_paths",
+    "clusters a question": "n_clusters",
+    "answers × clusters": "ami_answers_clusters",
     "answers × hidden states": "ami_answers_hidden",
-    "paths × hidden states": "ami_paths_hidden",
-    "answers × paths × hidden states": "three_way",
+    "clusters × hidden states": "ami_clusters_hidden",
+    "answers × clusters × hidden states": "three_way",
     "suspicion": "suspicion",
 }
 """Row of the table to the column of `agreement`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import numpy as np
@@ -10,9 +11,13 @@ import pytest
 from written import write_table
 
 import analysis
-from analysis.agreement.kinds import KINDS
+from analysis.agreement.question_kinds import KINDS
 from analysis.answer_table import answers as extract_answers
+from analysis.comparison.agreements import compare_agreements
+from analysis.declaration import declared
+from analysis.findings import pick
 from cot.errors import InputError
+from cot.store.run import open_run
 from cot.store.vectors import Place, VectorWriter
 from cot.types import TRACE_KEY
 from tests.small import run_with_answers
@@ -28,7 +33,7 @@ def labels(seed, n_classes=3):
 
 
 def planted(
-    path, answer, path_of, cluster, *, probe=None, lens=None, wrong=0, gold="0", dataflow=None
+    path, answer, cluster, hidden, *, probe=None, lens=None, wrong=0, gold="0", dataflow=None
 ):
     """A run with these partitions, [question, trace] each.
 
@@ -40,26 +45,25 @@ def planted(
     given = {f"q{i}": (gold, [str(a) for a in row]) for i, row in enumerate(answer)}
     run = run_with_answers(path, given)
     keys = extract_answers(run)[TRACE_KEY]
-    flat = {"path": path_of, "cluster": cluster}
     paths = keys.assign(
-        path=np.ravel(flat["path"]),
-        dataflow=[f"d{x}" for x in np.ravel(path_of if dataflow is None else dataflow)],
+        cluster=np.ravel(cluster),
+        dataflow=[f"d{x}" for x in np.ravel(cluster if dataflow is None else dataflow)],
         signature="add",
         n_checked=1,
         n_wrong=wrong,
     )
     tables = {"paths": ("paths", paths)}
-    if cluster is not None:
+    if hidden is not None:
         with VectorWriter(run.path / "activations", model="planted", revision="0") as writer:
             for name, index in keys.itertuples(index=False):
                 place = Place(name, int(index), "pre_answer", None, 1)
                 writer.add([place], {4: np.ones((1, 2))})
         whole = keys.assign(n_tokens=3, max_logprob_gap=0.0, flagged=False)
-        hidden = keys.assign(layer=4, position="pre_answer", threshold=0.1)
-        hidden["cluster"] = np.ravel(cluster)
+        place = {"layer": 4, "position": "pre_answer", "threshold": 0.1}
+        states = keys.assign(**place, cluster=np.ravel(hidden))
         score = np.full(len(keys), 0.5) if probe is None else np.ravel(probe)
         scores = keys.assign(target="correct", layer=4, position="pre_answer", score=score)
-        tables |= {"logprob_gaps": ("capture", whole), "hidden_clusters": ("geometry", hidden)}
+        tables |= {"logprob_gaps": ("capture", whole), "hidden_clusters": ("states", states)}
         tables["probe_scores"] = ("probe", scores.assign(chosen=True))
     if lens is not None:
         said, decided, control = (np.ravel(each) for each in lens)
@@ -74,11 +78,11 @@ def planted(
 def coefficients(run):
     analysis.agree(run)
     table = run.table("agreement_coefficients")
-    return table.set_index(["name", "measure"])
+    return table.set_index(["subject", "measure"])
 
 
-PAIRS = ("answers × paths", "answers × hidden states", "paths × hidden states")
-THREE = ("answers × paths × hidden states", "three_way")
+PAIRS = ("answers × clusters", "answers × hidden states", "clusters × hidden states")
+THREE = ("answers × clusters × hidden states", "three_way")
 
 
 def test_three_that_agree_wholly(tmp_path):
@@ -115,10 +119,10 @@ def test_two_that_agree_and_one_apart(tmp_path, pair):
 
 
 def test_row_order_and_names_of_classes_change_nothing(tmp_path):
-    answer, path, cluster = labels(6), labels(7), labels(8)
-    plain = coefficients(planted(tmp_path / "a", answer, path, cluster))
+    answer, cluster, hidden = labels(6), labels(7), labels(8)
+    plain = coefficients(planted(tmp_path / "a", answer, cluster, hidden))
     order = np.random.default_rng(0).permutation(N_TRACES)
-    moved = [each[:, order] for each in (answer, 5 - path, cluster + 2)]
+    moved = [each[:, order] for each in (answer, 5 - cluster, hidden + 2)]
     mixed = coefficients(planted(tmp_path / "b", *moved))
     names = [("ami", "estimate"), ("ari", "estimate"), ("vi", "estimate")]
     for pair in PAIRS:
@@ -132,15 +136,15 @@ def test_one_cluster_is_left_out_and_counted_and_singletons_are_defined(tmp_path
     one = np.zeros((N_QUESTIONS, N_TRACES), int)
     single = np.tile(np.arange(N_TRACES), (N_QUESTIONS, 1))
     found = coefficients(planted(tmp_path / "one", labels(9), one, labels(9)))
-    assert found.loc[("answers × paths", "ami"), ["n_questions", "n_excluded"]].to_list() == [
+    assert found.loc[("answers × clusters", "ami"), ["n_questions", "n_excluded"]].to_list() == [
         0,
         N_QUESTIONS,
     ]
-    assert np.isnan(found.loc[("answers × paths", "ami"), "estimate"])
+    assert np.isnan(found.loc[("answers × clusters", "ami"), "estimate"])
     assert np.isnan(found.loc[THREE, "estimate"])
     found = coefficients(planted(tmp_path / "many", labels(9), single, single))
-    assert found.loc[("paths × hidden states", "ami"), "estimate"] == 1
-    assert found.loc[("answers × paths", "ami"), "estimate"] == pytest.approx(0)
+    assert found.loc[("clusters × hidden states", "ami"), "estimate"] == 1
+    assert found.loc[("answers × clusters", "ami"), "estimate"] == pytest.approx(0)
 
 
 def test_raters_and_kinds_come_out_as_planted(tmp_path):
@@ -159,11 +163,11 @@ def test_raters_and_kinds_come_out_as_planted(tmp_path):
     worth = run.table("agreement_raters").set_index("rater")
     assert worth["accuracy"].to_dict() == {
         "majority": 1.0,
-        "path": 0.5,
+        "cluster": 0.5,
         "checked": 1.0,
         "probe": 0.0,
         "lens": 1.0,
-    } | {"path": worth.loc["path", "accuracy"]}
+    } | {"cluster": worth.loc["cluster", "accuracy"]}
     assert worth.loc["probe", ["rescued", "lost", "n_wrong"]].to_list() == [0, N_QUESTIONS, 0]
     pairs = run.table("agreement_rater_pairs").set_index(["rater", "other"])
     chance = (8 / 12) ** 2 + (4 / 12) ** 2
@@ -185,39 +189,126 @@ def test_unanimous_and_decided(tmp_path):
 
 
 def test_a_run_without_hidden_states_or_model(tmp_path, caplog):
+    run = planted(tmp_path, labels(0), labels(0), None)
     with caplog.at_level(logging.INFO, "cot"):
-        table = analysis.agree(planted(tmp_path, labels(0), labels(0), None))
-    assert "no hidden states: `cot capture --model M` makes them" in caplog.text
-    assert table["ami_answers_paths"].mean() == pytest.approx(1)
+        table = analysis.agree(run)
+    assert f"hidden states (not captured yet: cot capture {run.path} --model MODEL)" in caplog.text
+    assert table["ami_answers_clusters"].mean() == pytest.approx(1)
     assert table["ami_answers_hidden"].isna().all()
     with pytest.raises(InputError):
         analysis.agree(planted(tmp_path / "b", labels(0), labels(0), None), layer=3)
 
 
+WITHOUT = {
+    "hidden states": ("not captured yet", "cot capture"),
+    "probe of correctness": ("not made yet", "cot capture, then cot probe"),
+    "logit lens": ("not made yet", "cot lens"),
+    "faithfulness tests": ("not made yet", "cot faithfulness"),
+}
+
+
+def test_no_model_is_run_unasked_and_what_is_missing_is_named_in_one_list(
+    tmp_path, caplog, monkeypatch
+):
+    """A run that names a model, with answers and clusters alone."""
+    run = planted(tmp_path, labels(0), labels(0), None)
+    path = run.path / "run.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(
+        json.dumps(manifest | {"identity": manifest["identity"] | {"model": "planted"}})
+    )
+    run = open_run(run.path)
+    for module in ("cot.models.load_model", "cot.models.load_tokenizer", "cot.models.resolve"):
+        monkeypatch.setattr(module, lambda *_, **__: pytest.fail("the model is loaded"))
+    with caplog.at_level(logging.INFO, "cot"):
+        analysis.agree(run)
+    said = [each.message for each in caplog.records if "left out" in each.message]
+    assert len(said) == 1
+    missing = run.table("agreement_missing").set_index("what")
+    assert list(missing.index) == list(WITHOUT)
+    for what, (why, command) in WITHOUT.items():
+        assert missing.loc[what, "why"] == why
+        assert missing.loc[what, "command"] == f"{command} {run.path}"
+        assert f"{what} ({why}: {command} {run.path})" in said[0]
+    for table in ("logprob_gaps", "probe_scores", "lens_traces", "faithfulness"):
+        assert table not in run.tables()
+    json_object = declared(analysis.agree).show(run, run.table("agreement")).json
+    assert [row["what"] for row in json_object["missing"]] == list(WITHOUT)
+
+
+def test_stale_hidden_states_are_left_out_and_not_captured_again(tmp_path):
+    run = planted(tmp_path, labels(0), labels(0), labels(0))
+    gaps = run.table("logprob_gaps")
+    changed = run.table("answers").assign(method="another")
+    write_table(run, "answers", changed, command="answers", inputs=["traces", "questions"])
+    write_table(run, "paths", run.table("paths"), command="paths", inputs=["answers"])
+    table = analysis.agree(run)
+    missing = run.table("agreement_missing").set_index("what")
+    assert missing.loc["hidden states", "why"] == "stale, answers changed after it was made"
+    assert table["ami_answers_hidden"].isna().all()
+    pd.testing.assert_frame_equal(run.table("logprob_gaps"), gaps)
+
+
+def test_without_a_probe_that_could_be_fitted_its_rater_is_left_out(tmp_path):
+    """All traces are wrong: the table of scores has no chosen cell."""
+    same = labels(0)
+    run = planted(tmp_path, same, same, same, gold="9")
+    scores = run.table("probe_scores").assign(chosen=False)
+    write_table(run, "probe_scores", scores, command="probe", inputs=["answers"])
+    table = analysis.agree(run)
+    assert "probe" not in set(run.table("agreement_raters")["rater"])
+    assert "probe_vote" not in table
+    assert not table["why"].str.contains("probe").any()
+    assert table["ami_answers_hidden"].mean() == pytest.approx(1)
+    missing = run.table("agreement_missing").set_index("what")
+    assert "none could be fitted" in missing.loc["probe of correctness", "why"]
+    assert missing.loc["probe of correctness", "command"] == ""
+
+
+def test_answers_before_reasoning_are_compared_where_both_were_read(tmp_path):
+    answer = np.zeros((N_QUESTIONS, N_TRACES), int)
+    lens = (answer, answer == 0, answer == 1)
+    run = planted(tmp_path, answer, answer, None, lens=lens)
+    keys = run.table("answers")[TRACE_KEY]
+    forced = keys.assign(test="early_answering", greedy=False, share=0.0, same=True)
+    profile = keys.assign(n_tests=1, faithfulness=0.0)
+    for name, frame in (("faithfulness", forced), ("faithfulness_profile", profile)):
+        write_table(run, name, frame, command="faithfulness", inputs=["answers"])
+    analysis.agree(run)
+    counts = run.table("agreement_before_reasoning")
+    assert (counts["n_both"] == N_TRACES).all()
+    row = pick(run.table("findings_agree"), "cohen_kappa", "forced × latent")
+    assert (row["n_traces"], np.isnan(row["estimate"])) == (N_QUESTIONS * N_TRACES, True)
+
+
 def test_places_are_swept(tmp_path):
     run = planted(tmp_path, labels(0), labels(1), labels(0))
     analysis.agree(run)
-    rows = run.table("agreement_places").set_index("name")
+    rows = run.table("agreement_places").set_index("subject")
     assert rows.loc["answers × hidden states", "estimate"] == pytest.approx(1)
-    assert rows.loc["paths × hidden states", "p"] > 0.02
+    assert rows.loc["clusters × hidden states", "p"] > 0.02
 
 
 def test_two_runs_are_paired_by_question(tmp_path):
-    one = planted(tmp_path / "one", labels(0), labels(0), labels(0))
-    two = planted(tmp_path / "two", labels(0), labels(1), labels(0))
-    table = analysis.compare_agreement(one, two).set_index("name")
-    assert table.loc["answers × paths", "difference"] > 0.8
+    one = analysis.agree(planted(tmp_path / "one", labels(0), labels(0), labels(0)))
+    two = analysis.agree(planted(tmp_path / "two", labels(0), labels(1), labels(0)))
+    table = compare_agreements(one, two).set_index("name")
+    assert table.loc["answers × clusters", "difference"] > 0.8
     assert table.loc["answers × hidden states", "difference"] == pytest.approx(0)
     assert table.loc["vote share", ["difference", "low", "high"]].to_list() == [0, 0, 0]
     assert (table["n_excluded"] == 0).all()
-    back = analysis.compare_agreement(two, one).set_index("name")
-    assert back.loc["answers × paths", "difference"] == pytest.approx(
-        -table.loc["answers × paths", "difference"]
+    back = compare_agreements(two, one).set_index("name")
+    assert back.loc["answers × clusters", "difference"] == pytest.approx(
+        -table.loc["answers × clusters", "difference"]
     )
-    other = run_with_answers(tmp_path / "other", {"z": ("1", ["1", "2"])})
-    with pytest.raises(InputError, match="no question id in common"):
-        analysis.compare_agreement(one, other)
     assert set(KINDS) >= {kind[6:] for kind in table.index if kind.startswith("kind: ")}
+
+
+def test_two_runs_without_a_question_in_common_are_not_compared(tmp_path):
+    one = planted(tmp_path / "one", labels(0), labels(0), labels(0))
+    other = run_with_answers(tmp_path / "other", {"z": ("1", ["1", "2"])})
+    with pytest.raises(InputError, match="no question with gold in common"):
+        analysis.compare(one, other.path)
 
 
 def test_tables_keep_their_types_on_disk(tmp_path):

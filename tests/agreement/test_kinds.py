@@ -4,15 +4,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.agreement.kinds import KINDS, decided, kinds_of
-from analysis.agreement.suspicion import suspicion_of
+from analysis.agreement.question_kinds import (
+    KINDS,
+    decided,
+    kinds_of,
+    kinds_table,
+    suspicion_of,
+)
 
 
 def traces(
-    answers, paths, scores=None, n_wrong=0, n_checked=0, says=None, decided_at=None, depends=np.nan
+    answers,
+    clusters,
+    scores=None,
+    n_wrong=0,
+    n_checked=0,
+    says=None,
+    decided_at=None,
+    depends=np.nan,
 ):
     scores = [np.nan] * len(answers) if scores is None else scores
-    table = pd.DataFrame({"answer": list(answers), "path": paths, "score": scores})
+    table = pd.DataFrame({"answer": list(answers), "cluster": clusters, "score": scores})
     return table.assign(
         n_wrong=n_wrong,
         faithfulness=depends,
@@ -76,7 +88,7 @@ def test_nothing_known_is_nothing_decided():
 
 
 def test_suspicion_by_hand():
-    # share 2/3; paths: path 0 gives a 1/2, path 1 gives a 1 -> 3/4; one of two checked is wrong;
+    # share 2/3; cluster 0 gives a 1/2, cluster 1 gives a 1 -> 3/4; one of two checked is wrong;
     # probe (.6 + .2) / 2 = .4
     table = traces("aba", [0, 0, 1], [0.6, 0.9, 0.2], n_wrong=[1, 0, 0], n_checked=[2, 0, 1])
     score, why = suspicion_of(table, "a")
@@ -93,12 +105,34 @@ def test_suspicion_by_hand():
 
 
 def test_suspicion_rises_with_each_doubt():
-    def score(answers="aaab", paths=(0, 0, 1, 2), scores=(0.8, 0.8, 0.8, 0.5), n_wrong=(0,) * 4):
-        table = traces(answers, paths, scores, n_wrong=list(n_wrong), n_checked=1)
+    def score(answers="aaab", clusters=(0, 0, 1, 2), scores=(0.8, 0.8, 0.8, 0.5), n_wrong=(0,) * 4):
+        table = traces(answers, clusters, scores, n_wrong=list(n_wrong), n_checked=1)
         return suspicion_of(table, "a")[0]
 
     assert score(answers="aabb") > score()
-    assert score(paths=(0, 0, 0, 2)) > score()
+    assert score(clusters=(0, 0, 0, 2)) > score()
     assert score(scores=(0.8, 0.8, 0.7, 0.5)) > score()
     assert score(n_wrong=(1, 0, 0, 0)) > score()
     assert score("aaaa", (0, 0, 0, 0), (1.0,) * 4) == 0
+
+
+def test_the_table_of_kinds_by_hand():
+    """Of four questions two are right for the wrong reason, of three to which the rule can apply;
+    one is decided before reasoning, and of two that chance is known of, one would be."""
+    agreement = pd.DataFrame(
+        {
+            "kinds": [[KINDS[1]], [KINDS[1], "decided before reasoning"], [], ["unanimous"]],
+            "decided_control": pd.array([True, None, False, None], dtype="boolean"),
+            "correct": pd.array([True, True, True, None], dtype="boolean"),
+            "n_checked": [1, 2, 1, 3],
+        }
+    )
+    table = kinds_table(agreement, 0).set_index("kind")
+    assert list(table.index) == list(KINDS)
+    wrong, decided_row = table.loc[KINDS[1]], table.loc["decided before reasoning"]
+    assert wrong[["n", "share", "n_questions", "n_applicable"]].to_list() == [2, 0.5, 4, 3]
+    assert wrong["low"] <= 0.5 <= wrong["high"]
+    assert (wrong["n_control"], np.isnan(wrong["control"])) == (0, True)
+    assert decided_row[["n", "n_applicable", "n_by_chance", "n_control"]].to_list() == [1, 4, 1, 2]
+    assert decided_row["control"] == 0.5
+    assert table.loc["no valid answer", "n"] == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.agreement.raters import alpha, chance, rater_pairs, raters_worth
+from analysis.agreement.rater_agreement import alpha, chance, rater_pairs, raters_worth
 
 
 def answers_of(given):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from analysis.agreement.threeway import three_way
+from analysis.agreement.coefficients import three_way
 
 GENERATOR = np.random.default_rng(3)
 SETS = [GENERATOR.integers(0, 3, 20) for _ in range(12)]

@@ -13,7 +13,7 @@ from planted import planted_run
 from written import write_table
 
 from analysis import figures
-from analysis.agreement.kinds import KINDS
+from analysis.agreement.question_kinds import KINDS
 from analysis.calibration import calibrate
 from analysis.figures.look import COLOURS, NEUTRAL, shown
 from cot.errors import InputError

@@ -1,6 +1,6 @@
 """Raters: each names an answer of every question; how far do they agree beyond chance?
 
-A rater is a vote rule that listens to one witness: the answers (`majority`), the reasoning (`path`,
+A rater is a vote rule that reads one source: the answers (`majority`), the reasoning (`path`,
 `checked`), the hidden states (`probe`), the layers (`lens`: votes weighted by internal
 consistency), what happened when the reasoning was changed (`faithful`).
 
@@ -20,6 +20,7 @@ Where gold is known, `alpha` is Krippendorff's (nominal) over the raters' verdic
 
 from __future__ import annotations
 
+from collections.abc import Set
 from itertools import combinations
 from typing import Any
 
@@ -27,9 +28,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.answer_table import ballots_of
 from analysis.columns import columns, made_from
 from analysis.statistics import mean_interval, ratio_interval, resample
-from analysis.voting import ballots_of, load_rule, outcomes
+from analysis.voting import load_rule, outcomes
 from cot.store.run import Run
 
 __all__ = ["RATERS", "alpha", "chance", "rater_pairs", "raters_worth", "ratings"]
@@ -47,7 +49,7 @@ DRAWS = 200
 """Bootstrap samples of alpha, which is computed by a library, one after the other."""
 
 
-def ratings(run: Run, answers: pd.DataFrame, there: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def ratings(run: Run, answers: pd.DataFrame, there: Set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What each rater names.
 
     Args:
@@ -89,7 +91,7 @@ def rater_pairs(answer: pd.DataFrame, expected: pd.Series, seed: int) -> pd.Data
         agree = (both[rater] == both[other]).to_numpy(dtype=float)
         by_chance = expected.reindex(both.index).to_numpy(dtype=float)
         above, room = agree - by_chance, 1 - by_chance
-        known = room.sum() > 0
+        known = room.sum() > 0  # no question with two answers: kappa is 0 / 0
         low, high = ratio_interval(above, room, seed=seed) if known else (np.nan, np.nan)
         rows.append(
             {
@@ -152,8 +154,9 @@ def alpha(correct: pd.DataFrame, seed: int) -> tuple[float, float, float, int]:
         return (np.nan, np.nan, np.nan, len(judged))
 
     def of(units: NDArray[Any]) -> float:
+        # Counts of wrong and of right a unit are what the library needs of raters: faster by far.
         counts = np.stack([(units == 0).sum(axis=1), (units == 1).sum(axis=1)], axis=1)
-        if (counts.sum(axis=0) == 0).any():
+        if (counts.sum(axis=0) == 0).any():  # all right or all wrong: no disagreement to expect
             return float("nan")
         return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
 
