@@ -1,7 +1,7 @@
 """A run, or one question of it, in the terminal.
 
-Nothing that a model wrote is obeyed: control characters are shown as codes, and text is never read
-as rich markup.
+What a model wrote is shown and not interpreted: control characters appear as codes, and text is
+never read as rich markup. At 80 columns a cell folds over lines; nothing is cut unless it is said.
 
     >>> from rich.console import Console
     >>> Console().print(show_question(open_run("runs/demo"), "arithmetic-0003"))  # doctest: +SKIP
@@ -17,37 +17,49 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from analysis.figures.text import decimal, flag, number, percent, visible
 from analysis.page.comparison import compare
-from analysis.page.data import MAKERS, Evidence, gather, overview
-from analysis.page.headlines import headlines
-from analysis.page.questions import question_detail
-from analysis.page.text import decimal, percent, shorten, visible
-from analysis.page.traces import Piece, joined
+from analysis.page.evidence import Evidence, gather, overview
+from analysis.page.section import headlines
+from analysis.page.sections.traces.questions import question_detail
+from analysis.page.sections.traces.traces import Piece, joined
+from analysis.summary import suspicious
 from cot.store.run import Run
 
 __all__ = ["show_comparison", "show_question", "show_run"]
 
-TEXT_WIDTH = 160
-"""Characters shown of each trace."""
+MOST_TEXT = 4000
+"""Characters shown of a trace; how many there are more is said."""
+SUSPICIOUS = 5
+"""Questions shown of a run, so that the findings are on the first screen too."""
 
 
-def show_run(run: Run) -> RenderableType:
-    """Counts, settings, tables and whether they are stale, and the headline findings."""
+def show_run(run: Run, settings: bool = False) -> RenderableType:
+    """Suspicious questions and why they are, headline findings, counts, and what each analysis has
+    written.
+
+    Args:
+        settings: show how the run was sampled, too.
+    """
     evidence = gather(run)
     seen = overview(evidence)
-    counts = ", ".join(f"{value:,} {name} ({note})" for name, value, note in seen["counts"])
-    return Group(
-        _line(f"{seen['dataset']} · {seen['model']}", "bold"),
-        _line(counts),
+    counts = [(name, f"{value:,}", note) for name, value, note in seen.counts]
+    shown = [
+        _line(f"{seen.dataset} · {seen.model}", "bold"),
         Text(),
-        _table(["setting", "value"], seen["settings"]),
-        _tables(evidence),
+        *_suspicious(run),
         *_findings(evidence),
-    )
+        _table(["count", "", "of"], counts),
+        _analyses(evidence),
+    ]
+    if settings:
+        return Group(*shown, _table(["setting", "value"], seen.settings))
+    return Group(*shown, _line(f"{len(seen.settings)} settings: cot show {run.path} --settings"))
 
 
 def show_question(run: Run, question_id: str) -> RenderableType:
-    """The question, its gold, votes, paths and traces, each trace's text shortened.
+    """The question, its gold, why it is suspicious, its votes and clusters, and each trace: a line
+    on it, then its text at the full width.
 
     Raises:
         InputError: no such question (the message suggests close ids).
@@ -60,8 +72,8 @@ def show_question(run: Run, question_id: str) -> RenderableType:
         *_agreement(detail["agreement"]),
         Text(),
         _votes(detail),
-        *_paths(detail),
-        _traces(detail["traces"]),
+        *_clusters(detail),
+        *(each for trace in detail["traces"] for each in _trace(trace)),
     )
 
 
@@ -98,7 +110,7 @@ def _facts(trace: dict[str, Any]) -> dict[str, str]:
     used = ", used later" if computed.get("wrong_used") else ""
     return {
         "answer": f"{_stated(trace)} {_verdict(_right(trace))}".strip(),
-        "path": _path(trace["path"]),
+        "cluster": _cluster(trace["cluster"]),
         "signature": computed.get("signature") or "–",
         "dataflow": computed.get("dataflow") or "–",
         "equations": f"{wrong} of {checked} wrong{used}" if checked else "–",
@@ -120,16 +132,25 @@ def _step(block: Sequence[Piece] | None, checks: Sequence[dict[str, Any]]) -> Te
     return shown
 
 
-def _tables(evidence: Evidence) -> Table:
-    table = _frame(["table", "state"])
-    for name in MAKERS:
-        if name not in evidence.tables:
-            table.add_row(_line(name, "dim"), _line(f"none: {evidence.command(name)}", "dim"))
-        elif name in evidence.stale:
-            table.add_row(_line(name), _line(f"stale: {evidence.stale[name]}", "yellow"))
-        else:
-            table.add_row(_line(name), _line(f"{len(evidence.tables[name]):,} rows"))
-    return table
+def _suspicious(run: Run) -> Iterable[RenderableType]:
+    ranked = suspicious(run)
+    if not len(ranked):
+        yield _line(f"No question is ranked by suspicion yet: cot agree {run.path} does that.")
+        yield Text()
+        return
+    rows = [
+        (
+            str(row["question_id"]),
+            decimal(number(row["suspicion"])),
+            _verdict(flag(row["correct"])) or "–",
+            str(row["why"]),
+        )
+        for row in ranked.head(SUSPICIOUS).to_dict("records")
+    ]
+    yield _line("Suspicious questions", "bold")
+    yield _table(["question", "suspicion", "majority", "why"], rows)
+    yield _line(f"{len(rows)} of {len(ranked)}; cot show {run.path} QUESTION shows one of them.")
+    yield Text()
 
 
 def _findings(evidence: Evidence) -> Iterable[RenderableType]:
@@ -138,18 +159,36 @@ def _findings(evidence: Evidence) -> Iterable[RenderableType]:
             continue
         yield _line(headline.title, "bold")
         for claim in (*headline.claims, *headline.asides):
-            yield _line(f"  {claim}")
+            yield _line(claim)
         rows = [
             (
-                row.label,
+                "\n".join([row.label, *(f"  {name} {shown}" for name, _, shown in row.controls)]),
                 row.shown,
                 row.interval,
-                ", ".join(f"{name} {shown}" for name, _, shown in row.controls),
-                f"{row.n_questions} questions, {row.n_traces} traces, {row.n_excluded} left out",
+                f"{row.n_questions}",
+                f"{row.n_traces}",
+                f"{row.n_excluded}",
             )
             for row in headline.rows
         ]
-        yield _table(["finding", "estimate", "95% interval", "control", "from"], rows)
+        heads = ["finding, controls", "estimate", "95% interval", "questions", "traces", "left out"]
+        yield _table(heads, rows)
+
+
+def _analyses(evidence: Evidence) -> Table:
+    """One row an analysis: whether its tables are current, stale (why) or missing (the command)."""
+    table = _frame(["analysis", "tables"])
+    for each in {maker.name: maker for maker in evidence.makers.values()}.values():
+        there = [name for name in each.makes if name in evidence.tables]
+        stale = {evidence.stale[name] for name in there if name in evidence.stale}
+        if not there:
+            said, style = f"none: cot {each.name} {evidence.run.path}", "dim"
+        elif stale:
+            said, style = f"stale: {'; '.join(sorted(stale))}", "yellow"
+        else:
+            said, style = f"current: {', '.join(there)}", ""
+        table.add_row(_line(each.name, style), _line(said, style))
+    return table
 
 
 def _agreement(agreement: dict[str, Any] | None) -> Iterable[Text]:
@@ -169,49 +208,50 @@ def _votes(detail: dict[str, Any]) -> Table:
     return _table(["answer", "traces", "share", ""], rows)
 
 
-def _paths(detail: dict[str, Any]) -> Iterable[Table]:
-    if detail["paths"]:
+def _clusters(detail: dict[str, Any]) -> Iterable[Table]:
+    if detail["clusters"]:
         names = [str(entry["answer"]) for entry in detail["answers"]]
         rows = [
             (
-                _path(path["path"]),
-                str(path["n"]),
+                _cluster(cluster["cluster"]),
+                str(cluster["n"]),
                 ", ".join(
-                    f"{name} × {n}" for name, n in zip(names, path["counts"], strict=True) if n
+                    f"{name} × {n}" for name, n in zip(names, cluster["counts"], strict=True) if n
                 ),
-                "–" if path["medoid"] is None else f"#{path['medoid']}",
-                path["terms"] or "–",
+                "–" if cluster["medoid"] is None else f"#{cluster['medoid']}",
+                cluster["terms"] or "–",
             )
-            for path in detail["paths"]
+            for cluster in detail["clusters"]
         ]
-        yield _table(["path", "traces", "answers", "medoid", "terms"], rows)
+        yield _table(["cluster", "traces", "answers", "medoid", "terms"], rows)
 
 
-def _traces(traces: list[dict[str, Any]]) -> Table:
-    rows = [
-        (
-            str(trace["index"]),
-            _path(trace["path"]),
-            decimal(trace["score"]),
-            _stated(trace),
-            _verdict(_right(trace)),
-            trace["finish"],
-            (trace["computed"] or {}).get("signature") or "–",
-            str((trace["computed"] or {}).get("n_wrong") or "–"),
-            shorten(joined(trace["pieces"]), TEXT_WIDTH),
-        )
-        for trace in traces
+def _trace(trace: dict[str, Any]) -> Iterable[RenderableType]:
+    """A line on the trace, then its text."""
+    computed = trace["computed"] or {}
+    facts = [
+        f"#{trace['index']}",
+        f"{_stated(trace)} {_verdict(_right(trace))}".strip(),
+        f"cluster {_cluster(trace['cluster'])}",
+        f"P(right) {decimal(trace['score'])}" if trace["score"] is not None else "",
+        f"computes {computed['signature']}" if computed.get("signature") else "",
+        f"false equations {computed['n_wrong']}" if computed.get("n_wrong") else "",
+        "" if trace["finish"] == "stop" else f"ended by {trace['finish']}",
     ]
-    heads = ["#", "path", "P(right)", "answer", "", "ended", "signature", "wrong steps", "text"]
-    return _table(heads, rows)
+    text = joined(trace["pieces"]).strip()
+    yield Text()
+    yield _line(" · ".join(fact for fact in facts if fact), "bold")
+    yield _line(text[:MOST_TEXT])
+    if len(text) > MOST_TEXT:
+        yield _line(f"… {len(text) - MOST_TEXT:,} more characters; --json has them", "dim")
 
 
 def _gold(detail: dict[str, Any]) -> str:
     return "no gold" if detail["gold"] is None else f"gold {detail['gold']}"
 
 
-def _path(path: int | None) -> str:
-    return "–" if path is None else "noise" if path == -1 else str(path)
+def _cluster(label: int | None) -> str:
+    return "–" if label is None else "noise" if label == -1 else str(label)
 
 
 def _stated(trace: dict[str, Any]) -> str:
@@ -237,7 +277,9 @@ def _table(heads: list[str], rows: Iterable[Iterable[str]]) -> Table:
 def _frame(heads: list[str]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for head in heads:
-        table.add_column(Text(head))
+        table.add_column(
+            Text(head), overflow="fold"
+        )  # not the default, which cuts with an ellipsis
     return table
 
 

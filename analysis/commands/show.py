@@ -18,9 +18,12 @@ def show(
     /,
     *,
     compare: tuple[int, int] | None = None,
+    settings: bool = False,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
-    """Show a run, one of its questions, or two traces of one side by side, in the terminal.
+    """Show a run, one of its questions, or two traces of it side by side, in the terminal.
+
+    A run's most suspicious questions come first, then its findings and counts.
 
     Parameters
     ----------
@@ -30,6 +33,8 @@ def show(
         A question's id.
     compare
         Sample indices of two traces of the question.
+    settings
+        Show how the run was sampled, too.
     """
     listen()
     opened = open_run(run)
@@ -43,7 +48,7 @@ def show(
     from analysis.show import show_comparison, show_question, show_run
 
     if question is None:
-        shown = show_run(opened)
+        shown = show_run(opened, settings)
     elif compare is None:
         shown = show_question(opened, question)
     else:
@@ -53,13 +58,18 @@ def show(
 
 def _as_json(run: Run, question: str | None, pair: tuple[int, int] | None) -> dict[str, Any]:
     """What `show` shows; texts whole, not in pieces."""
+    from dataclasses import asdict
+
     from analysis.page.comparison import compare
-    from analysis.page.data import gather, overview
-    from analysis.page.questions import question_detail
-    from analysis.page.traces import joined
+    from analysis.page.evidence import gather, overview
+    from analysis.page.sections.traces.questions import question_detail
+    from analysis.page.sections.traces.traces import joined
+    from analysis.summary import suspicious
 
     if question is None:
-        return overview(gather(run))
+        columns = ["question_id", "suspicion", "correct", "kinds", "why"]
+        ranked = suspicious(run)[columns].to_dict("records")
+        return {**asdict(overview(gather(run))), "suspicious": ranked}
     if pair is None:
         detail = question_detail(gather(run), question)
         traces = [{"text": joined(trace.pop("pieces")), **trace} for trace in detail["traces"]]
