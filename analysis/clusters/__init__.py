@@ -26,7 +26,7 @@ from analysis.clusters.embedding import DEFAULT_EMBEDDER, embed, mask_traces
 from analysis.clusters.maps import map_traces
 from analysis.clusters.names import name_clusters
 from analysis.declaration import Shown, analysis
-from analysis.equations.checking import check_traces
+from analysis.equations.checks import check_traces
 from cot.errors import InputError
 from cot.registry import build
 from cot.store.run import Run
@@ -130,7 +130,7 @@ def paths(
     )
     masked = mask_traces(joined["text"], joined.assign(text=joined["stated"]), mask == "numbers")
     vectors = embed(masked, embedder, run.path / "cache")
-    checked, equations = check_traces(joined, questions)
+    checked, equations = check_traces(joined, steps, questions)
     found = _cluster(checked, vectors, clusterer, threshold)
     names, places = _describe(found, masked, vectors, questions, layout, seed)
     per = per_question(found, answers)

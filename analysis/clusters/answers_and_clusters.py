@@ -68,28 +68,25 @@ def findings(
     """The table `findings_paths`; with null_mean, null_high (95th percentile) and p where labels
     permuted within questions are the null."""
     valid = _valid(paths, answers)
-    counts = {"n_traces": len(paths), "seed": seed}
     traces = paths.groupby("question_id", sort=False).size()
     n_steps = steps.groupby("question_id").size().reindex(traces.index).fillna(0) / traces
     found = [
-        mean_finding(name, per[column], n_excluded=0, method=f"mean over questions of {what}"
-                     + BOOTSTRAP, **counts)
-        for name, column, what in (
-            ("clusters_per_question", "n_clusters", "the number of reasoning clusters"),
-            ("cluster_entropy", "cluster_entropy", "the clusters' entropy, nats"),
-            ("effective_clusters", "effective_clusters", "e to the clusters' entropy"),
-            ("dataflows_per_question", "n_dataflows", "the number of different dataflows"),
-        )
-    ]  # fmt: skip
-    found.append(
         mean_finding(
-            "steps_per_trace",
-            n_steps,
+            measure,
+            values,
+            n_traces=len(paths),
             n_excluded=0,
-            method="mean number of steps" + BOOTSTRAP,
-            **counts,
+            method=f"mean over questions of {what}{BOOTSTRAP}",
+            seed=seed,
         )
-    )
+        for measure, values, what in (
+            ("clusters_per_question", per["n_clusters"], "the number of clusters of reasoning"),
+            ("cluster_entropy", per["cluster_entropy"], "the clusters' entropy, nats"),
+            ("effective_clusters", per["effective_clusters"], "e to the clusters' entropy"),
+            ("dataflows_per_question", per["n_dataflows"], "the number of different dataflows"),
+            ("steps_per_trace", n_steps, "the mean number of steps of a trace"),
+        )
+    ]
     for name, same, other in (
         ("same_answer_different_cluster", "answer", "cluster"),
         ("same_cluster_different_answer", "cluster", "answer"),

@@ -1,4 +1,4 @@
-"""Which steps of a trace are wrong, whether a wrong result is used, whether the answer follows.
+"""Which equations of a trace are wrong, whether a wrong result is used, whether the answer follows.
 
 >>> found = check_trace("5 + 7 = 13. Then 13 * 2 = 26. The answer is 26.", [], "26")
 >>> [(row.equation.text, row.verdict, row.used_later) for row in found.rows]
@@ -10,25 +10,32 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
-from analysis.equations.equations import Equation, find_equations, holds
-from analysis.equations.evaluate import evaluate, numbers
+import pandas as pd
+
+from analysis.equations.dataflow import dataflow, signature
+from analysis.equations.expressions import evaluate, numbers
+from analysis.equations.extraction import Equation, find_equations, holds
 from cot.answers.extract import recital
 from cot.answers.number import find_number, read_number
 from cot.steps import Span
+from cot.types import TRACE_KEY
 
-__all__ = ["CheckedEquation", "TraceChecks", "Verdict", "check", "check_trace"]
+__all__ = ["CheckedEquation", "TraceChecks", "Verdict", "check", "check_trace", "check_traces"]
 
 Verdict = Literal["right", "wrong", "uncheckable"]
+GOLD = "gold_steps"
+"""Where the meta of an `arithmetic` question keeps the values of its worked solution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedEquation:
-    """A stated equation and what is thought of it."""
+    """A stated equation, and whether it holds."""
 
     equation: Equation
     step: int | None
@@ -104,6 +111,82 @@ def check_trace(
         follows=answer in stated if equations and answer is not None else None,
         gold_found=sum(_value(gold) in stated for gold in gold_values),
     )
+
+
+def check_traces(
+    traces: pd.DataFrame, steps: pd.DataFrame, questions: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check the equations of every trace.
+
+    Args:
+        traces: question_id, sample_index, text, canonical (the final answer, or missing).
+        steps: the table `steps`.
+        questions: question_id, meta.
+
+    Returns:
+        traces: question_id, sample_index, signature, dataflow, n_checked, n_wrong (int32),
+            wrong_used, follows (nullable boolean), n_gold_found (Int32: how many of the worked
+            solution's values are stated; missing where the question has none).
+        equations: the table `step_checks`: question_id, sample_index, step (Int64), start, end
+            (characters of the raw text), text, operation (of the whole, such as add), stated, value
+            (exact, as text; missing where it can't be known), verdict, used_later.
+    """
+    gold = {
+        row.question_id: row.meta.get(GOLD) or ()
+        for row in questions.itertuples()
+        if isinstance(row.meta, dict)
+    }
+    spans: dict[tuple[Any, Any], list[Span]] = defaultdict(list)
+    for question_id, index, start, end, kind in zip(
+        *(steps[name] for name in (*TRACE_KEY, "start", "end", "kind")), strict=True
+    ):
+        spans[question_id, index].append(Span(start, end, kind))
+    rows: list[tuple[Any, ...]] = []
+    equations: list[tuple[Any, ...]] = []
+    for question_id, index, text, final in zip(
+        *(traces[name] for name in (*TRACE_KEY, "text", "canonical")), strict=True
+    ):
+        golds = gold.get(question_id, ())
+        answer = final if isinstance(final, str) else None
+        found = check_trace(text, spans[question_id, index], answer, golds)
+        stated = [row.equation for row in found.rows]
+        rows.append(
+            (question_id, index, signature(stated), dataflow(stated), found.n_checked)
+            + (found.n_wrong, found.wrong_used if found.rows else None, found.follows)
+            + (found.gold_found if golds else None,)
+        )
+        equations += [
+            (question_id, index, row.step, row.equation.start, row.equation.end, row.equation.text)
+            + (row.equation.expression.name, str(row.equation.stated))
+            + (None if row.value is None else str(row.value), row.verdict, row.used_later)
+            for row in found.rows
+        ]
+    counts = ["n_checked", "n_wrong"]
+    frame = pd.DataFrame(
+        rows,
+        columns=[
+            *TRACE_KEY,
+            "signature",
+            "dataflow",
+            *counts,
+            "wrong_used",
+            "follows",
+            "n_gold_found",
+        ],
+    ).astype(
+        {
+            "signature": "str",
+            "dataflow": "str",
+            **dict.fromkeys(counts, "int32"),
+            "wrong_used": "boolean",
+            "follows": "boolean",
+            "n_gold_found": "Int32",
+        }
+    )
+    names = [*TRACE_KEY, "step", "start", "end", "text", "operation", "stated", "value", "verdict"]
+    kinds = dict.fromkeys(["text", "operation", "stated", "value", "verdict"], "str")
+    checked = pd.DataFrame(equations, columns=[*names, "used_later"])
+    return frame, checked.astype({**kinds, "step": "Int64", "used_later": bool})
 
 
 def _value(stated: object) -> Fraction | None:

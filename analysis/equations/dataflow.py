@@ -1,6 +1,11 @@
-"""What a trace computes from which numbers: one canonical text for all ways of writing it.
+"""What a trace computes: its signature (operations in order) and its dataflow (on which numbers).
 
-    >>> from analysis.equations.equations import find_equations
+    >>> from analysis.equations.extraction import find_equations
+    >>> signature(find_equations("5 + 7 = 12, and 12 * 2 = 24."))
+    'add,mul'
+
+The dataflow is one canonical text for all ways of writing a computation:
+
     >>> dataflow(find_equations("She has 5 + 7 = 12 books. Twice 12 is 24."))
     'mul(2,add(5,7))'
     >>> dataflow(find_equations("(7 + 5) * 2 = 24"))
@@ -19,11 +24,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import sha256
 
-from analysis.equations.equations import Equation
-from analysis.equations.evaluate import Expression, Number
-from analysis.equations.signature import is_computed
+from analysis.equations.expressions import Expression, Number, numbers, operations
+from analysis.equations.extraction import Equation
 
-__all__ = ["dataflow"]
+__all__ = ["dataflow", "is_computed", "signature"]
 
 MAX_LENGTH = 300
 """Characters; a longer text ends in a digest of the whole."""
@@ -47,6 +51,20 @@ class _Node:
     @property
     def key(self) -> Key:
         return bool(self.name), self.value, self.text
+
+
+def signature(equations: Sequence[Equation]) -> str:
+    """The operations of the equations in the order in which they are carried out, by commas.
+
+    Equations with an unknown (`x + 5 = 12`) compute nothing and are left out.
+    """
+    computed = (equation.expression for equation in equations if is_computed(equation))
+    return ",".join(name for expression in computed for name in operations(expression))
+
+
+def is_computed(equation: Equation) -> bool:
+    """Whether all of an equation's numbers are known."""
+    return all(number.value is not None for number in numbers(equation.expression))
 
 
 def dataflow(equations: Sequence[Equation]) -> str:

@@ -18,8 +18,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
-from analysis.equations.evaluate import Number
-from analysis.equations.patterns import (
+from analysis.equations.expressions import Number
+from analysis.equations.numerals import MAX_CHARACTERS, read_numeral
+from analysis.equations.token_patterns import (
     ARGUMENT,
     ARTICLE,
     ATTACHED,
@@ -47,10 +48,6 @@ from cot.answers.number import read_words
 
 __all__ = ["Token", "lex"]
 
-MAX_CHARACTERS = 120
-"""A longer number has no value."""
-MAX_POWER = 60
-"""Most decimal exponent of a number that has a value."""
 QUANTITIES = frozenset(("number", "close", "letter", "raised"))
 """Kinds of tokens that an amount may end in."""
 LINES = frozenset(("\n", "\\\\", "\\quad", "\\qquad", "&"))
@@ -215,7 +212,7 @@ class _Lexer:
             value = None if text[0] == "0" != text else Fraction(int(text))  # 0130 is a time
             number = Number(value=value, places=0)
         else:
-            number, end = _number(match)
+            number, end = read_numeral(match)
             if match["power"] and self.has_e:
                 number = Number(value=None)
         self.tokens.append(Token("number", self.text[start:end].lower(), start, end, number))
@@ -424,56 +421,6 @@ READERS = {
     "other": _Lexer.other,
 }
 """Methods by the name of the pattern that they read."""
-
-
-def _number(match: re.Match[str]) -> tuple[Number, int]:
-    """A number with all that may belong to it, and the place after it."""
-    stated, end = match.groupdict(), match.end()
-    amount = re.sub(r"[^\d.]", "", stated["amount"] or "")
-    if end - match.start() > MAX_CHARACTERS:
-        return Number(value=None), end
-    top, _, bottom = (stated["part"] or "").partition("/")
-    if top and (not int(top) < int(bottom) or "." in amount):  # 5 12/4: no mixed number
-        end, top, stated = match.start("part") - 1, "", dict.fromkeys(stated)
-    elif stated["cut"] and "." not in amount:
-        end = match.start("cut")
-        stated |= dict.fromkeys(("cut", "scale", "percent"))
-    value = Fraction(amount or 0)
-    places: int | None = len(amount.partition(".")[2])
-    known = len(amount) < 2 or amount[0] != "0" or amount[1] == "."  # 0130 is a time
-    vulgar, base = stated["vulgar"] or stated["only"], stated["base"] or stated["lowered"]
-    if top or vulgar:
-        value += Fraction(int(top or 0), int(bottom or 1))
-        value += Fraction(unicodedata.normalize("NFKC", vulgar or "0").replace("⁄", "/"))
-        places = None
-    if base:
-        digits = _in_base(amount, int(unicodedata.normalize("NFKC", base)))
-        value, known = digits or Fraction(0), digits is not None
-    elif stated["repeat"]:
-        repeat = stated["repeat"]
-        value += Fraction(int(repeat), (10 ** len(repeat) - 1) * 10 ** (places or 0))
-        places, known = None, "." in match[0].partition("\\")[0]
-    scale: Fraction | int = SCALES[stated["scale"].strip().lower()] if stated["scale"] else 1
-    if stated["power"]:
-        known = known and abs(int(stated["power"])) <= MAX_POWER
-        scale = scale * Fraction(10) ** (int(stated["power"]) if known else 0)
-    percent = bool(stated["percent"])
-    number = Number(
-        value=value * scale / (100 if percent else 1) if known else None,
-        places=places,
-        percent=percent,
-        scale=scale,
-        cut=bool(stated["cut"]),
-    )
-    return number, end
-
-
-def _in_base(digits: str, base: int) -> Fraction | None:
-    """The value of digits in a base, as 101 in base 2."""
-    try:
-        return Fraction(int(digits, base)) if 2 <= base <= 36 else None
-    except ValueError:
-        return None
 
 
 def _after_bullet(text: str, place: int) -> int:

@@ -21,7 +21,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from analysis.equations.context import CLAUSE, ENDS, FACTORS_END, FILLERS, MAX_REMARK, Context
-from analysis.equations.evaluate import Expression, Number, Operation
+from analysis.equations.expressions import Expression, Number, Operation
 from analysis.equations.lexer import Token
 
 __all__ = ["UNKNOWN", "Parser", "Side", "TooLongError"]

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from analysis.equations.equations import find_equations
+from analysis.equations.extraction import find_equations
 from cot.answers import FORMATS, extract
 from cot.steps import segment
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.equations.checks import check
-from analysis.equations.equations import MAX_EQUATIONS, MAX_TEXT, find_equations
-from analysis.equations.evaluate import Number, Operation, evaluate, operations
+from analysis.equations.expressions import Number, Operation, evaluate, operations
+from analysis.equations.extraction import MAX_EQUATIONS, MAX_TEXT, find_equations
 from tests.work import instructions
 
 

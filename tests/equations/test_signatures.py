@@ -11,9 +11,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from analysis.clusters.clusterers import AverageLinkage, cosine_distances, fit_threshold, label_rows
 from analysis.clusters.embedding import embed
-from analysis.equations.dataflow import MAX_LENGTH, dataflow
-from analysis.equations.equations import find_equations
-from analysis.equations.signature import signature
+from analysis.equations.dataflow import MAX_LENGTH, dataflow, signature
+from analysis.equations.extraction import find_equations
 from tests.equations.templates import APPLY, TEMPLATES, Tree, commuted, nested, steps, told, value
 from tests.work import instructions
 

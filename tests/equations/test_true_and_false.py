@@ -11,11 +11,11 @@ from fractions import Fraction
 import pytest
 
 from analysis.equations.checks import check
-from analysis.equations.equations import find_equations
-from analysis.equations.evaluate import Number, Operation, bounds
+from analysis.equations.expressions import Number, Operation, bounds
+from analysis.equations.extraction import find_equations
 from analysis.equations.lexer import lex
+from analysis.equations.other_readings import other_values
 from analysis.equations.parser import Parser
-from analysis.equations.readings import other_values
 
 TRUE: dict[str, list[str]] = {
     "mixed numbers": [

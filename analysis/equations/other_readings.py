@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from analysis.equations.evaluate import Number, evaluate
+from analysis.equations.expressions import Number, evaluate
 from analysis.equations.lexer import Token
 from analysis.equations.parser import Parser, TooLongError
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from analysis.equations.evaluate import Expression, Number, Operation, evaluate, numbers
+from analysis.equations.expressions import Expression, Number, Operation, evaluate, numbers
 from analysis.equations.lexer import Token
 from analysis.equations.parser import UNKNOWN, Parser, Side
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from analysis.equations.evaluate import (
+from analysis.equations.expressions import (
     Expression,
     Number,
     Operation,

@@ -27,13 +27,13 @@ from itertools import islice
 from math import factorial
 from typing import NamedTuple
 
-from analysis.equations.allowance import is_doubtful, tolerance
-from analysis.equations.claims import Claim, is_amount, read_claims
+from analysis.equations.chains import Claim, is_amount, read_claims
 from analysis.equations.context import FILLERS
-from analysis.equations.evaluate import Number, Operation, evaluate, operations
+from analysis.equations.expressions import Number, Operation, evaluate, operations
 from analysis.equations.lexer import Token, lex
+from analysis.equations.other_readings import other_values
 from analysis.equations.parser import UNKNOWN, Parser, Side, TooLongError
-from analysis.equations.readings import other_values
+from analysis.equations.tolerance import is_doubtful, tolerance
 
 __all__ = ["Equation", "find_equations", "holds"]
 
