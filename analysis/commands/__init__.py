@@ -156,6 +156,7 @@ def _option(name: str, kind: Any, default: Any, text: str) -> inspect.Parameter:
     names = (f"--{name.replace('_', '-')}",) if len(name) > 1 else (f"-{name}", f"--{name}")
     about = Parameter(
         name=names,
+        negative=f"--no-{name.replace('_', '-')}" if default is True else (),
         help=text,
         show_default=default not in (None, ()),
         converter=_integers if _holds_integers(kind) else None,

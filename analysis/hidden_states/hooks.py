@@ -125,6 +125,7 @@ class HookTeacherForcing:
         """Vectors [layer, spot of all traces, d_model] and each trace's log-probabilities."""
         import torch
 
+        # the model appends to a cache in place, and the next batch needs the prompt's alone
         shared = copy.deepcopy(cache)
         shared.batch_repeat_interleave(len(batch))
         ids = _padded(batch).to(self.model.device)
@@ -143,8 +144,10 @@ class HookTeacherForcing:
         if not self.head.exact or not any(trace.score for trace in batch):
             return [None] * len(batch)
         ids = ids.to(states.device)
+        # a token is predicted at the one before it, the first one at the prompt's end
         before = torch.cat([prompt_end.expand(len(batch), 1, -1), states[:, :-1]], dim=1)
         lengths = torch.tensor([len(trace.token_ids) for trace in batch], device=ids.device)
+        # padding is left out before the head, whose logits cost more than the blocks
         real = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
         flat = self.head.log_probs(before[real], ids[real]).cpu().numpy()
         parts = np.split(flat, np.cumsum([len(trace.token_ids) for trace in batch])[:-1])
@@ -219,6 +222,7 @@ class _Gather:
             if layer > 0:
                 states = output[0] if isinstance(output, tuple) else output
             row, column, spot, sizes = self.on(states.device)
+            # float32 before summing: a mean of a thousand bfloat16 states loses two digits
             asked = states[row, column].float()
             total = asked.new_zeros(len(sizes), asked.shape[1])
             self.kept[layer] = total.index_add_(0, spot, asked) / sizes
@@ -241,6 +245,7 @@ def _batches(
     ordered = sorted(traces, key=lambda trace: -len(trace.token_ids))
     while ordered:
         longest = len(ordered[0].token_ids)
+        # the prompt's keys and values are repeated for each trace, so that its tokens count too
         most = max(1, budget // (prompt + longest))
         alike = sum(len(trace.token_ids) >= LEAST_FILLED * longest for trace in ordered)
         count = min(most, max(1, alike, BUSY // longest))

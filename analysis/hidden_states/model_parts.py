@@ -75,6 +75,7 @@ class Head:
             own = model(input_ids=ids, use_cache=False).logits[0].float()
             mine = self.logits(model.base_model(input_ids=ids, use_cache=False)[0][0])
         if self.cap is None:
+            # least squares of own on mine: Cohere and Granite multiply logits by a constant
             self.scale = float((own * mine).sum() / (mine * mine).sum())
         close = 1e-3 if own.dtype == torch.float32 else 5e-2
         self.exact = bool(torch.allclose(mine * self.scale, own, rtol=close, atol=close))
@@ -102,6 +103,7 @@ class Head:
         """
         import torch
 
+        # 2**26 float32 logits are 256 MiB
         size = max(1, 2**26 // self.weight.weight.shape[0])
         parts = []
         for start in range(0, len(targets), size):

@@ -35,6 +35,7 @@ def chain_of_embedding(states: NDArray[np.floating]) -> tuple[float, float]:
     Raises:
         ValueError: fewer than two layers.
     """
+    # float64: moves of late layers are small differences of long vectors
     h = np.asarray(states, dtype=np.float64)
     if h.ndim != 2 or len(h) < 2:
         raise ValueError(f"states have shape {h.shape}: [L + 1, d_model] with L >= 1 is needed")

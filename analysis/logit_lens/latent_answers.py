@@ -49,7 +49,7 @@ def probabilities(logits: NDArray[np.floating]) -> Floats:
     """Softmax over the last axis, the candidates."""
     from scipy.special import softmax
 
-    # float64: float32 rounds a candidate's 1e-8 to the others' sum, and quantiles rank it
+    # float64: near 1, float32 can't tell probabilities apart that quantiles must rank
     p: Floats = softmax(logits.astype(np.float64), axis=-1)
     return p
 

@@ -102,9 +102,12 @@ class Unembedding:
             for some in torch.split(self._normed(states), size):
                 logits = self.head.logits(some)
                 best = logits.max(dim=1)
+                # the largest is taken off before exp, in place: a slice is held once, not twice
                 p = logits.sub_(best.values[:, None]).exp()
                 total = p.sum(dim=1)
+                # H = log Z - Σ p (logit - max) / Z, without a second softmax
                 entropy = total.log() - torch.linalg.vecdot(p, logits) / total
+                # NaN of the right shape and device where no token is asked for
                 asked = p[:, 0] * torch.nan if token is None else p[:, token] / total
                 parts.append((asked, entropy, best.indices, 1 / total))
             columns = [torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)]

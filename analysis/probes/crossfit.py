@@ -85,6 +85,7 @@ def fit_space(X: NDArray[np.floating], n_components: int | None, seed: int) -> S
     from sklearn.utils.extmath import randomized_svd
 
     mean, spread = X.mean(axis=0), X.std(axis=0)
+    # a coordinate that varies by rounding only would be blown up to a spread of 1: it becomes 0
     scale = np.where(spread > 1e-6 * (np.abs(mean) + 1), spread, np.inf)
     if n_components is None:
         return Space(mean=mean, scale=scale, axes=None)
@@ -141,6 +142,7 @@ def cross_fit(
         asked, back = np.unique(row[test], return_inverse=True)
         probes = [make(seed=seed) for _ in labels]
         with threadpool_limits(1):  # on such small matrices threads wait for one another
+            # fitted without the fold: its vectors may not move the axes either
             space = fit_space(vectors[row[~test]], probes[0].n_components, seed)
             train, unseen = space.place(vectors[row[~test]]), space.place(vectors[asked])
             for place, (probe, y) in enumerate(zip(probes, labels, strict=True)):

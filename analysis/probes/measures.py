@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.calibration.metrics import average_precision, brier
 from analysis.probes.baselines import BASELINES
 from analysis.probes.metrics import (
     macro_auroc,
@@ -85,6 +84,8 @@ def measure(
             [task, row] of the probes fitted to each of `SETS`.
         baselines: cross-fitted scores for the first part's rows, shape [task, row] each.
     """
+    from sklearn.metrics import average_precision_score, brier_score_loss
+
     (rows, scores), (mixed, mixed_scores), (within, within_scores) = parts
     y, groups = rows["y"].to_numpy(), rows["question_id"].to_numpy()
     truths = labels.truths(y)
@@ -93,7 +94,8 @@ def measure(
     found = {
         **discrimination(labels, y, scores, groups, seed),
         **sharpness(labels, y, scores, groups, seed),
-        "auprc": float(np.mean([average_precision(*pair) for pair in pairs])),
+        # shuffled labels are scored against themselves, by the probes that were fitted to them
+        "auprc": float(np.mean([average_precision_score(*pair) for pair in pairs])),
         "control": macro_auroc(labels.truths(shuffled), mixed_scores),
         "control_within": _within(
             labels.truths(within["mixed_within"].to_numpy()),
@@ -108,7 +110,7 @@ def measure(
     if labels.kind == "number":
         found["control_r2"] = r_squared(shuffled, mixed_scores[0])
     if labels.kind == "boolean":
-        found["brier"] = brier(y, scores[0])
+        found["brier"] = float(brier_score_loss(y, scores[0]))
         if "wrong_majority" in rows:
             wrong = rows["wrong_majority"].fillna(False).to_numpy(bool)
             some, _, _, n = within_question_auroc(

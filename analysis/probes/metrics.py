@@ -69,7 +69,8 @@ def macro_interval(
     for y, score in zip(truths, scores, strict=True):
         positive, negative = (np.bincount(codes[mine], minlength=n) for mine in (y, ~y))
         pairs = (counts @ positive) * (counts @ negative)
-        won = ((counts @ _wins(y, score, codes, n)) * counts).sum(axis=1)
+        won = ((counts @ _wins(y, score, codes, n)) * counts).sum(axis=1)  # w'Ww of each draw
+        # a draw without positives or without negatives has no AUROC: NaN, and left out below
         values += np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
     known = values[~np.isnan(values)] / len(truths)
     if not len(known):
@@ -85,6 +86,7 @@ def _wins(y: NDArray[np.bool_], score: Floats, codes: NDArray[np.intp], n: int) 
         beaten = np.searchsorted(others, score[y], "left") + np.searchsorted(
             others, score[y], "right"
         )
+        # a tie is one half: once among those strictly below, once among those not above
         won[:, question] = np.bincount(codes[y], beaten / 2, minlength=n)
     return won
 
@@ -110,12 +112,13 @@ def r_squared_interval(
     if np.isnan(r_squared(values, guesses)):
         return (np.nan, np.nan)
     codes = pd.factorize(np.asarray(groups))[0]
+    # a draw's variance is E[y²] - E[y]²: taking the mean off first keeps it from cancelling
     centred = values - values.mean()
     columns = (np.ones_like(values), centred, centred**2, (values - guesses) ** 2)
     sums = np.stack([np.bincount(codes, column) for column in columns], axis=1)
     n, first, second, errors = (resample(len(sums), seed=seed) @ sums).T
     total = second - first**2 / n
-    known = total > 1e-12 * second.max()
+    known = total > 1e-12 * second.max()  # draws of one value only; rounding leaves not quite 0
     low, high = np.quantile(1 - errors[known] / total[known], [0.025, 0.975])
     return (float(low), float(high))
 

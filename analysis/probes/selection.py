@@ -37,6 +37,7 @@ Floats = NDArray[np.float64]
 
 def choose_cells(validation: Floats) -> NDArray[np.int64]:
     """The cell of each outer fold, shape [cell, fold] -> [fold]; the first of equals."""
+    # argmax would take a NaN for the largest
     best: NDArray[np.int64] = np.argmax(np.nan_to_num(validation, nan=-np.inf), axis=0)
     return best
 

@@ -170,6 +170,7 @@ def score_steps(
     steps = index[["question_id", "sample_index", "step"]].assign(row=np.arange(len(index)))
     folds = labels.rows.drop_duplicates("question_id").set_index("question_id")["fold"]
     steps = steps.assign(fold=steps["question_id"].map(folds), layer=layer, score=np.nan)
+    # questions without any label are in no fold, and their steps are left out
     steps = steps.dropna(subset=["sample_index", "step", "fold"]).reset_index(drop=True)
     rows, vector = last.traces, last.vectors[last.row]
     y, groups = rows["y"].to_numpy(bool), rows["question_id"].to_numpy()
@@ -179,7 +180,7 @@ def score_steps(
         test = (steps["fold"] == number).to_numpy()
         if not test.any() or not train.any():
             continue
-        with threadpool_limits(1):
+        with threadpool_limits(1):  # the same sums in the same order on any machine
             probe = make(seed=seed)
             space = fit_space(vector[train], probe.n_components, seed)
             probe.fit(space.place(vector[train]), y[train], groups[train])

@@ -148,8 +148,12 @@ def geometry(
             "`logprob_gaps`, and `cot capture --max-gap`"
         )
     similarity, dimensions = _look(run, sample, judged, places, dimension, seed)
+    clusters = need(run, "hidden_clusters")
+    if not ((clusters["layer"] == place[0]) & (clusters["position"] == place[1])).any():
+        # the table is of other places; a place's threshold depends on no other place
+        clusters = cluster_hidden(run, [place[0]], [place[1]])
     tables = {
-        "hidden_clusters": need(run, "hidden_clusters"),
+        "hidden_clusters": clusters,
         "similarity": similarity,
         "dimension": dimensions,
     }

@@ -72,7 +72,7 @@ def intrinsic_dimension(
     counts = {"n": int(kept.sum()), "n_duplicates": int((~kept).sum())}
     if counts["n"] < FEWEST:
         return Dimension(dimension=np.nan, low=np.nan, high=np.nan, **counts)
-    nearest = np.partition(distances, 1, axis=1)[:, :2]
+    nearest = np.partition(distances, 1, axis=1)[:, :2]  # the two smallest, in order
     codes, unique = pd.factorize(np.asarray(groups)[kept])
     drawn = resample(len(unique), draws=draws, seed=seed)
     values = [_fit(np.repeat(nearest, weights[codes], axis=0)) for weights in drawn]
@@ -96,6 +96,7 @@ def _distinct(X: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     from sklearn.metrics.pairwise import euclidean_distances
 
     near = ROUNDING * np.linalg.norm(X, axis=1)
+    # |x|² + |y|² - 2xy cancels where states share a large part: it is taken off first
     distances = euclidean_distances(X - X.mean(axis=0))
     same = distances <= np.maximum(near[:, None], near)
     kept = np.logical_not(np.tril(same, -1).any(axis=1))

@@ -35,10 +35,11 @@ def eigen_score(states: NDArray[np.floating]) -> float:
     """
     if len(states) < 2:
         return float("nan")
+    # float64: eigenvalues of states that are nearly equal lie far below 1e-3 of the largest
     Z = np.asarray(states, dtype=np.float64)
     Z = Z - Z.mean(axis=1, keepdims=True)
     C = Z @ Z.T / (Z.shape[1] - 1)
-    values = np.maximum(np.linalg.eigvalsh(C), 0) + ALPHA
+    values = np.maximum(np.linalg.eigvalsh(C), 0) + ALPHA  # rounding gives eigenvalues below 0
     return float(np.log(values).mean())
 
 

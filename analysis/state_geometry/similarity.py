@@ -172,7 +172,7 @@ def _covariance(a: Pairs, b: Pairs) -> Floats:
     for g, start in enumerate(a.starts):
         block = slice(start, a.starts[g + 1] if g + 1 < len(a.starts) else None)
         among = (a.matrix[block, block] * b.matrix[block, block]).sum()
-        # pairs with one row in the group stand in two halves of the matrix, those with both in one
+        # the group's rows and its columns; pairs within the group are in both
         joint[1 + g] -= 2 * by_row[block].sum() - among
     with np.errstate(divide="ignore", invalid="ignore"):
         if a.kind == "rsa":

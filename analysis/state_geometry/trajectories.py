@@ -66,6 +66,7 @@ def read_points(run: Run, traces: pd.DataFrame, layer: int) -> tuple[pd.DataFram
     points = traces.merge(index, on=TRACE_KEY, how="inner")
     states = vectors[points.pop("row")].astype(np.float64)
     question = points.groupby("question_id", sort=False).ngroup().to_numpy()
+    # rows of a question are adjacent, so that `reduceat` sums them between its first rows
     first = np.flatnonzero(np.diff(question, prepend=-1))
     means = np.add.reduceat(states, first) / np.bincount(question)[:, None]
     states -= means[question]
@@ -196,6 +197,7 @@ def trajectory_gap(
         high=high,
         null_mean=float(null.mean()),
         null_high=float(np.quantile(null, 0.95)),
+        # shuffles that give the observed labels again differ from the value by rounding only
         p=(1 + int((null >= value - 1e-12).sum())) / (1 + SHUFFLES),
         n_questions=len(left_out),
         n_traces=len(first),
@@ -224,11 +226,13 @@ class _Ways:
         for s in np.unique(step):
             here, of = D[step == s], 1 + which[step == s]
             n, whole, own = len(here), here.sum(axis=0), (here**2).sum(axis=1)
+            # Σ over q ≠ r of D_q · D_r = |Σ D|² - Σ |D|²: a question's product with itself is noise
             products = np.full(len(total), whole @ whole - own.sum())
             products[of] -= 2 * (here @ whole - own)
             others = np.full(len(total), n)
             others[of] -= 1
-            several = others >= 2
+            several = others >= 2  # a pair needs two questions
+            # n U = n Σ / (n (n - 1)): the mean over pairs, weighted by the step's questions
             total[several] += products[several] / (others[several] - 1)
             norm[several] += others[several]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -239,7 +243,7 @@ class _Ways:
         """Weights of the points, with which a question and step sums to mean right − mean wrong
         (over strata, weighted by the harmonic mean of both numbers), and which have such."""
         n, n_right = np.bincount(self.part), np.bincount(self.part, right)
-        worth = n_right * (n - n_right) / n
+        worth = n_right * (n - n_right) / n  # half the harmonic mean; 0 where all are of one kind
         whole = np.bincount(self.cell, (worth / n)[self.part])
         alike = np.where(right, n_right[self.part], (n - n_right)[self.part])
         weights = np.where(right, 1, -1) * worth[self.part] / alike

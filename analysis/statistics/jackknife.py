@@ -28,6 +28,7 @@ def jackknife_interval(estimate: float, left_out: ArrayLike) -> tuple[float, flo
         return (np.nan, np.nan)
     from scipy.stats import t
 
+    # t rather than normal quantiles: with few questions the error itself is uncertain
     error = np.sqrt((n - 1) / n * ((values - values.mean()) ** 2).sum())
     reach = float(t.ppf(0.975, n - 1) * error)
     return (estimate - reach, estimate + reach)

@@ -28,6 +28,7 @@ def shuffled_within(y: NDArray[Label], groups: NDArray[Any], seed: int) -> NDArr
     """Labels shuffled among each question's rows: the *within-question* AUROC must come out near
     0.5; the pooled one stays as high as the questions' difficulty makes it."""
     codes = pd.factorize(groups)[0]
+    # rows sorted by question and, within it, at random: no loop over questions is needed
     mixed = np.lexsort((np.random.default_rng(seed).random(len(y)), codes))
     changed = np.empty_like(y)
     changed[np.argsort(codes, kind="stable")] = y[mixed]

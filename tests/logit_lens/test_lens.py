@@ -55,7 +55,7 @@ def with_tables(run: Run) -> Run:
 
 
 @pytest.fixture
-def captured_traces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many traces each reading ran through the model."""
     counts: list[int] = []
     plain = analysis.logit_lens.read_traces

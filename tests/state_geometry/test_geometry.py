@@ -14,7 +14,7 @@ from written import write_table
 
 from analysis.answer_table import answers as extract_answers
 from analysis.hidden_states.stored_states import choose_place
-from analysis.state_geometry import geometry, similarity, trajectories
+from analysis.state_geometry import geometry, similarity, states, trajectories
 from analysis.state_geometry.clusters import cluster_hidden
 from analysis.state_geometry.eigen_score import score_questions
 from cot.cli import main
@@ -165,10 +165,45 @@ def test_without_gold_there_is_no_right_and_wrong(tmp_path: Path) -> None:
 def test_one_position_and_one_layer(tmp_path: Path) -> None:
     run = planted(tmp_path)
     findings = geometry(run, layers=[2], positions=["pre_answer"], dimension=False)
-    assert set(run.table("hidden_clusters")["layer"]) == {2}
+    for name in ("similarity", "dimension", "state_map"):
+        assert set(run.table(name)["layer"]) <= {2}
     assert len(run.table("trajectories")) == 0
     assert findings["method"].str.contains("layer 2").sum() >= 2
     assert run.provenance("similarity").parameters["layers"] == [2]
+
+
+def test_clusters_of_other_places_do_not_stand_for_this_one(tmp_path: Path) -> None:
+    run = planted(tmp_path)
+    states(run, layers=[2])
+    findings = geometry(run, layers=[4], dimension=False).set_index("measure")
+    assert findings.loc["hidden_clusters_per_question", "estimate"] == 2
+    assert findings.loc["hidden_clusters_per_question", "n_questions"] == N_QUESTIONS
+    assert set(run.table("hidden_clusters")["layer"]) == {2}
+
+
+def test_mean_eigen_scores_and_trajectory_means_are_of_the_tables(tmp_path: Path) -> None:
+    run = planted(tmp_path, apart=4)
+    geometry(run, dimension=False)
+    scores, means = run.table("eigen_scores"), run.table("eigen_layers")
+    expected = scores.groupby(["layer", "position"])["eigen_score"].mean()
+    assert means.set_index(["layer", "position"])["eigen_score"].to_dict() == pytest.approx(
+        expected.to_dict()
+    )
+    assert (means["low"] <= means["eigen_score"]).all()
+    ways = run.table("trajectories").merge(
+        run.table("answers")[["question_id", "sample_index", "status", "correct"]]
+    )
+    ways = ways[(ways["status"] == "ok") & (ways["step"] == 1)].astype({"correct": bool})
+    steps = run.table("trajectory_steps").set_index(["what", "step"])
+    sides = ways.groupby("correct")[["x", "y"]]
+    for what, right in (("right", True), ("wrong", False)):
+        assert steps.loc[(what, 1), "x"] == pytest.approx(sides.mean().loc[right, "x"])
+        assert steps.loc[(what, 1), "y_spread"] == pytest.approx(sides.std().loc[right, "y"])
+    within = ways.groupby(["question_id", "correct"])["x"].mean().unstack()
+    found = steps.loc[("difference", 1)]
+    assert found["x"] == pytest.approx((within[True] - within[False]).mean())
+    assert found["n_questions"] == N_QUESTIONS
+    assert steps.loc[("right", 1), ["x_low", "x_high"]].isna().all()
 
 
 def test_what_others_need_alone(tmp_path: Path) -> None:
