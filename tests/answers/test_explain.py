@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis.answer_table import answers as extract_answers
-from cot.answers import explain_answers
+from analysis.declaration import declared
 from cot.cli import main
 from cot.errors import InputError
 from tests.small import run_with_answers, trace_of
@@ -21,10 +21,20 @@ def run(tmp_path):
     return run_with_answers(tmp_path, GIVEN)
 
 
+def explained(run, question_id, format="auto"):
+    """What `--explain` prints as JSON."""
+    made = declared(extract_answers)
+    return made.views["explain"](run, question_id, **made.bind(format=format)).json
+
+
 def test_each_trace_is_explained(run):
-    explained = explain_answers(run, "apples")
-    assert (explained.format, explained.gold, explained.gold_canonical) == ("number", "#### 7", "7")
-    first, second, third, fourth, _ = explained.traces
+    found = explained(run, "apples")
+    assert [found[name] for name in ("format", "gold", "gold_canonical")] == [
+        "number",
+        "#### 7",
+        "7",
+    ]
+    first, second, third, fourth, _ = found["traces"]
     assert first == {
         "sample_index": 0,
         "status": "ok",
@@ -53,9 +63,9 @@ def test_nothing_is_written_where_the_table_is_current(run):
     extract_answers(run, "number")
     path = run.path / "tables" / "answers.parquet"
     before = path.stat().st_mtime_ns
-    assert explain_answers(run, "apples").format == "number"
+    assert explained(run, "apples")["format"] == "number"
     assert path.stat().st_mtime_ns == before
-    assert explain_answers(run, "pears", "text").traces[0]["canonical"] == "3"
+    assert explained(run, "pears", "text")["traces"][0]["canonical"] == "3"
     assert path.stat().st_mtime_ns > before
 
 
@@ -67,7 +77,7 @@ def test_each_candidate_says_why_it_was_not_chosen(tmp_path):
     run = run_with_answers(tmp_path, {"a": ("6", [])})
     with run.lock(), run.writer() as writer:
         writer.add(trace_of("a", 0, text.replace(r"\n", "\n")))
-    (trace,) = explain_answers(run, "a", "number").traces
+    (trace,) = explained(run, "a", "number")["traces"]
     assert [(each["pattern"], each["text"], each["why"]) for each in trace["candidates"]] == [
         ("mark", "3", "a surer pattern states an answer"),
         ("cue", "3", "it says what the answer is not"),
@@ -80,7 +90,7 @@ def test_each_candidate_says_why_it_was_not_chosen(tmp_path):
 
 def test_an_unknown_question(run):
     with pytest.raises(InputError, match="no question 'aples': did you mean 'apples'"):
-        explain_answers(run, "aples")
+        explained(run, "aples")
 
 
 def test_the_command(run, capsys):

@@ -10,6 +10,7 @@ import pytest
 
 import analysis
 from analysis.answer_table import answers as extract_answers
+from analysis.findings import pick
 from cot.answers.table import WRONG
 from cot.cli import main
 from cot.errors import InputError
@@ -57,9 +58,9 @@ def test_everything_after_goes_by_the_verdict(tmp_path):
     )
     votes = analysis.vote(run)
     assert votes["correct"].to_list() == [True, True]
-    found = run.table("findings_vote").set_index("name")["estimate"]
-    assert found["majority"] == 1
-    assert found["single"] == pytest.approx(2 / 3)
+    found = run.table("findings_vote")
+    assert pick(found, "accuracy", "majority")["estimate"] == 1
+    assert pick(found, "accuracy", "single")["estimate"] == pytest.approx(2 / 3)
 
 
 def test_one_answer_judged_both_ways_is_two_classes_and_said(tmp_path, caplog):
