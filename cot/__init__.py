@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import cot._rooms  # noqa: F401 - says if another file hides a package
+import cot.hidden_packages  # noqa: F401 - says if another file hides a package
 
 if TYPE_CHECKING:
     from cot.errors import ConsilienceError, InputError

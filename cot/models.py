@@ -23,7 +23,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from cot import hub
+from cot import model_hub
 from cot.errors import InputError
 from cot.types import Prompt
 
@@ -104,7 +104,7 @@ def resolve(name: str) -> ResolvedModel:
             return ResolvedModel(name, str(folder), f"{bundle.package}=={installed}", "bundled")
     if Path(name).is_dir():
         return ResolvedModel(name, str(Path(name).resolve()), _fingerprint(Path(name)), "folder")
-    snapshot = hub.find(repository)
+    snapshot = model_hub.find(repository)
     return ResolvedModel(name, str(snapshot), snapshot.name, "hub")
 
 
@@ -114,7 +114,7 @@ def fetch(model: ResolvedModel) -> Path:
     bundle = BUNDLES.get(model.name)
     if model.source == "hub":
         with _quiet():
-            hub.download(bundle.hub if bundle else model.name, folder)
+            model_hub.download(bundle.hub if bundle else model.name, folder)
     elif model.source == "bundled" and not folder.exists():
         assert bundle is not None
         assert bundle.path is not None

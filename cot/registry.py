@@ -26,7 +26,10 @@ from cot.errors import InputError
 __all__ = ["ANALYSES", "BUILT_IN", "build", "describe", "find", "load_plugin", "names", "register"]
 
 ANALYSES = {
-    "answers": ("analysis.answer_table:answers", "Extract the traces' answers and group equal ones."),
+    "answers": (
+        "analysis.answer_table:answers",
+        "Extract the traces' answers and group equal ones.",
+    ),
     "segment": ("analysis.steps:segment", "Split each trace into steps."),
     "vote": ("analysis.voting:vote", "Vote on each question's answer."),
     "curve": ("analysis.curves:curve", "Accuracy against the number of samples."),
@@ -76,10 +79,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "representation": "analysis.voting.representation:representation",
     },
     "stops": {
-        "fixed": "cot.stopping.fixed:Fixed",
+        "fixed": "cot.stopping.windows:Fixed",
         "asc_beta": "cot.stopping.asc:AscBeta",
         "asc_dirichlet": "cot.stopping.asc:AscDirichlet",
-        "esc": "cot.stopping.esc:Esc",
+        "esc": "cot.stopping.windows:Esc",
         "deepconf_online": "cot.stopping.deepconf:DeepConfOnline",
     },
     "clusterers": {

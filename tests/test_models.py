@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from huggingface_hub import HfApi
 
-from cot import hub, models
+from cot import model_hub, models
 from cot.errors import InputError
 from cot.models import DEFAULT_MODEL, encode, fetch, load_tokenizer, resolve
 
@@ -120,7 +120,7 @@ def test_an_unreachable_hub_is_asked_once(
     monkeypatch.setattr(HfApi, "model_info", once)
     with pytest.raises(InputError, match=r"'no/such-model' .*can't be reached"):
         resolve("no/such-model")
-    assert asked == [hub.PATIENCE]
+    assert asked == [model_hub.PATIENCE]
 
 
 def test_a_silent_hub_is_given_up(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_silent_hub_is_given_up(monkeypatch: pytest.MonkeyPatch, cache: Path) 
             raise OSError("too late")
 
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", hang)
-    monkeypatch.setattr(hub, "PATIENCE", 0.2)
+    monkeypatch.setattr(model_hub, "PATIENCE", 0.2)
     with pytest.raises(InputError, match="no answer"):
         resolve("no/such-model")
     given_up.set()
@@ -161,7 +161,7 @@ def test_package_missing_leads_to_the_hub(cache: Path, monkeypatch: pytest.Monke
         return cache / COMMIT
 
     monkeypatch.setattr(models, "find_spec", lambda name: None)
-    monkeypatch.setattr(models.hub, "find", find)
+    monkeypatch.setattr(models.model_hub, "find", find)
     assert resolve(DEFAULT_MODEL).source == "hub"
     assert asked == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
 

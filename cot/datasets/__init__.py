@@ -15,9 +15,8 @@ from random import Random
 
 from cot import registry
 from cot.datasets.cells import plain
-from cot.datasets.columns import Columns, reader
-from cot.datasets.hub import read_hub
-from cot.datasets.presets import HUB_PRESETS, PRESETS, SUBSETS, Parsed, recognise
+from cot.datasets.dataset_hub import read_hub
+from cot.datasets.layouts import HUB_PRESETS, PRESETS, SUBSETS, Columns, Parsed, reader, recognise
 from cot.datasets.rows import SUFFIXES, Row, read_file
 from cot.errors import InputError
 from cot.types import Question

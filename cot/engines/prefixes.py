@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from cot.engines.slots import Prefix
+from cot.engines.key_values import Prefix
 
 __all__ = ["Prefixes", "common"]
 

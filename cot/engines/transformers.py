@@ -20,8 +20,7 @@ import numpy as np
 
 from cot import models
 from cot.engines import failure, never
-from cot.engines.draw import draw, uniform
-from cot.engines.text import TextStream
+from cot.engines.decoding import TextStream, draw, uniform
 from cot.errors import InputError
 from cot.types import Completion, FinishReason, Request
 
@@ -106,7 +105,7 @@ class TransformersEngine:
                 f"{self.model.name}: the transformers engine can't batch its layers "
                 f"({', '.join(sorted(kinds))}); use --engine vllm"
             )
-        from cot.engines.attention import use_grouped_attention
+        from cot.engines.key_values import use_grouped_attention
 
         use_grouped_attention(weights)
         return weights
@@ -152,7 +151,7 @@ class TransformersEngine:
                 going = [i for i, row in enumerate(rows) if row.finish is None]
                 yield from ((row.request, row.completion()) for row in rows if row.finish)
                 if slots is None and going:
-                    from cot.engines.slots import Slots
+                    from cot.engines.key_values import Slots
 
                     slots = Slots()
                 if going:

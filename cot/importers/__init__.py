@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cot.arguments import known_arguments
 from cot.errors import InputError
+from cot.importers.fields import Record, Rejected
 from cot.importers.inspect_logs import read_inspect
 from cot.importers.jsonl import read_jsonl
 from cot.importers.layouts import LAYOUTS, OWN, UnknownLayoutError, detect
@@ -23,7 +24,6 @@ from cot.importers.lm_eval import read_lm_eval
 from cot.importers.mapped import check_map, read_mapped
 from cot.importers.openai_batch import read_openai_batch
 from cot.importers.openai_saved import read_openai_saved
-from cot.importers.record import Record, Rejected
 from cot.importers.wide import read_wide
 from cot.progress import track
 from cot.store.identity import Identity, ImportIdentity

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cot.importers import fields as check
-from cot.importers.finish import finish_reason
-from cot.importers.record import BadRecordError
+from cot.importers.fields import BadRecordError, finish_reason
 from cot.types import Completion, Message
 
 __all__ = ["Said", "completion", "last_user", "plain_prompt", "read_parts", "reply"]

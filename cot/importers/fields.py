@@ -1,7 +1,16 @@
-"""What a field of any format must be, and what a record must be to be stored.
+"""What a field of any format must be, why a trace ended, and what a record must be to be stored.
 
 Each function returns the value in the types of `cot.types`, or raises BadRecordError, which names
 the field.
+
+A trace that was filtered, refused or calls a tool has ended: what it does not state is missing. One
+that a limit, an abort or a timeout cut off counts as `length`: what it does not state is truncated.
+
+Sources of the reasons for an end: vLLM 0.32 (`FinishReason` in v1/engine/__init__.py), SGLang
+(`BaseFinishReason` in managers/schedule_batch.py, an object with a `type`), Text Generation
+Inference (eos_token, stop_sequence), the APIs of OpenAI (chat completions; `status` and
+`incomplete_details` of responses), Anthropic (end_turn ... pause_turn), Google (STOP, MAX_TOKENS,
+SAFETY ...), Cohere (COMPLETE), DeepSeek (insufficient_system_resource), and Inspect's `StopReason`.
 """
 
 from __future__ import annotations
@@ -10,16 +19,22 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cot.importers.record import BadRecordError, Record
-from cot.types import Message, Prompt, Question, Trace
+from cot.types import FinishReason, Message, Prompt, Question, Trace
 
 __all__ = [
+    "CUT",
+    "ENDED",
+    "BadRecordError",
+    "Record",
+    "Rejected",
     "choices",
+    "finish_reason",
     "gold",
     "hashed",
     "identifier",
@@ -35,6 +50,41 @@ __all__ = [
     "targets",
     "token_ids",
 ]
+
+
+class BadRecordError(ValueError):
+    """Why a line or a sample of it is rejected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One good sample."""
+
+    place: str
+    """Where it stands in the file: a line number from 1, or the name of an entry."""
+    question: Question
+    """The question that it answers."""
+    trace: Trace
+    """The trace."""
+    prompt: str | tuple[Message, ...] | None
+    """The prompt, where the file gives it."""
+    prompt_ids: tuple[int, ...] | None = None
+    """The prompt's token ids, where the file gives them."""
+    ended: Any = None
+    """Why it ended, as the file writes it; None where the file doesn't say."""
+    notes: tuple[str, ...] = ()
+    """What was left out of the sample and is counted by its wording."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """One bad line, or one bad sample of a line that holds several."""
+
+    place: str
+    """Where it stands in the file: a line number from 1, or the name of an entry."""
+    reason: str
+    """What is wrong with which field."""
+
 
 INT32 = 2**31
 UNKNOWN = -9999.0
@@ -251,3 +301,39 @@ def _is_shallow(value: Any, left: int) -> bool:
     if not isinstance(value, dict | list | tuple):
         return True
     return left > 0 and all(_is_shallow(each, left - 1) for each in inside)
+
+
+ENDED = (
+    *("stop", "eos", "eos_token", "end_turn", "end", "stop_sequence", "stop_string"),
+    *("complete", "completed", "tool_calls", "tool_use", "function_call"),
+    *("content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content"),
+    *("spii", "unknown"),
+)
+"""The trace has ended; null is one of these too."""
+CUT = (
+    *("length", "max_tokens", "max_length", "model_length", "max_output_tokens", "incomplete"),
+    *("model_context_window_exceeded", "repetition", "abort", "aborted", "cancelled", "canceled"),
+    *("timeout", "pause_turn", "insufficient_system_resource"),
+)
+"""Something cut the trace off."""
+FINISH: dict[str, FinishReason] = {
+    **dict.fromkeys(ENDED, "stop"),
+    **dict.fromkeys(CUT, "length"),
+}
+
+
+def finish_reason(reason: Any) -> FinishReason:
+    """`stop` or `length`, whatever the case of the word; BadRecordError for any other.
+
+    Args:
+        reason: a word, an object with it as `type`, or None.
+    """
+    word = reason.get("type") if isinstance(reason, dict) else reason
+    if word is None:
+        return "stop"
+    if isinstance(word, str) and (known := FINISH.get(word) or FINISH.get(word.lower())):
+        return known
+    raise BadRecordError(
+        f"finish_reason is {str(reason)[:80]!r}: one of {', '.join(ENDED)} for a trace that has "
+        f"ended, or {', '.join(CUT)} for one that was cut off"
+    )

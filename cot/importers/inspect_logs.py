@@ -17,17 +17,18 @@ inspect_ai 0.3.285 (`EvalSample` in log/_log.py, log version 2), and is read wit
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cot.errors import InputError
 from cot.importers import chat
 from cot.importers import fields as check
-from cot.importers.archive import read_entry
+from cot.importers.fields import BadRecordError, Record, Rejected
 from cot.importers.lines import parse
-from cot.importers.record import BadRecordError, Record, Rejected
 from cot.types import Message, Question
 
 __all__ = ["read_inspect"]
@@ -159,3 +160,45 @@ def _meta(sample: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, 
         "limit": sample.get("limit"),
     }
     return {name: value for name, value in kept.items() if value}
+
+
+ZSTD = 93
+"""Inspect packs entries with zstd where it can (PKWARE's APPNOTE 6.3.10, 4.4.5); Python's zipfile
+reads that itself only from 3.14."""
+LARGEST = 2**30
+"""Bytes that an entry may hold when unpacked."""
+
+
+def read_entry(archive: zipfile.ZipFile, handle: IO[bytes], entry: zipfile.ZipInfo) -> bytes:
+    """An entry's bytes, or BadRecordError.
+
+    Args:
+        archive: the open zip.
+        handle: the file it was opened on.
+        entry: one of its entries.
+    """
+    if entry.flag_bits & 1:
+        raise BadRecordError("it is encrypted")
+    if entry.file_size > LARGEST:
+        raise BadRecordError(f"it holds {entry.file_size} bytes; at most {LARGEST} are read")
+    try:
+        if entry.compress_type != ZSTD:
+            return archive.read(entry)
+        return _zstd(handle, entry)
+    except NotImplementedError:
+        raise BadRecordError(f"it is packed by method {entry.compress_type}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, struct.error) as error:
+        raise BadRecordError(f"it cannot be unpacked: {error}") from None
+
+
+def _zstd(handle: IO[bytes], entry: zipfile.ZipInfo) -> bytes:
+    import pyarrow as pa
+
+    handle.seek(entry.header_offset)
+    name, extra = struct.unpack("<26xHH", handle.read(30))
+    handle.seek(name + extra, 1)
+    packed = handle.read(entry.compress_size)
+    content: bytes = pa.Codec("zstd").decompress(packed, entry.file_size, asbytes=True)
+    if zlib.crc32(content) != entry.CRC:
+        raise zipfile.BadZipFile("its checksum is wrong")
+    return content

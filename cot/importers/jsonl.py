@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from cot.importers import fields as check
-from cot.importers.finish import finish_reason
+from cot.importers.fields import BadRecordError, Record, Rejected, finish_reason
 from cot.importers.lines import read_lines
-from cot.importers.record import BadRecordError, Record, Rejected
 from cot.types import Completion, Message, Question
 
 __all__ = ["EACH", "REQUIRED", "SHARED", "read_jsonl", "trace_record"]

@@ -33,11 +33,10 @@ from typing import Any
 
 from cot.datasets import cells
 from cot.errors import InputError
-from cot.importers.fields import listed
+from cot.importers.fields import BadRecordError, listed
 from cot.importers.jsonl import EACH, REQUIRED, SHARED
 from cot.importers.lines import records
-from cot.importers.paths import MissingError, find
-from cot.importers.record import BadRecordError
+from cot.importers.record_paths import MissingError, find
 from cot.importers.wide import LISTS, find_list
 
 __all__ = ["LAYOUTS", "OWN", "Layout", "UnknownLayoutError", "detect"]

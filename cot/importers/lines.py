@@ -15,7 +15,7 @@ from typing import Any
 
 from cot.datasets.cells import plain
 from cot.errors import InputError
-from cot.importers.record import BadRecordError, Record, Rejected
+from cot.importers.fields import BadRecordError, Record, Rejected
 
 __all__ = ["parse", "read_lines", "records"]
 

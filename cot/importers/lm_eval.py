@@ -30,13 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from cot.datasets import cells
-from cot.datasets.columns import USUAL
-from cot.datasets.presets import solution
+from cot.datasets.layouts import USUAL, solution
 from cot.errors import InputError
 from cot.importers import fields as check
 from cot.importers.chat import plain_prompt
+from cot.importers.fields import BadRecordError, Record, Rejected
 from cot.importers.lines import read_lines
-from cot.importers.record import BadRecordError, Record, Rejected
 from cot.types import Completion, Message, Question
 
 __all__ = ["read_lm_eval"]

@@ -21,11 +21,11 @@ from typing import Any
 
 from cot.errors import InputError
 from cot.importers import fields as check
+from cot.importers.fields import BadRecordError, Record, Rejected
 from cot.importers.jsonl import EACH, SHARED, trace_record
 from cot.importers.layouts import Layout
 from cot.importers.lines import read_lines
-from cot.importers.paths import MissingError, find, without
-from cot.importers.record import BadRecordError, Record, Rejected
+from cot.importers.record_paths import MissingError, find, without
 from cot.importers.wide import samples
 
 __all__ = ["check_map", "read_mapped"]

@@ -29,8 +29,8 @@ from typing import Any
 from cot.errors import InputError
 from cot.importers import fields as check
 from cot.importers import openai_body
+from cot.importers.fields import BadRecordError, Record, Rejected
 from cot.importers.lines import read_lines
-from cot.importers.record import BadRecordError, Record, Rejected
 from cot.types import Message, Question
 
 __all__ = ["read_openai_batch"]

@@ -20,7 +20,7 @@ from typing import Any
 
 from cot.importers import chat
 from cot.importers import fields as check
-from cot.importers.record import BadRecordError, Record, Rejected
+from cot.importers.fields import BadRecordError, Record, Rejected
 from cot.types import Completion, Message, Question
 
 __all__ = ["asked", "read_records"]

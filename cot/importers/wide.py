@@ -16,10 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cot.importers.fields import listed
+from cot.importers.fields import BadRecordError, Record, Rejected, listed
 from cot.importers.jsonl import EACH, SHARED, trace_record
 from cot.importers.lines import read_lines
-from cot.importers.record import BadRecordError, Record, Rejected
 
 __all__ = ["LISTS", "find_list", "read_wide", "samples"]
 

@@ -25,8 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cot.errors import InputError
-from cot.stopping.codes import Codes, Integers
-from cot.stopping.counting import CountingRule, first_stop, largest_counts
+from cot.stopping.codes import Codes, CountingRule, Integers, first_stop, largest_counts
 
 __all__ = ["AscBeta", "AscDirichlet", "beta_chance", "dirichlet_chance"]
 

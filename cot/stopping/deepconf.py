@@ -26,8 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cot.errors import InputError
 from cot.stopping import Decision
-from cot.stopping.codes import MISSING, Codes, Integers, Replayed, tally
-from cot.stopping.counting import first_stop
+from cot.stopping.codes import MISSING, Codes, Integers, Replayed, first_stop, tally
 from cot.types import Ballot
 
 __all__ = ["Confidences", "DeepConfOnline"]

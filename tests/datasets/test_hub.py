@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cot import datasets
-from cot.datasets import hub
+from cot.datasets import dataset_hub as hub
 from cot.errors import InputError
 
 FILL_AND_READ = """

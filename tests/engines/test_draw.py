@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cot.engines import draw as module
-from cot.engines.draw import draw, uniform
+from cot.engines import decoding as module
+from cot.engines.decoding import draw, uniform
 
 PROBABILITIES = torch.tensor([0.1, 0.4, 0.05, 0.25, 0.2])
 

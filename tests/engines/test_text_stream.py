@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cot.engines.text import CONTEXT, PENDING, TextStream
+from cot.engines.decoding import CONTEXT, PENDING, TextStream
 from tests.work import instructions
 
 

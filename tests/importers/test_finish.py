@@ -7,8 +7,7 @@ import pytest
 from analysis.answer_table import answers as extract_answers
 from cot.errors import InputError
 from cot.importers import import_traces
-from cot.importers.finish import finish_reason
-from cot.importers.record import BadRecordError
+from cot.importers.fields import BadRecordError, finish_reason
 
 ENDED = [
     *("stop", "eos", "eos_token", "end_turn", "end", "stop_sequence", "stop_string", "complete"),

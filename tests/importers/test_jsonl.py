@@ -87,7 +87,7 @@ BAD = [
     ({**GOOD, "confidence": float("nan")}, "NaN or an infinite number"),
     ({**GOOD, "logprobs": [-(10**400)]}, "below -1e30"),
     ({**GOOD, "origin": json.loads("[" * 100 + "]" * 100)}, "nested too deeply"),
-    (GOOD, "sample 0 of question 'q' stands in f.jsonl:1"),
+    (GOOD, "duplicate of f.jsonl:1: sample 0 of question 'q'"),
     ({**GOOD, "sample_index": 1, "question": "other?"}, "has another text, gold or choices"),
 ]
 

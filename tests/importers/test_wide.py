@@ -62,8 +62,8 @@ GOOD = {**ASKED, "samples": ["12"]}
         ({"question_id": "r", "samples": ["12"]}, "samples[0]: no field question"),
         ({**ASKED, "answer": "12", "samples": ["12"]}, "name it gold"),
         ({**ASKED, "logprobs": [], "samples": ["12"]}, "logprobs stands beside samples"),
-        (GOOD, "sample 0 of question 'q' stands in f.jsonl:1"),
-        ({**ASKED, "samples": [{"text": "12", "sample_index": 0}]}, "stands in f.jsonl:1"),
+        (GOOD, "duplicate of f.jsonl:1: sample 0 of question 'q'"),
+        ({**ASKED, "samples": [{"text": "12", "sample_index": 0}]}, "duplicate of f.jsonl:1"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, reason):

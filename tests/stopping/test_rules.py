@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from cot.errors import InputError
 from cot.stopping import Decision, leader, make_rule
 from cot.stopping.asc import AscBeta, AscDirichlet, beta_chance, dirichlet_chance
-from cot.stopping.codes import ENDED, MISSING, as_codes, replay, tally
+from cot.stopping.codes import ENDED, MISSING, as_codes, largest_counts, replay, tally
 from cot.stopping.contract import ballots_from, check_on, check_stopping_rule
-from cot.stopping.counting import largest_counts
 from cot.stopping.deepconf import DeepConfOnline
-from cot.stopping.esc import Esc
+from cot.stopping.windows import Esc
 
 RULES = ["fixed", "fixed:n=3", "asc_beta", "asc_beta:threshold=0.8", "asc_dirichlet"]
 RULES += ["esc", "esc:window=2", "esc:window=1", "tests.plug_ins:three_in_a_row"]

@@ -1,4 +1,4 @@
-"""Keys and values of the traces that run together, in place.
+"""Keys and values of the traces that run together, and attention over them without copies.
 
 One buffer a layer, shape [row, head, column, d]. All rows end at the same column, `end`; a shorter
 one starts further right, and what lies left of its start is masked. So a step writes one column, a
@@ -8,6 +8,13 @@ copied in just left of `end`: nothing else moves.
     row 0   . . p p p t t t |          p prompt, t generated, . free
     row 1   p p p p p p t t | end
     row 2   . . . . p p p t |
+
+Where several query heads share one head of keys (grouped-query attention, arXiv:2305.13245),
+transformers repeats the keys for each of them as soon as rows have different lengths. Here the
+heads that share keys are taken as so many query tokens of one head instead: the same numbers,
+and more than half of a CPU's time in a step saved.
+
+    query [row, 9 heads, 1, d] with keys [row, 3 heads, column, d]  ->  query [row, 3, 3, d]
 """
 
 from __future__ import annotations
@@ -19,10 +26,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface, Cache
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
-__all__ = ["Prefix", "Slots"]
+__all__ = ["Prefix", "Slots", "use_grouped_attention"]
 
 ROOM = 128
 """Steps for which new buffers have free columns."""
@@ -147,3 +157,33 @@ class SlotLayer(DynamicLayer):  # type: ignore[misc]
             new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
             new[: old.shape[0], :, start : start + used.stop - used.start] = old[:, :, used]
             setattr(self, name, new)
+
+
+NAME = "cot_grouped"
+
+
+def use_grouped_attention(model: Any) -> None:
+    """Let a model that attends with `sdpa` take its single steps this way."""
+    if model.config._attn_implementation == "sdpa":
+        AttentionInterface.register(NAME, attend)
+        AttentionMaskInterface.register(NAME, sdpa_mask)
+        model.set_attn_implementation(NAME)
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **settings: Any,
+) -> tuple[Tensor, None]:
+    """Attention in the form that transformers asks for, output [row, token, head, d]."""
+    rows, heads, tokens, d = query.shape
+    if tokens > 1 or settings.get("position_bias") is not None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)  # type: ignore[no-any-return]
+    shared = query.reshape(rows, key.shape[1], heads // key.shape[1], d)
+    out = scaled_dot_product_attention(
+        shared, key, value, attn_mask=attention_mask, scale=settings.get("scaling")
+    )
+    return out.reshape(rows, 1, heads, value.shape[-1]), None

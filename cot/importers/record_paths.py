@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cot.importers.fields import listed
-from cot.importers.record import BadRecordError
+from cot.importers.fields import BadRecordError, listed
 
 __all__ = ["MissingError", "find", "without"]
 
