@@ -2,7 +2,7 @@
 
     >>> compare(open_run("runs/full"), "runs/int4")                              # doctest: +SKIP
 
-A difference whose interval holds 0 is not shown.
+A difference whose interval holds 0 is not shown to be one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.catalogue import need
-from analysis.comparison.agreements import compare_agreements
-from analysis.comparison.curves import compare_curves
+from analysis.comparison.paired_differences import compare_agreements, compare_curves
 from analysis.curves import curves_of
 from analysis.declaration import Shown, analysis
 from cot.errors import InputError

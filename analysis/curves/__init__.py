@@ -1,10 +1,10 @@
-"""Accuracy against the number of samples: what a vote over n traces would be worth.
+"""Accuracy against the number of samples.
 
-The value at n is the expected accuracy over random n-subsets, drawn without replacement from a
-question's N stored traces (`analysis.curves.credit`): exact at n = 1 (the mean single trace), at
-n = N (the vote itself, a tie broken by the lowest sample_index) and, for the majority vote,
-everywhere; for other rules the mean over seeded subsets. A tie in a subset earns its expected
-credit: 1 / (number of tied answers) if gold is among them. Traces without a valid answer stay in
+The value at n is the expected accuracy of a vote over a random n-subset, drawn without replacement
+from a question's N stored traces (`analysis.curves.expected_accuracies`): exact at n = 1 (the mean
+single trace), at n = N (the vote itself, a tie broken by the lowest sample_index) and, for the
+majority vote, everywhere; for other rules the mean over seeded subsets. A tie in a subset is broken
+at random: 1 / (number of tied answers) if gold is among them. Traces without a valid answer stay in
 the subset and don't vote. With `order="file"` the first n traces vote, and a tie falls to the
 lowest sample_index. `pass@k` stands beside the rules: whether any of n traces is right.
 """
@@ -18,8 +18,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.catalogue import need
-from analysis.curves.credit import EXACT_UP_TO
-from analysis.curves.expected import PASS, expected_accuracy
+from analysis.curves.expected_accuracies import EXACT_UP_TO, PASS, expected_accuracy
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table, mean_finding
 from analysis.voting import ALL, Rule, evidence, load_rule

@@ -1,6 +1,6 @@
-"""Stopping rules replayed over stored traces: what each would have cost, and how often been right.
+"""Stopping rules simulated on stored traces: their accuracy, and the samples that they would use.
 
-    stop(run, rules=["asc_beta", "esc:window=4"])
+    stop(run, rule=["asc_beta", "esc:window=4"])
 
 A rule reads a question's traces one after another, in file order (by sample_index) or in random
 orders, and stops; its answer is compared with gold. A missing answer costs a sample and never
@@ -17,9 +17,9 @@ import pandas as pd
 
 from analysis.catalogue import need
 from analysis.declaration import Shown, analysis
-from analysis.stopping.findings import ALL, as_rows, findings_of
-from analysis.stopping.following import average, follow, permuted
-from analysis.stopping.stored import read_stored
+from analysis.stopping.accuracy_and_cost import ALL, accuracy_and_cost, stop_rows
+from analysis.stopping.simulation import in_random_orders, mean_by_question, simulate
+from analysis.stopping.trace_matrix import trace_matrix
 from cot.errors import InputError
 from cot.stopping import make_rule
 from cot.store.run import Run
@@ -67,7 +67,7 @@ def stop(
     permutations: int = 100,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Replay stopping rules; writes and returns the table `stops`, one row a question and rule.
+    """Simulate stopping rules; writes and returns the table `stops`, one row a question and rule.
 
     Columns, all in file order: question_id, rule (as typed), n_traces, n_used, stopped, answer,
     majority (the plain vote over the samples used), tied (that vote is tied), correct and
@@ -98,30 +98,32 @@ def stop(
     if run.identity.adaptive:
         raise InputError(
             f"{run.path} was sampled with --adaptive {run.identity.adaptive.rule}: its "
-            "questions end where that rule stopped, so that no rule can be replayed on it; sample "
+            "questions end where that rule stopped, so that no rule can be simulated on it; sample "
             "a run with the same n for every question"
         )
     made = {each: make_rule(each) for each in rule}
     answers = need(run, "answers")
     if answers.empty:
-        raise InputError(f"{run.path} has no traces to replay")
+        raise InputError(f"{run.path} has no traces to simulate on")
     series = {name: _series(run, answers, each) for name, each in made.items()}
-    stored = read_stored(run, answers)
-    followed = {name: follow(stored, stored.traces, made[name], series[name]) for name in made}
+    matrix = trace_matrix(run, answers)
+    simulated = {name: simulate(matrix, matrix.traces, made[name], series[name]) for name in made}
     stops = pd.concat(
-        [as_rows(stored, name, each) for name, each in followed.items()], ignore_index=True
+        [stop_rows(matrix, name, each) for name, each in simulated.items()], ignore_index=True
     )
-    in_file = {name: average(stored, each) for name, each in followed.items()}
-    asked = permuted(stored, made, series, permutations, seed) if order == "random" else in_file
-    how = f"mean of {permutations} permutations" if order == "random" else "file order"
-    findings = findings_of(stored, asked, in_file, how, seed)
+    in_file = {name: mean_by_question(matrix, each) for name, each in simulated.items()}
+    asked, how = in_file, "file order"
+    if order == "random":
+        asked = in_random_orders(matrix, made, series, permutations, seed)
+        how = f"mean of {permutations} permutations"
+    findings = accuracy_and_cost(matrix, asked, in_file, how, seed)
     run.write_table("stops", stops)
     run.write_table("findings_stop", findings)
     return stops
 
 
 def _series(run: Run, answers: pd.DataFrame, rule: Any) -> Any:
-    """What a rule reads off the traces' tokens, one entry a row of the answers; None mostly."""
+    """What a rule reads of the traces' tokens, one entry a row of the answers; None if nothing."""
     if "top_means" not in getattr(rule, "needs", ()):
         return None
     keys = ["question_id", "sample_index"]

@@ -16,7 +16,7 @@ from analysis.declaration import Shown, analysis
 from analysis.voting.accuracy import COUNTS, GREEDY, SINGLE, accuracies
 from analysis.voting.evidence import ALL, evidence
 from analysis.voting.rule import Rule, Weigher, load_rule, weigher
-from analysis.voting.tally import expected_accuracy, tally
+from analysis.voting.tally import random_tie_accuracy, tally
 from cot.store.run import Run
 
 __all__ = [
@@ -122,7 +122,7 @@ def outcomes(answers: pd.DataFrame, rule: Rule) -> pd.DataFrame:
     correct = (frame["answer"] == right.reindex(frame.index)).astype("boolean")
     frame["correct"] = correct.where(has_gold, pd.NA)
     judged = weighed & ballots["correct"].notna().to_numpy()
-    expected = expected_accuracy(ballots[judged], weights[judged])
+    expected = random_tie_accuracy(ballots[judged], weights[judged])
     expected = expected.reindex(frame.index).fillna(0.0)  # no ballot: an abstention is not correct
     frame["expected_accuracy"] = np.where(has_gold, expected, np.nan)
     return frame.reset_index().assign(rule=rule.name)[

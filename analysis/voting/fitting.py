@@ -1,7 +1,7 @@
 """A rule's parameter, chosen for each question on others: no question helps to set its own.
 
 Questions fall into five folds, by the order of their names. For those of a fold, the value is the
-one whose votes earn the most (`analysis.voting.tally.expected_accuracy`) on the other four.
+one whose votes earn the most (`analysis.voting.tally.random_tie_accuracy`) on the other four.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.voting.tally import expected_accuracy
+from analysis.voting.tally import random_tie_accuracy
 from cot.errors import InputError
 
 __all__ = ["FOLDS", "fit_on_others"]
@@ -68,7 +68,7 @@ def _worth(
         kept = judged & ~np.isnan(weights)
         if not kept.any():
             continue
-        earned = expected_accuracy(ballots[kept], weights[kept])
+        earned = random_tie_accuracy(ballots[kept], weights[kept])
         group_of = pd.Series(groups[kept], index=ballots["question_id"][kept])
         group_of = group_of[~group_of.index.duplicated()].reindex(earned.index)
         mean = earned.groupby(group_of.to_numpy()).mean()

@@ -1,4 +1,4 @@
-"""One tally for all rules: weights summed by question and answer, the heaviest answer wins.
+"""One tally for all rules: vote weights summed by question and answer, the heaviest answer wins.
 
 Columnar, so that a million traces need no Python loop. Ties are declared, and broken in favour of
 the class that holds the lowest sample_index.
@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["TIE", "expected_accuracy", "tally"]
+__all__ = ["TIE", "random_tie_accuracy", "tally"]
 
 TIE = 1e-12
-"""Weights closer than this share of the winner's are tied."""
+"""Vote weights closer than this share of the winner's are tied: sums differ by rounding."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -61,10 +61,11 @@ def tally(ballots: pd.DataFrame, weights: Floats) -> pd.DataFrame:
     n = len(sums.ids)
     first = np.full(len(sums.weight), np.iinfo(np.int64).max)
     np.minimum.at(first, sums.member, ballots["sample_index"].to_numpy(dtype=np.int64))
-    order = np.lexsort((first, ~sums.at_top, sums.question))  # a question's winner comes first
+    # by question; then the heaviest; then the lowest sample_index: a question's winner comes first
+    order = np.lexsort((first, ~sums.at_top, sums.question))
     winner = order[np.unique(sums.question[order], return_index=True)[1]]
     others = sums.weight.copy()
-    others[winner] = 0.0
+    others[winner] = 0.0  # what is left of a question is headed by its runner-up
     runner_up = np.zeros(n)
     np.maximum.at(runner_up, sums.question, others)
     tied = np.bincount(sums.question, sums.at_top, n) > 1
@@ -81,7 +82,7 @@ def tally(ballots: pd.DataFrame, weights: Floats) -> pd.DataFrame:
     )
 
 
-def expected_accuracy(ballots: pd.DataFrame, weights: Floats) -> pd.Series:
+def random_tie_accuracy(ballots: pd.DataFrame, weights: Floats) -> pd.Series:
     """Each question's expected accuracy with random tie-breaking, indexed by question_id.
 
     1 / (number tied) if the right answer is among the heaviest, else 0. `ballots` has `correct`.
@@ -100,8 +101,9 @@ def _totals(ballots: pd.DataFrame, weights: Floats) -> _Totals:
     question, ids = pd.factorize(ballots["question_id"])
     answer, answers = pd.factorize(ballots["answer"])
     total = np.bincount(question, weights, len(ids))
-    weights = np.where(total[question] > 0, weights, 1.0)
+    weights = np.where(total[question] > 0, weights, 1.0)  # all zero: they count as equal
     n_answers = max(len(answers), 1)
+    # one number for each (question, answer), so that one sort finds the classes
     classes, member = np.unique(question * np.int64(n_answers) + answer, return_inverse=True)
     weight: Floats = np.bincount(member, weights, len(classes)).astype(float)
     owner = classes // n_answers

@@ -13,7 +13,7 @@ from written import write_table
 import analysis
 from analysis.agreement.question_kinds import KINDS
 from analysis.answer_table import answers as extract_answers
-from analysis.comparison.agreements import compare_agreements
+from analysis.comparison.paired_differences import compare_agreements
 from analysis.declaration import declared
 from analysis.findings import pick
 from cot.errors import InputError

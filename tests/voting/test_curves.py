@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
-from analysis.curves.expected import PASS, expected_accuracy
+from analysis.curves.expected_accuracies import PASS, expected_accuracy
 from analysis.findings import pick
 from analysis.voting import load_rule
 from cot.errors import InputError

@@ -1,4 +1,4 @@
-"""Following a rule through every question, in file order or in many random orders."""
+"""Stopping rules simulated on every question, in file order or in many random orders."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.stopping.stored import Stored
+from analysis.stopping.trace_matrix import TraceMatrix
 from cot.stopping.codes import replay, tally
 
-__all__ = ["Followed", "average", "follow", "permuted"]
+__all__ = ["Simulated", "in_random_orders", "mean_by_question", "simulate"]
 
 Integers = NDArray[np.int64]
 CELLS = 2**21
-"""Samples replayed at a time."""
+"""Samples simulated at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Followed:
-    """A rule's way through every question; arrays have the shape [row]."""
+class Simulated:
+    """Where a rule stopped on every question, and its answer; arrays have the shape [row]."""
 
     used: Integers
     """Samples used."""
@@ -40,23 +40,23 @@ class Followed:
     """Tokens used."""
 
 
-def follow(stored: Stored, traces: Integers, rule: Any, series: Any = None) -> Followed:
-    """Replay a rule.
+def simulate(matrix: TraceMatrix, traces: Integers, rule: Any, series: Any = None) -> Simulated:
+    """Simulate a rule.
 
     Args:
-        traces: the order, [row, sample]: all of `stored.traces`, or several orders of it stacked.
+        traces: the order, [row, sample]: all of `matrix.traces`, or several orders of it stacked.
         series: what the rule read off the tokens, for one that needs it.
     """
-    codes = stored.codes_of(traces)
+    codes = matrix.codes_of(traces)
     if series is None:
         replayed = replay(rule, codes)
-        each = stored.tokens_of(traces)
+        each = matrix.tokens_of(traces)
         seen = np.arange(codes.shape[1]) < replayed.used[:, None]
         tokens = None if each is None else np.where(seen, each, 0).sum(axis=1)
     else:
         replayed, tokens = rule.replay_traces(codes, traces, series)
     vote = tally(codes, replayed.used)
-    return Followed(
+    return Simulated(
         used=replayed.used,
         stopped=replayed.stopped,
         answer=replayed.answer,
@@ -67,24 +67,24 @@ def follow(stored: Stored, traces: Integers, rule: Any, series: Any = None) -> F
     )
 
 
-def average(stored: Stored, followed: Followed) -> pd.DataFrame:
+def mean_by_question(matrix: TraceMatrix, simulated: Simulated) -> pd.DataFrame:
     """Means over stacked orders, one row a question: correct, majority, all (the votes are right),
     used, stopped, tokens."""
     columns: dict[str, Any] = {
-        "correct": stored.is_gold(followed.answer),
-        "majority": stored.is_gold(followed.majority),
-        "all": stored.is_gold(followed.all),
-        "used": followed.used,
-        "stopped": followed.stopped,
+        "correct": matrix.is_gold(simulated.answer),
+        "majority": matrix.is_gold(simulated.majority),
+        "all": matrix.is_gold(simulated.all),
+        "used": simulated.used,
+        "stopped": simulated.stopped,
     }
-    if followed.tokens is not None:
-        columns["tokens"] = followed.tokens
-    n = len(stored.sizes)
+    if simulated.tokens is not None:
+        columns["tokens"] = simulated.tokens
+    n = len(matrix.sizes)  # rows of one order; orders are stacked, and so are axis 0
     return pd.DataFrame({name: each.reshape(-1, n).mean(axis=0) for name, each in columns.items()})
 
 
-def permuted(
-    stored: Stored,
+def in_random_orders(
+    matrix: TraceMatrix,
     rules: Mapping[str, Any],
     series: Mapping[str, Any],
     permutations: int,
@@ -92,20 +92,20 @@ def permuted(
 ) -> dict[str, pd.DataFrame]:
     """Each rule's averages over the same random orders."""
     sums: dict[str, Any] = dict.fromkeys(rules, 0.0)
-    for traces in _orders(stored, permutations, seed):
-        share = len(traces) / (len(stored.sizes) * permutations)
+    for traces in _orders(matrix, permutations, seed):
+        share = len(traces) / (len(matrix.sizes) * permutations)  # of the orders in this chunk
         for name, rule in rules.items():
-            followed = follow(stored, traces, rule, series[name])
-            sums[name] = sums[name] + average(stored, followed) * share
+            simulated = simulate(matrix, traces, rule, series[name])
+            sums[name] = sums[name] + mean_by_question(matrix, simulated) * share
     return sums
 
 
-def _orders(stored: Stored, permutations: int, seed: int) -> Iterator[Integers]:
+def _orders(matrix: TraceMatrix, permutations: int, seed: int) -> Iterator[Integers]:
     """Random orders of every question's traces, several stacked, [order × row, sample]."""
     generator = np.random.default_rng(seed)
-    at_once = max(1, CELLS // stored.traces.size)
+    at_once = max(1, CELLS // matrix.traces.size)
     for begin in range(0, permutations, at_once):
-        tiled = np.tile(stored.traces, (min(at_once, permutations - begin), 1))
+        tiled = np.tile(matrix.traces, (min(at_once, permutations - begin), 1))
         keys = generator.random(tiled.shape, dtype=np.float32)
-        keys[tiled < 0] = 2.0
+        keys[tiled < 0] = 2.0  # above every key, so that places without a trace stay last
         yield np.take_along_axis(tiled, keys.argsort(axis=1), axis=1)

@@ -1,7 +1,7 @@
-"""Two runs' agreement, question by question.
+"""Differences of two runs, paired by question id: expected accuracy at each n, and agreement.
 
-Each measure is a number a question; a difference is that of the means over the questions in which
-both runs have it, with a paired bootstrap. A difference whose interval holds 0 is nothing.
+A difference is that of the means over the questions in which both runs have the number, with a
+paired bootstrap. One whose interval holds 0 is not shown to be a difference.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.agreement.question_kinds import KINDS
+from analysis.curves import Curves, difference
 from analysis.statistics import mean_interval
 
-__all__ = ["compare_agreements"]
+__all__ = ["compare_agreements", "compare_curves"]
 
 MEASURES = {
     "majority accuracy": "correct",
@@ -28,6 +29,38 @@ MEASURES = {
     "suspicion": "suspicion",
 }
 """Row of the table to the column of `agreement`."""
+
+
+def compare_curves(mine: Curves, theirs: Curves, seed: int = 0) -> pd.DataFrame:
+    """The table `curve_comparison`: one row a rule and n of both runs.
+
+    Columns: rule, n, accuracy, other (the second run's), difference (first - second), low, high
+    (its 95% interval, paired bootstrap over questions), n_questions, n_excluded (questions that are
+    not in both runs with n traces and gold), seed.
+    """
+    rows: list[dict[str, Any]] = []
+    for rule in (name for name in mine.rules if name in theirs.rules):
+        for count in sorted(set(mine.counts) & set(theirs.counts)):
+            one, two = mine.tables[rule][count], theirs.tables[rule][count]
+            questions = one.index.union(two.index)
+            one, two = one.reindex(questions), two.reindex(questions)
+            finding = difference(rule, rule, one, two, mine.sizes, seed)
+            both = one.notna() & two.notna()
+            rows.append(
+                {
+                    "rule": rule,
+                    "n": count,
+                    "accuracy": one[both].mean(),
+                    "other": two[both].mean(),
+                    "difference": finding.estimate,
+                    "low": finding.low,
+                    "high": finding.high,
+                    "n_questions": finding.n_questions,
+                    "n_excluded": finding.n_excluded,
+                    "seed": seed,
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def compare_agreements(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

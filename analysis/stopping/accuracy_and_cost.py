@@ -1,4 +1,4 @@
-"""What a replay found, as the tables `stops` and `findings_stop`."""
+"""Accuracy and cost of stopping rules: the tables `stops` and `findings_stop`."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings import as_table, mean_finding
-from analysis.stopping.following import Followed
-from analysis.stopping.stored import Stored
+from analysis.stopping.simulation import Simulated
+from analysis.stopping.trace_matrix import TraceMatrix
 from cot.types import Finding
 
-__all__ = ["ALL", "as_rows", "findings_of"]
+__all__ = ["ALL", "accuracy_and_cost", "stop_rows"]
 
 ALL = "all"
 """Subject beside the rules: the majority vote over all traces."""
 
 
-def as_rows(stored: Stored, rule: str, followed: Followed) -> pd.DataFrame:
+def stop_rows(matrix: TraceMatrix, rule: str, simulated: Simulated) -> pd.DataFrame:
     """One rule's rows of `stops`; see `analysis.stopping.stop`."""
-    tokens = stored.tokens_of(stored.traces)
-    unknown = pd.array([pd.NA] * len(stored.sizes), dtype="Int64")
+    tokens = matrix.tokens_of(matrix.traces)
+    unknown = pd.array([pd.NA] * len(matrix.sizes), dtype="Int64")
     return pd.DataFrame(
         {
-            "question_id": stored.question_ids,
+            "question_id": matrix.question_ids,
             "rule": rule,
-            "n_traces": stored.sizes,
-            "n_used": followed.used,
-            "stopped": followed.stopped,
-            "answer": stored.names_of(followed.answer),
-            "majority": stored.names_of(followed.majority),
-            "tied": followed.tied,
-            "correct": stored.judge(followed.answer),
-            "majority_correct": stored.judge(followed.majority),
+            "n_traces": matrix.sizes,
+            "n_used": simulated.used,
+            "stopped": simulated.stopped,
+            "answer": matrix.names_of(simulated.answer),
+            "majority": matrix.names_of(simulated.majority),
+            "tied": simulated.tied,
+            "correct": matrix.judge(simulated.answer),
+            "majority_correct": matrix.judge(simulated.majority),
             "tokens": unknown if tokens is None else tokens.sum(axis=1),
-            "tokens_used": unknown if followed.tokens is None else followed.tokens,
+            "tokens_used": unknown if simulated.tokens is None else simulated.tokens,
         }
     ).astype({"tokens": "Int64", "tokens_used": "Int64"})
 
 
-def findings_of(
-    stored: Stored,
+def accuracy_and_cost(
+    matrix: TraceMatrix,
     asked: Mapping[str, pd.DataFrame],
     in_file: Mapping[str, pd.DataFrame],
     how: str,
@@ -54,8 +54,8 @@ def findings_of(
         in_file: those in file order.
         how: the order, in words.
     """
-    judged = stored.has_gold
-    n_traces, n_excluded = int(stored.sizes[judged].sum()), int((~judged).sum())
+    judged = matrix.has_gold
+    n_traces, n_excluded = int(matrix.sizes[judged].sum()), int((~judged).sum())
     over = f"{how}; 95% bootstrap over questions; questions without gold excluded (not from costs)"
 
     def accuracy(rule: str, baseline: str, values: pd.Series, what: str) -> Finding:
@@ -70,7 +70,7 @@ def findings_of(
             seed=seed,
         )
 
-    whole = next(iter(asked.values()))[ALL]
+    whole = next(iter(asked.values()))["all"]
     found = [
         accuracy(
             rule,
@@ -87,21 +87,21 @@ def findings_of(
     ]
     costs = pd.DataFrame(
         [
-            {**_cost(stored, means), **_cost(stored, in_file[rule], "file_")}
+            {**_cost(matrix, means), **_cost(matrix, in_file[rule], "file_")}
             for rule, means in asked.items()
         ]
     ).reindex(range(len(found)))
     return as_table("stop", found, **{name: costs[name].to_numpy() for name in costs})
 
 
-def _cost(stored: Stored, means: pd.DataFrame, prefix: str = "") -> dict[str, float]:
+def _cost(matrix: TraceMatrix, means: pd.DataFrame, prefix: str = "") -> dict[str, float]:
     """What a rule spent over all questions, and how often its answer and the vote are right."""
-    judged = stored.has_gold
-    tokens = stored.tokens_of(stored.traces)
+    judged = matrix.has_gold
+    tokens = matrix.tokens_of(matrix.traces)
     total = 0 if tokens is None else tokens.sum()
     values = {
         "mean_samples": means["used"].mean(),
-        "saved": 1 - means["used"].sum() / stored.sizes.sum(),
+        "saved": 1 - means["used"].sum() / matrix.sizes.sum(),
         "tokens_saved": 1 - means["tokens"].sum() / total if total else np.nan,
         "stopped": means["stopped"].mean(),
         "majority_accuracy": means["majority"][judged].mean(),

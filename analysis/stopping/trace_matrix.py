@@ -1,4 +1,4 @@
-"""A run's answers as one matrix: what a replay of every question at once reads.
+"""A run's answers as one matrix, on which rules are simulated for all questions at once.
 
 Rows are questions in the order of the answers table, columns their traces by sample_index.
 """
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from cot.stopping.codes import ENDED, MISSING, Codes
 from cot.store.run import Run
 
-__all__ = ["Stored", "read_stored"]
+__all__ = ["TraceMatrix", "trace_matrix"]
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class TraceMatrix:
     """The traces of every question."""
 
     question_ids: Any
@@ -66,10 +66,10 @@ class Stored:
         return pd.array(self.answers.take(number, allow_fill=True), dtype="str")
 
 
-def read_stored(run: Run, answers: pd.DataFrame) -> Stored:
+def trace_matrix(run: Run, answers: pd.DataFrame) -> TraceMatrix:
     """The matrix of a run's answers table."""
     row, ids = pd.factorize(answers["question_id"])
-    order = np.lexsort((answers["sample_index"].to_numpy(), row))
+    order = np.lexsort((answers["sample_index"].to_numpy(), row))  # by question, then by index
     sizes = np.bincount(row, minlength=len(ids))
     starts = np.cumsum(sizes) - sizes
     place = np.arange(len(row)) - starts[row[order]]
@@ -78,6 +78,7 @@ def read_stored(run: Run, answers: pd.DataFrame) -> Stored:
 
     label, classes = pd.factorize(answers["answer"])
     valid = ((answers["status"] == "ok") & answers["answer"].notna()).to_numpy()
+    # one number for each (question, answer): sorted, a question's answers stand together
     pair, number = np.unique(
         row[valid] * np.int64(len(classes)) + label[valid], return_inverse=True
     )
@@ -89,7 +90,7 @@ def read_stored(run: Run, answers: pd.DataFrame) -> Stored:
     gold = np.full(len(ids), MISSING, dtype=np.int64)
     gold[row[right]] = code[right]
     known = answers["correct"].notna().to_numpy()
-    return Stored(
+    return TraceMatrix(
         question_ids=ids,
         traces=traces,
         sizes=sizes,
