@@ -34,12 +34,13 @@ SUSPICIOUS = 5
 """Questions shown of a run, so that the findings are on the first screen too."""
 
 
-def show_run(run: Run, settings: bool = False) -> RenderableType:
+def show_run(run: Run, settings: bool = False, numbers: bool = False) -> RenderableType:
     """Suspicious questions and why they are, headline findings, counts, and what each analysis has
     written.
 
     Args:
         settings: show how the run was sampled, too.
+        numbers: show the estimates behind each finding with their controls, too.
     """
     evidence = gather(run)
     seen = overview(evidence)
@@ -48,13 +49,17 @@ def show_run(run: Run, settings: bool = False) -> RenderableType:
         _line(f"{seen.dataset} · {seen.model}", "bold"),
         Text(),
         *_suspicious(run),
-        *_findings(evidence),
+        *_findings(evidence, numbers),
         _table(["count", "", "of"], counts),
         _analyses(evidence),
     ]
+    if not numbers:
+        shown.append(_line(f"The numbers behind the findings: cot show {run.path} --numbers"))
     if settings:
-        return Group(*shown, _table(["setting", "value"], seen.settings))
-    return Group(*shown, _line(f"{len(seen.settings)} settings: cot show {run.path} --settings"))
+        shown.append(_table(["setting", "value"], seen.settings))
+    else:
+        shown.append(_line(f"{len(seen.settings)} settings: cot show {run.path} --settings"))
+    return Group(*shown)
 
 
 def show_question(run: Run, question_id: str) -> RenderableType:
@@ -153,13 +158,16 @@ def _suspicious(run: Run) -> Iterable[RenderableType]:
     yield Text()
 
 
-def _findings(evidence: Evidence) -> Iterable[RenderableType]:
+def _findings(evidence: Evidence, numbers: bool) -> Iterable[RenderableType]:
     for headline in headlines(evidence):
         if not headline.rows:
             continue
         yield _line(headline.title, "bold")
-        for claim in (*headline.claims, *headline.asides):
+        for claim in (*headline.claims, *(headline.asides if numbers else ())):
             yield _line(claim)
+        if not numbers:
+            yield Text()
+            continue
         rows = [
             (
                 "\n".join([row.label, *(f"  {name} {shown}" for name, _, shown in row.controls)]),

@@ -19,6 +19,7 @@ def show(
     *,
     compare: tuple[int, int] | None = None,
     settings: bool = False,
+    numbers: bool = False,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Show a run, one of its questions, or two traces of it side by side, in the terminal.
@@ -35,6 +36,8 @@ def show(
         Sample indices of two traces of the question.
     settings
         Show how the run was sampled, too.
+    numbers
+        Show the estimates behind each finding with their controls, too.
     """
     listen()
     opened = open_run(run)
@@ -48,7 +51,7 @@ def show(
     from analysis.show import show_comparison, show_question, show_run
 
     if question is None:
-        shown = show_run(opened, settings)
+        shown = show_run(opened, settings, numbers)
     elif compare is None:
         shown = show_question(opened, question)
     else:

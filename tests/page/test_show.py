@@ -59,6 +59,15 @@ def test_settings_are_shown_where_they_are_asked_for(planted: Run) -> None:
     assert "temperature 0.7" in said(show_run(planted, settings=True))
 
 
+def test_the_numbers_behind_findings_are_shown_where_they_are_asked_for(planted: Run) -> None:
+    assert "--numbers" in said(show_run(planted))
+    assert "95% interval questions traces left out" not in said(show_run(planted))
+    shown = said(show_run(planted, numbers=True))
+    assert "95% interval questions traces left out" in shown
+    assert "Mean single trace 65.9% 55.9% to 75.9% 11 88 1" in shown
+    assert "TF-IDF 0.61" in shown
+
+
 def test_a_run_says_which_tables_are_missing_or_stale(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers", "votes"])
     answers = run.table("answers")
@@ -98,7 +107,7 @@ def test_what_is_cut_from_a_long_text_is_said(tmp_path: Path) -> None:
 
 def test_at_80_columns_no_cell_is_cut(planted: Run) -> None:
     for view in (
-        show_run(planted, settings=True),
+        show_run(planted, settings=True, numbers=True),
         show_question(planted, "q03"),
         show_comparison(planted, "q02", 0, 7),
     ):
