@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -13,7 +13,11 @@ from numpy.typing import ArrayLike
 from analysis.statistics import mean_interval
 from cot.types import Finding
 
-__all__ = ["as_table", "mean_finding", "pick"]
+__all__ = ["as_table", "beyond_chance", "extent", "mean_finding", "pick"]
+
+EXTENTS = ((0.1, "hardly"), (0.3, "weakly"), (0.6, "moderately"), (1.0, "strongly"))
+"""An agreement below each number is called this. AMI has no thresholds of its own: these are a
+convention, which docs/reading-the-numbers.md states."""
 
 
 def mean_finding(
@@ -68,3 +72,21 @@ def pick(
     )
     rows = findings[same]
     return rows.iloc[0] if len(rows) else None
+
+
+def beyond_chance(finding: Mapping[Any, Any] | pd.Series) -> bool | None:
+    """Whether an agreement is shown to exceed that of permuted labels: p is at most .05, and the
+    interval lies above the mean of the null. None where it is undefined."""
+    value, low, null, p = (finding[name] for name in ("estimate", "low", "null_mean", "p"))
+    if pd.isna(value) or pd.isna(low) or pd.isna(null) or pd.isna(p):
+        return None
+    return bool(p <= 0.05 and low > null)
+
+
+def extent(value: float) -> str:
+    """How far two partitions agree, as an adverb; of an AMI that is beyond chance.
+
+    >>> extent(0.04), extent(0.36)
+    ('hardly', 'moderately')
+    """
+    return next((word for below, word in EXTENTS if value < below), "strongly")

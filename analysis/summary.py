@@ -15,10 +15,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.findings import pick
+from analysis.findings import beyond_chance, extent, pick
 from cot.store.run import Run
 
-__all__ = ["extent", "following_commands", "summary", "suspicious"]
+__all__ = ["following_commands", "summary", "suspicious"]
 
 WITNESSES = {
     "answers × clusters": "answers and clusters of reasoning",
@@ -26,9 +26,6 @@ WITNESSES = {
     "clusters × hidden states": "clusters of reasoning and hidden states",
 }
 """Subject of a finding of agreement to the words for it."""
-EXTENTS = ((0.1, "hardly"), (0.3, "weakly"), (0.6, "moderately"), (1.0, "strongly"))
-"""An agreement below each number is called this. AMI has no thresholds of its own: these are a
-convention, which docs/reading-the-numbers.md states."""
 TEXT = {"length": "the trace's length", "tfidf": "TF-IDF", "embedding": "an embedding of the text"}
 """Baselines of a probe that know only the text, in words."""
 NOT_SHOWN = ", so that a difference is not shown"
@@ -63,15 +60,6 @@ def following_commands(run: Run) -> dict[str, str]:
         f"cot vote {path} --rule all": "other vote rules on the same traces",
         f"cot export {path} --to csv": "every table, for elsewhere",
     }
-
-
-def extent(value: float) -> str:
-    """How far two partitions agree, as an adverb; of an AMI that is beyond chance.
-
-    >>> extent(0.04), extent(0.36)
-    ('hardly', 'moderately')
-    """
-    return next((word for below, word in EXTENTS if value < below), "strongly")
 
 
 def _sampled(run: Run) -> Iterator[str]:
@@ -115,9 +103,9 @@ def _agreement(run: Run) -> Iterator[str]:
         row = pick(findings, "ami", subject)
         if row is None:
             said.append(f"{words} were not compared")
-        elif pd.isna(row["estimate"]) or pd.isna(row["low"]):
+        elif (more := beyond_chance(row)) is None:
             said.append(f"the agreement of {words} is not defined")
-        elif row["p"] <= 0.05 and row["low"] > row["null_mean"]:
+        elif more:
             said.append(f"{words} {extent(row['estimate'])} agree (AMI {_number(row)})")
         else:
             said.append(f"{words} are not shown to agree beyond chance (AMI {_number(row)})")

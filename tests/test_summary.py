@@ -10,8 +10,8 @@ import pytest
 from written import write_table
 
 from analysis.commands.run import WIDTH, _ending
-from analysis.findings import as_table
-from analysis.summary import extent, following_commands, summary
+from analysis.findings import as_table, extent
+from analysis.summary import following_commands, summary
 from cot.store.run import Run, create_run
 from cot.types import Finding, Question
 
