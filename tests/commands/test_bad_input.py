@@ -129,8 +129,8 @@ def test_vllm_not_installed_names_the_extra(capsys, out, monkeypatch):
 
 @pytest.mark.parametrize(
     "command",
-    ["answers", "vote", "curve", "stop", "calibration", "paths", "capture", "probe", "agree"]
-    + ["report", "show"],
+    ["answers", "segment", "vote", "curve", "stop", "calibrate", "paths", "capture", "probe"]
+    + ["lens", "states", "geometry", "agree", "report", "show"],
 )
 def test_a_folder_that_is_not_a_run(capsys, tmp_path, command):
     refused(capsys, [command, tmp_path], "is not a run")
@@ -162,7 +162,7 @@ def test_unknown_rule_format_order_and_n(capsys, made):
     refused(capsys, ["answers", made, "--format", "rhyme"], "unknown format", "number, choice")
     refused(capsys, ["curve", made, "--order", "alphabetic"], "choose from random, file")
     refused(capsys, ["curve", made, "-n", "0,1"], "between 1 and 2")
-    refused(capsys, ["curve", made, "-n", "x"], "whole numbers separated by commas")
+    refused(capsys, ["curve", made, "-n", "x"], "-n is 'x': whole numbers, with commas between")
     refused(capsys, ["export", made, "--to", "punchcards"], "choose from parquet, csv, jsonl")
     refused(capsys, ["show", made, "b"], "'b'")
 
@@ -185,7 +185,7 @@ def test_an_imported_run_does_not_say_its_model(capsys, made):
         ('out = "x"', "either a dataset to sample or a file to import"),
         ('dataset = "arithmetic"\nout = "x"\n[sampel]\nn = 1', "did you mean 'sample'"),
         ('dataset = "arithmetic"\nout = "x"\n[sample]\nm = 1', "unknown key 'm' in [sample]"),
-        ('dataset = "arithmetic"\nout = "x"\n[vote]\nrule = []', "did you mean 'rules'"),
+        ('dataset = "arithmetic"\nout = "x"\n[vote]\nrules = []', "did you mean 'rule'"),
         ('dataset = "arithmetic"\nout = "x"\nvote = 1', "write [vote]"),
         ('dataset = "arithmetic"\nout = "x"\n[sample]\nn = 0', "-n is 0"),
     ],

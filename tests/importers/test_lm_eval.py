@@ -101,7 +101,7 @@ def test_two_tasks_in_one_file_stay_apart(tmp_path):
 
 def test_the_same_line_or_another_run_of_the_task_is_a_clash(tmp_path):
     for again in (LINE, {**LINE, "resps": [["other"]]}):
-        with pytest.raises(InputError, match=r"f\.jsonl:2: sample 0 of question '0' stands in f"):
+        with pytest.raises(InputError, match=r"f\.jsonl:2: duplicate of f\.jsonl:1"):
             imported(tmp_path, LINE, again)
 
 
