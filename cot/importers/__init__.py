@@ -28,7 +28,7 @@ from cot.importers.wide import read_wide
 from cot.progress import track
 from cot.store.identity import Identity, ImportIdentity
 from cot.store.run import Run, create_run
-from cot.types import Completion, Message, Question, TraceKey
+from cot.types import TRACE_KEY, Completion, Message, Question, TraceKey
 
 __all__ = ["FORMATS", "Imported", "import_traces"]
 
@@ -256,7 +256,7 @@ def _store(run: Run, path: Path, reader: Reader, checked: _Checked) -> int:
     """Second pass: the good traces that the run does not hold yet."""
     from cot.store.shards import read_shards
 
-    table = read_shards(run.path / "traces", ["question_id", "sample_index"])
+    table = read_shards(run.path / "traces", TRACE_KEY)
     there = set(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
     n_new = 0
     progress = track("importing", total=checked.n_traces, unit="traces")

@@ -18,7 +18,7 @@ from cot.stopping import StoppingRule, make_rule
 from cot.store.identity import AdaptiveIdentity, Identity, SamplingIdentity
 from cot.store.manifest import check_free
 from cot.store.run import Run, create_run, open_run
-from cot.types import FinishReason, Question, Sampling
+from cot.types import TRACE_KEY, FinishReason, Question, Sampling
 
 if TYPE_CHECKING:
     from cot.engines import Engine
@@ -133,7 +133,7 @@ def stored_keys(run: Run, source: str) -> set[tuple[str, int]]:
     """(question_id, sample_index) of what `traces` or `samples/PURPOSE` holds."""
     from cot.store.shards import read_shards
 
-    table = read_shards(run.path / source, ["question_id", "sample_index"])
+    table = read_shards(run.path / source, TRACE_KEY)
     return set(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
 
 

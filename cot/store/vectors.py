@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from cot.errors import InputError
 from cot.store.atomic import TEMPORARY, replace_file
+from cot.types import TRACE_KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ __all__ = ["Place", "VectorWriter", "read_about", "read_gaps", "read_index", "re
 log = logging.getLogger("cot")
 
 METADATA_KEY = b"consilience"
-KEY = ["question_id", "sample_index", "position", "step"]
+KEY = [*TRACE_KEY, "position", "step"]
 MOVING = ("step_end", "pre_answer", "answer")
 """Positions whose token follows from tables and may change; of the others it is part of the key, so
 that a trace may have many."""
@@ -120,7 +121,7 @@ class VectorWriter:
             new = pd.DataFrame(self._new_gaps, columns=list(self.gaps.columns))
             new = new.astype(self.gaps.dtypes.to_dict())
             self.gaps = _join(self.gaps, new).drop_duplicates(
-                ["question_id", "sample_index"], keep="last", ignore_index=True
+                TRACE_KEY, keep="last", ignore_index=True
             )
             _write_frame(self.gaps, self.folder / "logprob_gaps.parquet", {})
         if self._places:
