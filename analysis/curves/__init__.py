@@ -21,7 +21,7 @@ from analysis.catalogue import need
 from analysis.curves.expected_accuracies import EXACT_UP_TO, PASS, expected_accuracy
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table, mean_finding
-from analysis.voting import ALL, Rule, evidence, load_rule
+from analysis.voting import ALL, Rule, load_rule, load_rules
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import Finding
@@ -171,7 +171,7 @@ def curves_of(
     if counts[0] < 1 or counts[-1] > most:
         raise InputError(f"n must lie between 1 and {most}, the most traces of a question")
     voting = [rule for rule in rules if rule != PASS]
-    loaded, known = evidence(run, with_gold, voting, model, engine) if voting else ([], with_gold)
+    loaded, known = load_rules(run, with_gold, voting, model, engine) if voting else ([], with_gold)
     by_name: dict[str, str | Rule] = {rule.name: rule for rule in loaded}
     by_name |= {PASS: PASS} if PASS in rules else {}
     return Curves(

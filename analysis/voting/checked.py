@@ -1,9 +1,8 @@
-"""Votes in which a wrong step costs: a trace that states a false equation counts less.
+"""Votes in which a trace that states a false equation counts less.
 
-Ours. Every stated equation of a trace is evaluated (`analysis.equations.checks`); a trace with at
-least
-one wrong equation weighs `weight`, any other 1. A trace without an equation that can be checked is
-not accused of anything.
+Ours. Every stated equation of a trace is evaluated (`analysis.equations.checks`). A trace with a
+wrong equation has the vote weight `weight`; any other trace has 1, also one without an equation
+that can be checked.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ WEIGHTS = (0.001, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 @weigher("n_wrong")
 def checked(ballots: pd.DataFrame, weight: float = 0.5, fit: bool = False) -> NDArray[np.float64]:
-    """Weight 1, or `weight` for a trace with a wrong step.
+    """Weight 1, or `weight` for a trace with a wrong equation.
 
     Args:
         weight: in [0, 1].

@@ -13,5 +13,5 @@ __all__ = ["faithful"]
 
 @weigher("faithfulness")
 def faithful(ballots: pd.DataFrame) -> NDArray[np.float64]:
-    """Weight the mean of what early answering, mistakes and filler say of the trace."""
+    """Weight the trace's mean value of early answering, adding mistakes and filler."""
     return np.asarray(ballots["faithfulness"], dtype=float)

@@ -39,11 +39,11 @@ def fit_on_others(
         InputError: gold for questions of fewer than two folds.
     """
     groups, names = pd.factorize(ballots["group"], sort=True)
-    worth = _worth(ballots, values, weigh, groups, len(names))
+    accuracy = _mean_accuracy(ballots, values, weigh, groups, len(names))
     weights = np.full(len(ballots), np.nan)
     order = np.argsort(np.abs(np.log(np.array(values) / nearest)), kind="stable")
     for held in range(min(FOLDS, len(names))):
-        others = worth[:, np.arange(len(names)) % FOLDS != held]
+        others = accuracy[:, np.arange(len(names)) % FOLDS != held]
         known = others[:, ~np.isnan(others[0])]
         if not known.shape[1]:
             raise InputError("fit=true needs gold for questions of at least two folds")
@@ -53,7 +53,7 @@ def fit_on_others(
     return weights
 
 
-def _worth(
+def _mean_accuracy(
     ballots: pd.DataFrame,
     values: Sequence[float],
     weigh: Callable[[pd.DataFrame, float], Floats],
@@ -61,16 +61,16 @@ def _worth(
     n_groups: int,
 ) -> Floats:
     """Mean expected accuracy by value and group; NaN without gold or weights."""
-    worth = np.full((len(values), n_groups), np.nan)
+    accuracy = np.full((len(values), n_groups), np.nan)
     judged = ballots["correct"].notna().to_numpy()
-    for row, value in zip(worth, values, strict=True):
+    for row, value in zip(accuracy, values, strict=True):
         weights = np.asarray(weigh(ballots, value), dtype=float)
         kept = judged & ~np.isnan(weights)
         if not kept.any():
             continue
-        earned = random_tie_accuracy(ballots[kept], weights[kept])
+        expected = random_tie_accuracy(ballots[kept], weights[kept])
         group_of = pd.Series(groups[kept], index=ballots["question_id"][kept])
-        group_of = group_of[~group_of.index.duplicated()].reindex(earned.index)
-        mean = earned.groupby(group_of.to_numpy()).mean()
+        group_of = group_of[~group_of.index.duplicated()].reindex(expected.index)
+        mean = expected.groupby(group_of.to_numpy()).mean()
         row[mean.index.to_numpy(dtype=int)] = mean.to_numpy()
-    return worth
+    return accuracy

@@ -48,8 +48,8 @@ def representation(
     weights = np.full(len(ballots), np.nan)
     if not known.any():
         return weights
-    likeness, frequency, size = _classes(ballots[known], np.stack(list(states[known])), singleton)
-    values = ballots[known].assign(likeness=likeness, frequency=frequency, size=size)
+    similarity, frequency, size = _classes(ballots[known], np.stack(list(states[known])), singleton)
+    values = ballots[known].assign(similarity=similarity, frequency=frequency, size=size)
     if fit:
         weights[known] = fit_on_others(values, SHARES, _weigh, nearest=0.35)
     else:
@@ -72,12 +72,14 @@ def _classes(
     np.add.at(sums, classes, units)
     own = np.bincount(classes, (units**2).sum(axis=1))
     pairs = size * (size - 1)
-    likeness = np.where(pairs > 0, ((sums**2).sum(axis=1) - own) / np.maximum(pairs, 1), singleton)
+    similarity = np.where(
+        pairs > 0, ((sums**2).sum(axis=1) - own) / np.maximum(pairs, 1), singleton
+    )
     of_question = ballots.groupby("question_id")["answer"].transform("size").to_numpy(float)
-    return likeness[classes], size[classes] / of_question, size[classes]
+    return similarity[classes], size[classes] / of_question, size[classes]
 
 
 def _weigh(values: pd.DataFrame, share: float) -> NDArray[np.float64]:
-    worth = share * values["likeness"] + (1 - share) * values["frequency"]
-    weights: NDArray[np.float64] = (worth.clip(lower=0) / values["size"]).to_numpy(float)
+    value = share * values["similarity"] + (1 - share) * values["frequency"]
+    weights: NDArray[np.float64] = (value.clip(lower=0) / values["size"]).to_numpy(float)
     return weights

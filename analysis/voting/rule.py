@@ -1,6 +1,6 @@
 """What a vote rule is, and how a name with parameters becomes one.
 
-A rule is a *weigher*: valid ballots in, one weight a ballot out. Ballots are a DataFrame with
+A rule takes valid ballots and gives one vote weight a ballot. Ballots are a DataFrame with
 question_id, sample_index, answer, correct, group (the question that folds must keep together), and
 the columns of `analysis.columns` that the rule says it needs:
 
@@ -10,7 +10,8 @@ the columns of `analysis.columns` that the rule says it needs:
         return np.exp(power * ballots["mean_logp"].to_numpy())
 
 Register it under `votes` (or pass `package.module:surest:power=2`), and check it with
-`analysis.voting.contract.check_vote_rule`. A weight of NaN is no ballot: it is counted as excluded.
+`analysis.voting.contract.check_vote_rule`. A vote weight of NaN is no
+ballot: it is counted as excluded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from cot.registry import build
 __all__ = ["Rule", "Weigher", "load_rule", "weigher"]
 
 Weigher = Callable[..., NDArray[np.float64]]
-"""Valid ballots, then parameters with defaults -> one weight a ballot, shape [ballot]."""
+"""Valid ballots, then parameters with defaults -> one vote weight a ballot, shape [ballot]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +39,11 @@ class Rule:
     name: str
     """As typed."""
     weigh: Callable[[pd.DataFrame], NDArray[np.float64]]
-    """Ballots to weights."""
+    """Ballots to vote weights."""
     needs: Sequence[str]
     """Columns that it reads beside the answers."""
     equal: bool
-    """Every trace weighs the same, so that only counts matter."""
+    """Every trace has the same vote weight, so that only counts matter."""
     asks: bool
     """Whether it asks the model about all traces of a question together."""
 
@@ -52,7 +53,7 @@ def weigher(*needs: str, equal: bool = False, asks: bool = False) -> Callable[[W
 
     Args:
         needs: columns that it reads; `{name}` stands for the value of its parameter `name`.
-        equal: it gives every trace the same weight.
+        equal: it gives every trace the same vote weight.
         asks: the model compares all traces of a question, so that a subset is another question.
     """
 

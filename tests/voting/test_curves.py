@@ -107,6 +107,21 @@ def test_ends_are_the_single_trace_and_the_vote(tmp_path):
     assert points.loc[4, "accuracy"] == pick(findings, "accuracy", "majority")["estimate"] == 0.5
 
 
+def test_a_text_stands_for_a_list_of_one_rule(tmp_path):
+    run = run_with_answers(tmp_path, {"a": ("7", ["8", "7", "7", "8"])})
+    assert analysis.curve(run, "majority", n=4).equals(analysis.curve(run, ["majority"], n=[4]))
+    assert analysis.vote(run, "majority").equals(analysis.vote(run, ["majority"]))
+    assert run.provenance("votes").parameters["rule"] == ["majority"]
+
+
+@pytest.mark.parametrize("rule", ["mojority", ["majority", "mojority"]])
+def test_an_unknown_rule_is_refused_with_the_valid_ones(tmp_path, rule):
+    run = run_with_answers(tmp_path, {"a": ("7", ["7", "8"])})
+    for analyse in (analysis.vote, analysis.curve):
+        with pytest.raises(InputError, match=r"unknown vote 'mojority': choose from .*majority"):
+            analyse(run, rule)
+
+
 def test_file_order_takes_the_first_n(tmp_path):
     run = run_with_answers(tmp_path, {"a": ("7", ["8", "7", "7", "7"])})
     points = analysis.curve(run, n=[1, 2, 3], order="file").set_index("n")["accuracy"]

@@ -1,4 +1,4 @@
-"""Rules by name, and the answers with all that they read."""
+"""Rules by name, and the answers with the columns that the rules read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cot.errors import InputError
 from cot.registry import names
 from cot.store.run import Run
 
-__all__ = ["ALL", "evidence"]
+__all__ = ["ALL", "load_rules"]
 
 log = logging.getLogger("cot")
 ALL = "all"
@@ -23,7 +23,7 @@ RUN_THE_MODEL = {"activations", "faithfulness_profile", "lens_traces", "probe_sc
 """Inputs that `ALL` doesn't have made: that takes the model."""
 
 
-def evidence(
+def load_rules(
     run: Run,
     answers: pd.DataFrame,
     specs: Sequence[str],

@@ -1,4 +1,4 @@
-"""Votes weighted by what the model's own states say of each trace.
+"""Votes weighted by what is read from the model's hidden states.
 
 `probe` weighs a trace by a cross-fitted probe's P(correct): no probe scores a question that it was
 fitted on. `internal_consistency` weighs it by the share of layers whose latent answer is the final

@@ -1,4 +1,4 @@
-"""Replays against an independent numpy check, by hand, and through the command."""
+"""Simulated stopping rules against an independent numpy check, by hand, and by the command."""
 
 import json
 from math import comb
@@ -127,7 +127,7 @@ def test_seeds_decide_the_orders(tmp_path):
     assert accuracy(0) == accuracy(0) != accuracy(1)
 
 
-def test_a_function_of_ones_own_is_replayed_too(tmp_path):
+def test_a_function_of_ones_own_is_simulated_too(tmp_path):
     run = run_with_answers(tmp_path, random_given(6, 9))
     own = "tests.plug_ins:three_in_a_row:length=2"
     table = stop(run, rule=[own], order="file")
