@@ -2,8 +2,8 @@
 
     from analysis import figures
 
-    plot.agreement(run)
-    plot.paths(run, "q07").write_html("q07.html")
+    figures.agreement(run)
+    figures.paths(run, "q07").write_html("q07.html")
 
 A figure writes nothing: where a table is missing, the error names the command that makes it. Every
 caption says n, the interval and the control; what a model or a dataset wrote is shown, never read
@@ -11,11 +11,12 @@ as markup.
 """
 
 from analysis.figures.accuracy import curve, votes
-from analysis.figures.latent import consistency
-from analysis.figures.layers import lens, probes
+from analysis.figures.latent import consistency, stated
+from analysis.figures.layers import lens, probe_lines, probes
 from analysis.figures.maps import paths, trajectories
 from analysis.figures.reasoning import faithfulness, importance
 from analysis.figures.signals import calibration
+from analysis.figures.states import dimension, similarity, state_steps
 from analysis.figures.witnesses import agreement, kinds, raters
 
 __all__ = [
@@ -23,13 +24,18 @@ __all__ = [
     "calibration",
     "consistency",
     "curve",
+    "dimension",
     "faithfulness",
     "importance",
     "kinds",
     "lens",
     "paths",
+    "probe_lines",
     "probes",
     "raters",
+    "similarity",
+    "state_steps",
+    "stated",
     "trajectories",
     "votes",
 ]

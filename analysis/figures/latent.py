@@ -123,6 +123,8 @@ def commitment(traces: pd.DataFrame) -> Commitment | None:
 def _draw_commitment(figure: Figure, run: Run) -> None:
     found = commitment(run.table("lens_traces")) if "lens_traces" in run.tables() else None
     if found is not None:
-        figure.add_vrect(found.low, found.high, fillcolor=FAINT, line_width=0, layer="below")
+        figure.add_vrect(
+            found.low, found.high, fillcolor=FAINT, opacity=0.5, line_width=0, layer="below"
+        )
         line = {"color": NEUTRAL, "width": 1.5, "dash": "longdash"}
         figure.add_vline(found.median, line=line, layer="below")

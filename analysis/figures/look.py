@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOURS",
     "DASHES",
+    "DIVERGING",
     "FAINT",
+    "HEIGHT",
     "NEUTRAL",
     "SCALE",
     "add_band",
@@ -43,13 +45,17 @@ NEUTRAL = "#7a7a7a"
 FAINT = "rgba(122, 122, 122, 0.3)"
 SCALE = "Cividis"
 """Of heat maps (Nuñez, Anderton and Renslow 2018): lightness alone tells it."""
+DIVERGING = ((0.0, "#b84e00"), (0.5, "#ffffff"), (1.0, "#0072b2"))
+"""Of heat maps with a middle that means chance."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
+HEIGHT = 440
+"""Of a figure in pixels, without title and caption, where none is given."""
 WIDTH = 115
 """Characters in a caption's line."""
 
 
 def draw(
-    title: str, caption: str, panels: Sequence[str] = ("",), *, height: int = 440, **grid: Any
+    title: str, caption: str, panels: Sequence[str] = ("",), *, height: int = HEIGHT, **grid: Any
 ) -> Figure:
     """An empty figure, its panels side by side unless `grid` (of `make_subplots`) says otherwise.
 

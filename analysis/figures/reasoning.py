@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from analysis.figures.look import COLOURS, NEUTRAL, add_line, between, draw, mark, shown
 from analysis.figures.tables import read, rows_of
 from cot.errors import InputError
+from cot.types import TRACE_KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,13 +110,14 @@ def _axes(run: Run) -> dict[str, str]:
 
 
 def importance(run: Run, question_id: str, sample_index: int) -> Figure:
-    """How far the answers move when each step of a trace is sampled again, from the rows of
-    `resampling` in the table `faithfulness`.
+    """How far the answers move when each step of a trace is sampled again, from the table
+    `faithfulness_steps`.
 
     Raises:
         InputError: no such table, or the trace's steps weren't resampled.
     """
-    steps = _steps(read(run, "faithfulness", RESAMPLING))
+    steps = read(run, "faithfulness_steps", RESAMPLING)
+    steps = steps[~steps["greedy"]].drop_duplicates([*TRACE_KEY, "step"]).sort_values("step")
     rows = steps[(steps["question_id"] == question_id) & (steps["sample_index"] == sample_index)]
     if rows.empty:
         keys = steps[["question_id", "sample_index"]].drop_duplicates().to_numpy()
@@ -155,20 +156,6 @@ def importance(run: Run, question_id: str, sample_index: int) -> Figure:
     )
     figure.update_yaxes(autorange="reversed", type="category")
     return figure.update_xaxes(title="importance, nats", rangemode="tozero")
-
-
-def _steps(readings: pd.DataFrame) -> pd.DataFrame:
-    """question_id, sample_index, step, importance, by_chance, n, n_dissimilar, one row a step."""
-    import pandas as pd
-
-    mine = readings["test"].str.split(":").str[0] == "resampling"
-    rows = readings[mine & ~readings["greedy"] & readings["step"].notna()]
-    details = pd.DataFrame([json.loads(cell) for cell in rows["detail"]], index=rows.index)
-    details = details.reindex(columns=["importance", "by_chance", "n", "n_dissimilar"])
-    details = details.astype({"importance": float, "by_chance": float})
-    keys = ["question_id", "sample_index", "step"]
-    known = rows[keys].join(details).dropna(subset="importance")
-    return known.drop_duplicates(keys).sort_values(keys)
 
 
 def _words(run: Run, rows: pd.DataFrame) -> list[str]:

@@ -50,7 +50,7 @@ def agreement(run: Run) -> Figure:
         "questions. AMI, ARI and the three-way coefficient: 1 is equal, 0 chance; variation of "
         "information: 0 is equal."
     )
-    names = list(dict.fromkeys(table["name"]))
+    names = list(dict.fromkeys(table["subject"]))
     figure = draw(
         "Do answers, reasoning and hidden states agree?",
         caption,
@@ -63,50 +63,42 @@ def agreement(run: Run) -> Figure:
     for col, measures in enumerate(MEASURES.values(), start=1):
         rows, at = table[table["measure"].isin(measures)], {"row": 1, "col": col}
         null = ("null_mean", "null_low", "null_high")
-        add_dots(figure, rows["name"], rows, null, marker=grey, error=BAND, **at)
+        add_dots(figure, rows["subject"], rows, null, marker=grey, error=BAND, **at)
         records = rows.to_dict("records")
         hover = [f"p = {row['p']:.3f}; {counted(row)}" for row in records]
-        add_dots(figure, rows["name"], rows, marker=mark(0), hovertext=hover, **at)
+        add_dots(figure, rows["subject"], rows, marker=mark(0), hovertext=hover, **at)
     figure.add_vline(0, line={"dash": "dash", "color": NEUTRAL})
     return figure
 
 
 def kinds(run: Run) -> Figure:
-    """Share of the questions that are of each kind, with intervals, from the table `agreement`.
+    """Share of the questions that are of each kind, with intervals, from the table
+    `agreement_kinds`.
 
     Raises:
         InputError: no such table.
     """
-    import pandas as pd
-
-    from analysis.agreement.question_kinds import KINDS
-    from analysis.statistics import mean_interval
-
-    table = read(run, "agreement", COMMAND)
-    of = {kind: table["kinds"].map(lambda found, kind=kind: kind in found) for kind in KINDS}
-    there = {kind: marked.astype(float) for kind, marked in of.items() if marked.any()}
-    ends = [mean_interval(marked, seed=0) for marked in there.values()]
-    rows = pd.DataFrame(ends, columns=["low", "high"], index=list(there))
-    rows["estimate"] = [marked.mean() for marked in there.values()]
+    table = read(run, "agreement_kinds", COMMAND)
+    rows = table[table["n"] > 0]
     caption = (
-        f"n = {len(table)} questions; a question may be of several kinds, and those that no "
-        "question is of are not shown. Whiskers: 95%, bootstrap over questions."
+        f"n = {table['n_questions'].iloc[0]} questions; a question may be of several kinds, and "
+        "those that no question is of are not shown. Whiskers: 95%, bootstrap over questions."
     )
-    control = table.get("decided_control", pd.Series(dtype="boolean")).dropna().astype(float)
-    if len(control):
+    control = table[table["n_control"] > 0]
+    for row in control.to_dict("records"):
         caption += (
-            f" Control (grey): `decided before reasoning`, were the state another question's "
-            f"({len(control)} questions)."
+            f" Control (grey): `{row['kind']}`, were the state another question's "
+            f"({row['n_control']} questions)."
         )
     figure = draw("In which way witnesses part", caption, height=90 + 40 * len(rows))
     if len(control):
-        low, high = mean_interval(control, seed=0)
-        row = pd.DataFrame({"estimate": [control.mean()], "low": [low], "high": [high]})
+        ends = ("control", "control_low", "control_high")
         grey = {"color": NEUTRAL, "symbol": "diamond"}
-        add_dots(figure, ["decided before reasoning"], row, row=1, col=1, marker=grey)
-    counts = [f"{int(marked.sum())} questions" for marked in there.values()]
-    add_dots(figure, list(there), rows, row=1, col=1, marker=mark(0), hovertext=counts)
-    figure.update_yaxes(categoryorder="array", categoryarray=list(there))
+        add_dots(figure, control["kind"], control, ends, row=1, col=1, marker=grey)
+    counts, own = [f"{n} questions" for n in rows["n"]], ("share", "low", "high")
+    at = {"row": 1, "col": 1}
+    add_dots(figure, rows["kind"], rows, own, marker=mark(0), hovertext=counts, **at)
+    figure.update_yaxes(categoryorder="array", categoryarray=list(rows["kind"]))
     return figure.update_xaxes(tickformat=".0%", title="share of questions", rangemode="tozero")
 
 

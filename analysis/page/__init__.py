@@ -58,7 +58,7 @@ def report(run: Run) -> Path:
 def write_report(run: Run, *, max_bytes: int = MAX_BYTES) -> Path:
     """Write `run/report.html` from whatever tables exist; return its path.
 
-    A section whose table is missing names the command that makes it; a stale table is said.
+    The first screen names the commands of what was not measured; a stale table is said.
 
     Args:
         max_bytes: a page that would be larger has its questions' details in `report-data` beside
@@ -120,7 +120,11 @@ def _render(run: Run, max_bytes: int) -> tuple[str, list[str]]:
         "parts": [part for part in parts if part.html.strip()],
         "packed": as_json(downloads.packed),
     }
-    sent = {each.name: each.sends(data[each.name]) for each in registered() if each.sends}
+    sent = {
+        each.name: None if each.absent(evidence) else each.sends(data[each.name])
+        for each in registered()
+        if each.sends
+    }
     known = {**sent, "figures": {name: made.drawing for name, made in figures.items()}}
     inside = Markup("{" + ",".join(f"{key}:{detail}" for key, detail in details) + "}")
     page = as_json({**known, "shards": None})
@@ -152,9 +156,11 @@ def _parts(
     """The sections that stand on their own, in order."""
 
     def html(each: Section) -> Markup:
+        if each.absent(evidence):
+            return Markup("")
         within = [html(other) for other in registered() if other.within == each.name]
         template = each.template
-        if template is None and not each.reads:
+        if template is None and each.figure is None:
             return Markup("")  # what it has are cards among the findings
         source = _environment().from_string(template) if template else _plain()
         return Markup(

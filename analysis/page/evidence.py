@@ -28,7 +28,7 @@ __all__ = ["Evidence", "Notice", "Overview", "detail_of", "gather", "overview"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A table that a section lacks, or that is stale."""
+    """A table of a section that is stale."""
 
     text: str
     """Which, and why."""
@@ -90,16 +90,13 @@ class Evidence:
         return f"cot {self.makers[table].name} {self.run.path}"
 
     def notices(self, *tables: str) -> list[Notice]:
-        """What to say above a section that reads these tables: which are missing or stale."""
+        """What to say above a section that reads these tables: which are stale. Those that are
+        missing stand in one list on the first screen (see `analysis.page.section.unmeasured`)."""
         found: dict[str, str] = {}
         for name in tables:
-            if name not in self.tables:
-                text = f"There is no table {name} yet."
-            elif name in self.stale:
+            if name in self.stale:
                 text = f"The table {name} is stale: {self.stale[name]}."
-            else:
-                continue
-            found.setdefault(self.command(name), text)
+                found.setdefault(self.command(name), text)
         return [Notice(text=text, command=command) for command, text in found.items()]
 
 

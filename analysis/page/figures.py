@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analysis.figures.look import HEIGHT
 from analysis.page.evidence import Evidence
 from analysis.page.section import Section
 from cot.errors import InputError
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 __all__ = ["Embedded", "embedded"]
+
+MARGIN = {"l": 48, "r": 12, "t": 36, "b": 44}
+"""Around a picture, in pixels: the axes' words, and a line for the legend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +79,8 @@ def _embed(section: str, name: str, figure: Figure) -> Embedded:
     layout.pop("width", None)
     if isinstance(about, dict) and "caption" in about:
         layout.pop("title", None)
-        height = about.get("height", height)
-        layout["margin"] = {"l": 48, "r": 12, "t": 36, "b": 44}
+        height = None if about["height"] == HEIGHT else about["height"] + MARGIN["t"] + MARGIN["b"]
+        layout["margin"] = MARGIN
     else:
         about = {}
     return Embedded(

@@ -1,8 +1,9 @@
 """The page is a list of sections; each registers itself, and none knows another.
 
-A section says which tables it reads. From that follow its notices (a table that is missing, and the
-command that makes it; a table that is stale, and why) and its downloads. What it shows is a figure,
-which the notebook shows too, or a template with typed data, or both.
+A section says which tables it reads. From that follow its notices (a table that is stale, and why),
+its downloads, and what the first screen lists as not measured (a table that is missing, and the
+command that makes it). What it shows is a figure, which the notebook shows too, or a template with
+typed data, or both. A section none of whose tables is there is left out.
 
 A module outside the project adds one in a few lines (`--plugin package.module`):
 
@@ -29,7 +30,7 @@ from cot.store.run import Run
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["Section", "headlines", "registered", "section"]
+__all__ = ["Section", "Unmeasured", "headlines", "registered", "section", "unmeasured"]
 
 HOME = "analysis.page.sections"
 RESERVED = {"figures", "shards"}
@@ -46,6 +47,8 @@ class Section:
     """Its heading."""
     reads: tuple[str, ...] = ()
     """Tables that it is made from: what its notices are about."""
+    always: bool = False
+    """Whether it is shown although none of these tables is there."""
     downloads: tuple[str, ...] = ()
     """Tables that its readers can download."""
     navigation: str = ""
@@ -74,6 +77,11 @@ class Section:
         """The module that says what is shown."""
         makers = [self.data, self.figure, *(make for _, make in self.cards)]
         return next((str(each.__module__) for each in makers if each is not None), "")
+
+    def absent(self, evidence: Evidence) -> bool:
+        """Whether there is nothing to show: it reads tables, and none of them is there."""
+        there = any(name in evidence.tables for name in self.reads)
+        return bool(self.reads) and not there and not self.always
 
     @property
     def template(self) -> str | None:
@@ -145,6 +153,46 @@ def headlines(evidence: Evidence) -> list[Headline]:
     """What the run shows: the cards of all sections, in their order."""
     cards = [card for each in registered() for card in each.cards]
     return [make(evidence) for _, make in sorted(cards, key=lambda card: card[0])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmeasured:
+    """What the page can't show, as nobody has measured it yet."""
+
+    text: str
+    """What is missing."""
+    command: str
+    """What makes it, as typed."""
+    sections: tuple[Section, ...] = ()
+    """The sections that lack it."""
+    absent: tuple[str, ...] = ()
+    """Names of those that are left out for it, each in one entry only."""
+
+
+def unmeasured(evidence: Evidence) -> list[Unmeasured]:
+    """The missing tables that sections read, an entry a command, in the order of the page."""
+    lacking: dict[str, list[Section]] = {}
+    texts: dict[str, str] = {}
+    absent: dict[str, list[str]] = {}
+    for each in registered():
+        missing = [name for name in each.reads if name not in evidence.tables]
+        for i, name in enumerate(missing):
+            command = evidence.command(name)
+            texts.setdefault(command, f"There is no table {name} yet.")
+            lacking.setdefault(command, [])
+            if each not in lacking[command]:
+                lacking[command].append(each)
+            if i == 0 and each.absent(evidence):
+                absent.setdefault(command, []).append(each.name)
+    return [
+        Unmeasured(
+            text=texts[command],
+            command=command,
+            sections=tuple(lacking[command]),
+            absent=tuple(absent.get(command, [])),
+        )
+        for command in texts
+    ]
 
 
 @cache

@@ -52,9 +52,41 @@ function recoloured(value, key) {
   return name ? colour(name) + value.slice(7) : value;
 }
 
+// What analysis/figures/look.py escaped for plotly, as it was: it is set as text here.
+function unescaped(text) {
+  return String(text).replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&#36;/g, "$").replace(/&amp;/g, "&");
+}
+
+// A heat map of plotly is an image, which the page's policy forbids; as a table it can be read, and moved in by keys.
+function drawTables(node, figure) {
+  const names = (figure.layout.annotations || []).map((each) => unescaped(each.text));
+  const readout = element("p", { class: "readout", "aria-live": "polite" });
+  const panels = figure.data.map((map, place) => {
+    const grid = element("div", {});
+    const middle = map.zmid === undefined ? map.zmin : map.zmid;
+    heatMap(grid, {
+      readout: readout, label: node.getAttribute("aria-label") + " " + (names[place] || ""), corner: "layer",
+      columns: map.x.map(unescaped), rows: map.y.map(unescaped), hint: "Point at a cell, or move with the arrow keys, for its interval.",
+      cell: (i, j) => {
+        const [z, text] = [map.z[i][j], unescaped(map.text[i][j])];
+        return { text: text, heat: z === null ? null : (z - middle) / (map.zmax - middle), words: unescaped(map.customdata[i][j]), mark: text.endsWith("★") };
+      },
+    });
+    return element("div", { class: "panel" }, names[place] ? element("p", {}, names[place]) : null, grid);
+  });
+  node.className = "maps" + (panels.length && figure.data[0].x.length > 6 ? " similar" : "");
+  node.removeAttribute("role");
+  node.replaceChildren(...panels, readout);
+}
+
+function isTable(figure) {
+  return figure.data.length > 0 && figure.data.every((each) => each.type === "heatmap");
+}
+
 function drawFigure(node, figure) {
   const { data, layout: given } = recoloured(figure);
   const look = layout("", "", {});
+  delete look.showlegend; // as plotly does it: where several series have a name
   for (const [key, value] of Object.entries(given)) {
     if (/^[xy]axis\d*$/.test(key)) {
       const { title, ...axis } = look[key[0] + "axis"];
@@ -63,16 +95,24 @@ function drawFigure(node, figure) {
     } else look[key] = value;
   }
   look.font = layout("", "", {}).font;
-  for (const each of look.annotations || []) each.font = Object.assign({ size: 12 }, each.font, each.font && each.font.color ? {} : { color: colour("soft") });
+  for (const each of look.annotations || []) each.font = Object.assign({ color: colour("soft") }, each.font, { size: 12 });
   look.legend = Object.assign({ orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("ink"), size: 11 } }, given.legend);
   if (node.dataset.height) node.style.height = node.dataset.height + "px";
   draw(node, data, look);
 }
 
-// The figures that the page carries. One inside of a closed element has no width: it waits.
+function figureNodes(figures, wanted) {
+  const nodes = [...document.querySelectorAll("[data-figure]")];
+  return nodes.filter((node) => figures[node.dataset.figure] && wanted(figures[node.dataset.figure]));
+}
+
+function drawAllTables(figures) {
+  for (const node of figureNodes(figures, isTable)) drawTables(node, figures[node.dataset.figure]);
+}
+
+// What draws each figure. One inside of a closed element has no width: it waits.
 function figureDrawings(figures) {
-  const nodes = [...document.querySelectorAll("[data-figure]")].filter((node) => figures[node.dataset.figure]);
-  return nodes.map((node) => () => {
+  return figureNodes(figures, (figure) => !isTable(figure)).map((node) => () => {
     const closed = node.closest("details:not([open])");
     const show = () => drawFigure(node, figures[node.dataset.figure]);
     if (closed) closed.addEventListener("toggle", show, { once: true });

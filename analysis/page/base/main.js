@@ -75,6 +75,7 @@ window.addEventListener("hashchange", openFromAddress);
 openFromAddress();
 const sent = (list) => list.filter(([name]) => page[name] !== undefined && page[name] !== null);
 for (const [name, start] of sent(starts)) start(page[name]);
+drawAllTables(page.figures);
 
 // What can be read is on the screen before Plotly is compiled, which takes longer than all else.
 function drawFigures() {

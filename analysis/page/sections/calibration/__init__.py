@@ -1,4 +1,4 @@
-"""Does confidence predict correctness? What the panels draw, and the numbers beside them.
+"""Does confidence predict correctness? A panel a signal, and the numbers beside them.
 
 Each signal has a risk-coverage panel (share wrong among the most confident, against the share that
 is kept), with what no ranking and what a perfect one would give; one that is meant as a probability
@@ -7,76 +7,122 @@ also has a reliability diagram.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analysis import figures
 from analysis.figures.text import decimal, interval, number, percent
 from analysis.page.cards import Headline, make_row, sentence
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
+from cot.store.run import Run
 
-__all__ = ["calibration_card", "calibration_figure", "confidence_claim"]
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+__all__ = ["Calibration", "calibration_card", "calibration_data", "confidence_claim"]
 
 TITLES = {
     "question": "Of a question: is its majority vote right?",
     "trace": "Of a trace: is it right?",
 }
+RISK, RELIABILITY = "risk_coverage", "reliability"
 COVERAGES = (0.1, 0.25, 0.5, 0.75, 1.0)
 """Shares kept that the table of risks shows."""
 
 
-def calibration_figure(evidence: Evidence) -> dict[str, Any] | None:
-    """Panels by unit, and the tables below them; None without a table."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One panel of one signal."""
+
+    signal: str
+    """Its name."""
+    kind: str
+    """`risk_coverage` or `reliability`."""
+
+    @property
+    def figure(self) -> str:
+        """The name of its figure."""
+        return f"calibration/{self.signal}/{self.kind}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What stands around the figures."""
+
+    groups: list[tuple[str, list[Panel]]]
+    """A title, and the panels of the signals of that unit."""
+    rows: list[list[str]]
+    """Every measure of every signal."""
+    coverages: list[str]
+    """Heads of `risks`."""
+    risks: list[list[str]]
+    """Signal, and the share wrong at each coverage."""
+    bins: list[list[str]]
+    """Signal, mean in the bin, share right, n."""
+    n_tied: int
+    """Majorities that were ties."""
+    notes: list[tuple[str, str]]
+    """Signal, and what is to be known of it."""
+
+
+def calibration_data(evidence: Evidence) -> Calibration | None:
+    """The numbers of `calibration` and `calibration_curves`; None without them."""
     scores, curves = evidence.get("calibration"), evidence.get("calibration_curves")
     if scores.empty or "signal" not in curves:
         return None
-    rows = scores.to_dict("records")
-    panels = [panel for row in rows for panel in _panels(row, curves)]
     groups = [
-        {"title": title, "places": [i for i, panel in enumerate(panels) if panel["unit"] == unit]}
+        (title, [Panel(signal=signal, kind=kind) for signal, kind in _panels(mine, curves)])
         for unit, title in TITLES.items()
+        if len(mine := scores[scores["unit"] == unit])
     ]
+    by_kind = {kind: curves[curves["kind"] == kind] for kind in (RISK, RELIABILITY)}
+    return Calibration(
+        groups=[(title, panels) for title, panels in groups if panels],
+        rows=[_row(row) for row in scores.to_dict("records")],
+        coverages=[f"Most confident {share:.0%}" for share in COVERAGES],
+        risks=[
+            [str(signal), *(percent(_at(rows, share)) for share in COVERAGES)]
+            for signal, rows in by_kind[RISK].groupby("signal", sort=False)
+        ],
+        bins=[
+            [str(row["signal"]), percent(row["x"]), percent(row["y"]), str(int(row["n"]))]
+            for row in by_kind[RELIABILITY].to_dict("records")
+        ],
+        n_tied=int(scores["n_tied"].max()),
+        notes=[
+            (str(row["signal"]), str(row["note"])) for _, row in scores.iterrows() if row["note"]
+        ],
+    )
+
+
+def calibration_figures(run: Run) -> dict[str, Figure]:
+    """One a signal and kind of panel."""
+    if "calibration" not in run.tables() or "calibration_curves" not in run.tables():
+        return {}
+    scores, curves = run.table("calibration"), run.table("calibration_curves")
+    if scores.empty or "signal" not in curves:
+        return {}
     return {
-        "panels": panels,
-        "groups": [group for group in groups if group["places"]],
-        "rows": [_row(row) for row in rows],
-        "risks": [
-            [panel["signal"], *(percent(_at(panel, share)) for share in COVERAGES)]
-            for panel in panels
-            if panel["kind"] == "risk_coverage"
-        ],
-        "coverages": [f"Most confident {share:.0%}" for share in COVERAGES],
-        "bins": [
-            [panel["signal"], percent(x), percent(y), str(n)]
-            for panel in panels
-            if panel["kind"] == "reliability"
-            for x, y, n in zip(panel["x"], panel["y"], panel["n"], strict=True)
-        ],
-        "n_tied": int(scores["n_tied"].max()),
-        "notes": [(row["signal"], row["note"]) for row in rows if row["note"]],
+        f"{signal}/{kind}": figures.calibration(run, signal, kind)
+        for signal, kind in _panels(scores, curves)
     }
 
 
-def _panels(row: Mapping[Any, Any], curves: pd.DataFrame) -> list[dict[str, Any]]:
-    mine = curves[curves["signal"] == row["signal"]]
-    panels = []
-    for kind, points_ in mine.groupby("kind", sort=False):
-        x, y = ([float(value) for value in points_[name]] for name in ("x", "y"))
-        panel = {"signal": row["signal"], "unit": row["unit"], "kind": kind, "x": x, "y": y}
-        panel["n"] = [int(value) for value in points_["n"]]
-        if kind == "risk_coverage":
-            right = float(row["prevalence"])
-            panel["chance"] = 1 - right
-            panel["oracle"] = [max(0.0, share - right) / share for share in x]
-        panels.append(panel)
-    return sorted(panels, key=lambda panel: str(panel["kind"]), reverse=True)
+def _panels(scores: pd.DataFrame, curves: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Signal and kind of each panel, the risk of a signal first."""
+    there = set(zip(curves["signal"], curves["kind"], strict=True))
+    for signal in scores["signal"]:
+        yield from ((str(signal), kind) for kind in (RISK, RELIABILITY) if (signal, kind) in there)
 
 
-def _at(panel: Mapping[str, Any], share: float) -> float | None:
+def _at(rows: pd.DataFrame, share: float) -> float | None:
     """The risk at the smallest coverage drawn that reaches this share."""
-    return next((y for x, y in zip(panel["x"], panel["y"], strict=True) if x >= share - 1e-9), None)
+    reached = rows[rows["x"] >= share - 1e-9]  # shares are sums of steps, so not exact
+    return float(reached["y"].iloc[0]) if len(reached) else None
 
 
 def _row(row: Mapping[Any, Any]) -> list[str]:
@@ -154,8 +200,7 @@ section(
     navigation="Confidence",
     order=60,
     reads=["calibration", "calibration_curves"],
-    data=calibration_figure,
-    plots=lambda evidence: len(evidence.get("calibration")) > 0,
-    sends=lambda data: data,
+    data=calibration_data,
+    figure=calibration_figures,
     cards=((20, calibration_card),),
 )

@@ -1,50 +1,53 @@
-"""What the curve draws: accuracy against the number of samples.
-
->>> curve_figure(evidence)["series"][0]["accuracy"]                          # doctest: +SKIP
-[0.34, 0.41, 0.48]
-"""
+"""Accuracy against the number of samples: the figure of notebooks, and its numbers in a table."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-import pandas as pd
-
+from analysis import figures
 from analysis.figures.text import interval, number, percent, points
 from analysis.page.cards import find
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
 
-__all__ = ["curve_figure"]
+__all__ = ["Curve", "curve_data"]
 
 
-def curve_figure(evidence: Evidence) -> dict[str, Any] | None:
-    """Series for the curve, with the greedy trace's accuracy as a line; None without a curve."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """What stands around the figure."""
+
+    n_questions: int
+    """Questions with gold at the smallest number of samples."""
+    n_excluded: int
+    """Questions left out at the largest."""
+    n_lines: int
+    """Rules, those of another run included."""
+    greedy: float | None
+    """Accuracy of the greedy trace, or None."""
+    rows: list[list[str]]
+    """Rule, n, accuracy, interval, questions, method."""
+    other: str
+    """The run that this one is compared with; empty for none."""
+    differences: list[list[str]]
+    """Rule, n, accuracy of this run and of the other, difference, its interval, questions."""
+
+
+def curve_data(evidence: Evidence) -> Curve | None:
+    """The numbers of the table `curve`; None without it."""
     curve = evidence.get("curve")
     if curve.empty:
         return None
-    series = [
-        {"name": str(rule), **{name: _numbers(rows[name]) for name in _CURVE}}
-        for rule, rows in curve.sort_values("n").groupby("rule", sort=False)
-    ]
     compared = evidence.get("curve_comparison")
-    series += [
-        {
-            "name": f"{rule} (other run)",
-            "n": _numbers(rows["n"]),
-            "accuracy": _numbers(rows["other"]),
-            "low": [None] * len(rows),
-            "high": [None] * len(rows),
-        }
-        for rule, rows in (compared.groupby("rule", sort=False) if len(compared) else ())
-    ]
     greedy = find(evidence.get("findings_vote"), "accuracy", "greedy")
-    return {
-        "series": series,
-        "greedy": number(greedy["estimate"]) if greedy else None,
-        "n_questions": int(curve["n_questions"].max()),
-        "n_excluded": int(curve["n_excluded"].max()),
-        "rows": [
+    others = compared["rule"].nunique() if len(compared) else 0
+    parameters = evidence.run.provenance("curve_comparison").parameters if others else {}
+    return Curve(
+        n_questions=int(curve["n_questions"].max()),
+        n_excluded=int(curve["n_excluded"].max()),
+        n_lines=curve["rule"].nunique() + others,
+        greedy=number(greedy["estimate"]) if greedy else None,
+        rows=[
             [
                 str(row["rule"]),
                 str(row["n"]),
@@ -55,10 +58,8 @@ def curve_figure(evidence: Evidence) -> dict[str, Any] | None:
             ]
             for row in curve.to_dict("records")
         ],
-        "other": evidence.run.provenance("curve_comparison").parameters["other"]
-        if len(compared)
-        else None,
-        "differences": [
+        other=str(parameters.get("other", "")),
+        differences=[
             [
                 str(row["rule"]),
                 str(row["n"]),
@@ -68,16 +69,9 @@ def curve_figure(evidence: Evidence) -> dict[str, Any] | None:
                 interval(number(row["low"]), number(row["high"]), points),
                 str(row["n_questions"]),
             ]
-            for row in (compared.to_dict("records") if len(compared) else ())
+            for row in (compared.to_dict("records") if others else ())
         ],
-    }
-
-
-_CURVE = ["n", "accuracy", "low", "high"]
-
-
-def _numbers(column: pd.Series[Any]) -> list[float | None]:
-    return [number(value) for value in column]
+    )
 
 
 section(
@@ -88,7 +82,6 @@ section(
     order=50,
     reads=["curve"],
     downloads=["curve", "curve_comparison", "findings_curve", "findings_stop", "stops"],
-    data=curve_figure,
-    plots=lambda evidence: len(evidence.get("curve")) > 0,
-    sends=lambda data: data,
+    data=curve_data,
+    figure=figures.curve,
 )

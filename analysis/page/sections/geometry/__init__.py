@@ -1,71 +1,131 @@
-"""How alike the layers are, whether right and wrong traces look alike, and how many dimensions the
-states fill.
+"""How the states lie: right and wrong traces step by step, where traces are, how alike layers are,
+and how many dimensions the states fill.
 
-Heat maps of similarity between layers, one a position; right against wrong traces beside what its
-null gives; and the intrinsic dimension by layer.
+The figures are those of notebooks; the map of states, in which a reader chooses, is the page's own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.figures.tables import place_of
+from analysis import figures
+from analysis.figures.states import LINES, NAMES
 from analysis.figures.text import decimal, interval, number
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
 from analysis.page.sections.geometry.card import geometry_card
-from analysis.page.sections.geometry.states import LINES, state_maps, trajectory_figures
+from analysis.page.sections.geometry.states import StateMaps, state_maps
+from cot.store.run import Run
 
-__all__ = ["dimension_figure", "similarity_figure"]
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
-NAMES = {"cka": "CKA", "rsa": "RSA"}
+__all__ = ["Geometry", "Steps", "dimension_rows", "similarity_rows", "step_tables"]
+
+FEWEST = 5
+"""Questions that a difference needs to be given."""
 
 
-def similarity_figure(evidence: Evidence) -> dict[str, Any] | None:
-    """Maps between layers by kind and position, and rows of right against wrong; None without."""
-    table = evidence.get("similarity")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Right and wrong traces at one layer."""
+
+    layer: int
+    """Which."""
+    rows: list[list[str]]
+    """Right minus wrong within questions: step, x, interval, y, interval, questions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """What the section shows; None and empty where no table says it."""
+
+    steps: list[Steps]
+    """Right and wrong traces step by step, one a layer."""
+    states: StateMaps | None
+    """Maps of states."""
+    kinds: list[tuple[str, str]]
+    """Measures of similarity of layers, each with what the page calls it."""
+    similarity: list[list[str]]
+    """Right against wrong traces, a row a layer and position."""
+    method: str
+    """How the dimension was estimated."""
+    dimension: list[list[str]]
+    """Dimension and EigenScore, a row a layer and position."""
+    most_lines: int = LINES
+    """Single traces of right and of wrong each that a figure draws at most."""
+
+
+def geometry_data(evidence: Evidence) -> Geometry:
+    """All of it."""
+    similar, dimension = evidence.get("similarity"), evidence.get("dimension")
+    return Geometry(
+        steps=step_tables(evidence),
+        states=state_maps(evidence),
+        kinds=[(kind, NAMES.get(kind, kind)) for kind in _kinds(similar)],
+        similarity=similarity_rows(similar),
+        method=", ".join(str(name) for name in dimension["method"].unique())
+        if len(dimension)
+        else "",
+        dimension=dimension_rows(evidence),
+    )
+
+
+def geometry_figures(run: Run) -> dict[str, Figure]:
+    """`steps/LAYER`, `similarity/MEASURE` and `dimension`, of the tables that are there."""
+    there, found = run.tables(), {}
+    if {"trajectory_steps", "trajectories", "answers"} <= set(there):
+        layers = _drawn_layers(run.table("trajectory_steps"))
+        found |= {f"steps/{layer}": figures.state_steps(run, layer) for layer in layers}
+    if "similarity" in there:
+        kinds = _kinds(run.table("similarity"))
+        found |= {f"similarity/{kind}": figures.similarity(run, kind) for kind in kinds}
+    if "dimension" in there and len(run.table("dimension")):
+        found["dimension"] = figures.dimension(run)
+    return found
+
+
+def step_tables(evidence: Evidence) -> list[Steps]:
+    """The differences of the table `trajectory_steps`, by layer."""
+    table = evidence.get("trajectory_steps")
+    if table.empty or not {"trajectories", "answers"} <= set(evidence.tables):
+        return []
+    gaps = table[(table["what"] == "difference") & (table["n_questions"] >= FEWEST)]
+    return [
+        Steps(layer=layer, rows=[_difference(row) for row in mine.to_dict("records")])
+        for layer in _drawn_layers(table)
+        for mine in [gaps[gaps["layer"] == layer].sort_values("step")]
+    ]
+
+
+def _difference(row: dict[Any, Any]) -> list[str]:
+    cells = ["prompt_end" if row["step"] < 0 else str(int(row["step"]))]
+    for axis in "xy":
+        low, high = number(row[f"{axis}_low"]), number(row[f"{axis}_high"])
+        cells += [decimal(number(row[axis])), interval(low, high, decimal)]
+    return [*cells, str(row["n_questions"])]
+
+
+def _drawn_layers(table: pd.DataFrame) -> list[int]:
+    """Layers at which a trace is known to be right or wrong."""
+    return sorted(int(layer) for layer in table["layer"].unique())
+
+
+def _kinds(similarity: pd.DataFrame) -> list[str]:
+    """Measures by which layers are compared."""
+    if similarity.empty:
+        return []
+    return sorted(similarity.loc[similarity["what"] == "layers", "kind"].unique())
+
+
+def similarity_rows(table: pd.DataFrame) -> list[list[str]]:
+    """Right against wrong traces beside both nulls, from the table `similarity`."""
     if table.empty:
-        return None
-    layers = table[table["what"] == "layers"]
-    rows = table[table["what"] == "right_wrong"]
-    return {
-        "kinds": [
-            {"name": NAMES.get(kind, kind), "maps": _maps(layers[layers["kind"] == kind])}
-            for kind in sorted(layers["kind"].unique())
-        ],
-        "rows": [_row(row) for row in rows.to_dict("records")],
-    }
-
-
-def _maps(layers: pd.DataFrame) -> list[dict[str, Any]]:
-    maps = []
-    for position in sorted(layers["position"].unique(), key=place_of):
-        rows = layers[layers["position"] == position]
-        names = sorted({*rows["layer"].astype(int), *rows["other"].astype(int)})
-        cells = {(int(row["layer"]), int(row["other"])): row for row in rows.to_dict("records")}
-        itself = {"value": 1.0, "low": 1.0, "high": 1.0, "n": int(rows["n"].max())}
-        cells |= {(a, a): {"layer": a, "other": a, **itself} for a in names}
-        found = [[cells.get((a, b)) or cells.get((b, a)) for b in names] for a in names]
-        maps.append(
-            {
-                "position": str(position),
-                "layers": names,
-                "value": [
-                    [number(row["value"]) if row else None for row in line] for line in found
-                ],
-                "words": [[_words(row) if row else "" for row in line] for line in found],
-            }
-        )
-    return maps
-
-
-def _words(row: dict[Any, Any]) -> str:
-    span = interval(number(row["low"]), number(row["high"]), decimal)
-    value = decimal(number(row["value"]))
-    return f"Layers {row['layer']} and {row['other']}: {value} ({span}), n = {row['n']}"
+        return []
+    return [_row(row) for row in table[table["what"] == "right_wrong"].to_dict("records")]
 
 
 def _row(row: dict[Any, Any]) -> list[str]:
@@ -85,64 +145,24 @@ def _reading(row: dict[Any, Any]) -> str:
     return "less alike than by chance" if value < least else "nothing: as by chance"
 
 
-def dimension_figure(evidence: Evidence) -> dict[str, Any] | None:
-    """A line a position against the layer, and rows with the mean EigenScore; None without."""
-    table = evidence.get("dimension")
-    if table.empty:
-        return None
-    table = table.sort_values("layer")
-    scores = evidence.get("eigen_scores")
-    means: dict[Any, float] = {}
+def dimension_rows(evidence: Evidence) -> list[list[str]]:
+    """Position, layer, dimension, interval, n, mean EigenScore."""
+    scores = evidence.get("eigen_layers")
+    means: dict[Any, Any] = {}
     if len(scores):
-        means = scores.groupby(["layer", "position"])["eigen_score"].mean().to_dict()
-    lines = []
-    for position in sorted(table["position"].unique(), key=place_of):
-        rows = table[table["position"] == position]
-        line: dict[str, Any] = {"name": str(position), "layer": [int(k) for k in rows["layer"]]}
-        for name, column in {"y": "dimension", "low": "low", "high": "high"}.items():
-            line[name] = [number(value) for value in rows[column]]
-        lines.append(line)
-    return {
-        "lines": lines,
-        "method": ", ".join(str(name) for name in table["method"].unique()),
-        "rows": [
-            [
-                str(row["position"]),
-                str(row["layer"]),
-                decimal(number(row["dimension"])),
-                interval(number(row["low"]), number(row["high"]), decimal),
-                str(row["n"]),
-                decimal(number(means.get((row["layer"], row["position"])))),
-            ]
-            for row in table.to_dict("records")
-        ],
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
-    """What the section shows; None and empty where no table says it."""
-
-    trajectories: list[dict[str, Any]]
-    """Right and wrong traces step by step, a figure a layer."""
-    states: dict[str, Any] | None
-    """Maps of states."""
-    similarity: dict[str, Any] | None
-    """Maps of the similarity of layers."""
-    dimension: dict[str, Any] | None
-    """Intrinsic dimension by layer."""
-    most_lines: int = LINES
-    """Single traces of right and of wrong each that a trajectory figure draws at most."""
-
-
-def geometry_data(evidence: Evidence) -> Geometry:
-    """All four."""
-    return Geometry(
-        trajectories=trajectory_figures(evidence),
-        states=state_maps(evidence),
-        similarity=similarity_figure(evidence),
-        dimension=dimension_figure(evidence),
-    )
+        means = scores.set_index(["layer", "position"])["eigen_score"].to_dict()
+    table = evidence.get("dimension")
+    return [
+        [
+            str(row["position"]),
+            str(row["layer"]),
+            decimal(number(row["dimension"])),
+            interval(number(row["low"]), number(row["high"]), decimal),
+            str(row["n"]),
+            decimal(number(means.get((row["layer"], row["position"])))),
+        ]
+        for row in (table.sort_values("layer") if len(table) else table).to_dict("records")
+    ]
 
 
 section(
@@ -151,11 +171,11 @@ section(
     title="How the states lie",
     navigation="Geometry",
     order=100,
-    reads=["similarity", "dimension", "eigen_scores", "state_map", "trajectories"],
+    reads=["similarity", "dimension", "eigen_layers", "state_map", "trajectory_steps"],
+    downloads=["similarity", "dimension", "eigen_scores", "state_map", "trajectories"],
     data=geometry_data,
-    plots=lambda evidence: any(
-        map(len, map(evidence.get, ("dimension", "trajectories", "state_map")))
-    ),
-    sends=lambda data: data,
+    sends=lambda data: data.states,
+    figure=geometry_figures,
+    plots=lambda evidence: len(evidence.get("state_map")) > 0,
     cards=((50, geometry_card),),
 )

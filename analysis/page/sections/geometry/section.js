@@ -1,78 +1,4 @@
-// Geometry: similarity of layers, the dimension of states, where traces lie and how they move.
-
-function drawSimilarity(figure) {
-  const node = find("similarity-maps");
-  if (!node || !figure.kinds.length) return;
-  const panels = element("div", { class: "maps similar" });
-  const readout = element("p", { class: "readout", "aria-live": "polite" });
-  const show = (kind) => panels.replaceChildren(...kind.maps.map((map) => {
-    const grid = element("div", {});
-    heatMap(grid, {
-      readout: readout,
-      label: kind.name + " between layers at " + map.position, corner: "layer",
-      columns: map.layers.map(String), rows: map.layers.map(String), hint: "Point at a cell, or move with the arrow keys, for its interval.",
-      cell: (i, j) => {
-        const value = map.value[i][j];
-        return { text: value === null ? "–" : fixed(value, 2), heat: value, words: map.position + ": " + map.words[i][j], mark: false };
-      },
-    });
-    return element("div", { class: "panel" }, element("p", {}, map.position), grid);
-  }), readout);
-  const names = figure.kinds.map((kind, i) => [i, kind.name]);
-  const chooser = names.length > 1 ? element("div", { class: "tools" }, choice("Measure", names, (i) => show(figure.kinds[Number(i)]))) : null;
-  node.replaceChildren(...[chooser, panels].filter(Boolean));
-  show(figure.kinds[0]);
-}
-
-function drawDimension(figure) {
-  const node = find("dimension-plot");
-  if (!node) return;
-  const shades = ["blue", "vermillion", "green", "purple", "orange", "sky"].map(colour);
-  const traces = figure.lines.flatMap((line, i) => [band(line.layer, line.low, line.high, shades[i % 6]), {
-    x: line.layer, y: line.y, name: literal(line.name), mode: "lines+markers", type: "scatter",
-    line: { color: shades[i % 6], width: 2.5, dash: DASHES[i % DASHES.length] }, marker: { size: 6 },
-    hovertemplate: "layer %{x}: %{y:.1f}<extra>" + literal(line.name) + "</extra>",
-  }]);
-  const look = layout("layer", "dimension", {
-    showlegend: true, margin: { l: 48, r: 12, t: 36, b: 40 },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("ink") } },
-  });
-  look.yaxis.rangemode = "tozero";
-  look.xaxis.tickvals = figure.lines[0].layer;
-  draw(node, traces, look);
-}
-
-const SIDES = [["blue", "solid", "right"], ["vermillion", "dash", "wrong"]];
-
-// Right is blue and solid, wrong is orange and dashed; thin lines are single traces.
-function drawTrajectories(figures) {
-  for (const node of document.querySelectorAll("[data-trajectory]")) {
-    const figure = figures[Number(node.dataset.trajectory)], axis = node.dataset.axis;
-    const traces = [];
-    figure.sides.forEach((side, i) => {
-      const [shade, dash, name] = [colour(SIDES[i][0]), SIDES[i][1], SIDES[i][2]];
-      const thin = { x: [], y: [] };
-      for (const line of side.lines) {
-        thin.x.push(...line.step, null);
-        thin.y.push(...line[axis], null);
-      }
-      traces.push({ ...thin, mode: "lines", type: "scatter", hoverinfo: "skip", showlegend: false, line: { color: faint(shade), width: 1, dash: dash === "dash" ? "dot" : "solid" } });
-      const shifted = (sign) => side.mean[axis].map((value, k) => value + sign * side.spread[axis][k]);
-      traces.push(band(side.step, shifted(-1), shifted(1), shade));
-      traces.push({
-        x: side.step, y: side.mean[axis], name: name + " (" + side.n + ")", mode: "lines+markers", type: "scatter",
-        line: { color: shade, width: 3, dash: dash }, marker: { size: 7, symbol: i ? "diamond-open" : "circle" },
-        customdata: side.traces, hovertemplate: "step %{x}: %{y:.3g}, %{customdata} traces<extra>" + name + "</extra>",
-      });
-    });
-    const look = layout("step (−1: before the first)", axis, {
-      showlegend: true, margin: { l: 52, r: 12, t: 32, b: 40 },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("ink") } },
-    });
-    look.xaxis.dtick = figure.sides.every((side) => side.step.length < 12) ? 1 : undefined;
-    draw(node, traces, look);
-  }
-}
+// The map of states: a reader chooses the place, the colour and the question.
 
 const COLOURINGS = {
   right: { text: "right or wrong", groups: [[true, "✓ right", "blue", "circle"], [false, "✗ wrong", "vermillion", "diamond-open"], [null, "no gold or no answer", "soft", "x-thin-open"]] },
@@ -134,11 +60,4 @@ function drawStates(states) {
   draw(find("state-plot"), traces, look);
 }
 
-section("geometry", {
-  start: (geometry) => { if (geometry.similarity) drawSimilarity(geometry.similarity); },
-  drawing: (geometry) => {
-    if (geometry.dimension) drawDimension(geometry.dimension);
-    drawTrajectories(geometry.trajectories);
-    if (geometry.states) drawStates(geometry.states);
-  },
-});
+section("geometry", { drawing: drawStates });

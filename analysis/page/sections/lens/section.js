@@ -1,50 +1,4 @@
-// The lens: what each layer already says, over the run by layer and in one trace token by token.
-
-function byLayer(line, shade, dash, show) {
-  return {
-    x: line.layer, y: line.y, name: line.name, mode: "lines", type: "scatter",
-    line: { color: shade, dash: dash, width: 2.5 },
-    customdata: line.layer.map((_, i) => show(line.low[i]) + " to " + show(line.high[i]) + ", n = " + line.n[i]),
-    hovertemplate: "layer %{x}: %{y:.2f} (%{customdata})<extra>" + literal(line.name) + "</extra>",
-  };
-}
-
-function lensLook(title, commitment) {
-  const look = layout("layer", title, {
-    showlegend: true, margin: { l: 48, r: 12, t: 48, b: 40 },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("ink"), size: 11 } },
-  });
-  look.yaxis.range = [0, 1.03];
-  if (commitment) {
-    const grey = { color: colour("soft"), width: 1.5, dash: "longdash" };
-    look.shapes = [
-      { type: "rect", yref: "paper", y0: 0, y1: 1, x0: commitment.low, x1: commitment.high, fillcolor: faint(colour("soft")), opacity: 0.6, line: { width: 0 }, layer: "below" },
-      { type: "line", yref: "paper", y0: 0, y1: 1, x0: commitment.median, x1: commitment.median, line: grey, layer: "below" },
-    ];
-  }
-  return look;
-}
-
-function drawLens(figure) {
-  const two = (value) => fixed(value, 2);
-  const shades = ["blue", "green", "vermillion", "purple", "sky"].map(colour);
-  if (find("lens-agreeing")) {
-    const traces = figure.agreeing.flatMap((line, i) => [
-      band(line.layer, line.low, line.high, shades[i]), byLayer(line, shades[i], DASHES[i % DASHES.length], two),
-    ]);
-    traces.push({
-      x: figure.agreeing[0].layer, y: figure.others, name: "another trace’s final answer", mode: "lines", type: "scatter",
-      line: { color: colour("soft"), width: 1.5, dash: "dot" }, hovertemplate: "layer %{x}: %{y:.2f}<extra>another trace’s final answer</extra>",
-    });
-    draw(find("lens-agreeing"), traces, lensLook("share as the last layer", figure.commitment));
-  }
-  if (find("lens-stated")) {
-    const traces = figure.stated.flatMap((line, i) => [
-      band(line.layer, line.low, line.high, shades[i]), byLayer(line, shades[i], DASHES[i % DASHES.length], two),
-    ]);
-    draw(find("lens-stated"), traces, lensLook("p(stated answer)", figure.commitment));
-  }
-}
+// The lens of one trace, token by token.
 
 const SHADES = [["p_stated", "stated answer’s first token"], ["p_top", "most probable token"]];
 
@@ -98,4 +52,4 @@ function drawTokens(maps) {
   show();
 }
 
-section("lens", { start: (lens) => drawTokens(lens.tokens), drawing: (lens) => { if (lens.figure) drawLens(lens.figure); } });
+section("lens", { start: drawTokens });

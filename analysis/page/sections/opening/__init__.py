@@ -1,10 +1,11 @@
-"""What the page opens with: how far the three witnesses agree, and where they part.
+"""What the page opens with: what voting gains, how far the three witnesses agree, where they part,
+and what was not measured.
 
 A pair of witnesses is an edge of a triangle. It is drawn solid where they agree more than permuted
 labels do, dashed where that is not shown, dotted where it can't be said or was never measured.
 
     >>> opening(gather(open_run("runs/demo"))).verdict                           # doctest: +SKIP
-    'The answers and the hidden states agree; the reasoning is not shown to go with either.'
+    'The answers and the hidden states moderately agree; the answers and the reasoning are not ...'
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.text import chance, decimal, interval, number
+from analysis.figures.text import chance, decimal, interval, number, percent, points
+from analysis.findings import beyond_chance, extent
 from analysis.page.cards import Headline, Row, find, listed, make_row, sentence
 from analysis.page.evidence import Evidence
 from analysis.page.kinds import Panel, kind_panels
-from analysis.page.section import section
+from analysis.page.section import Unmeasured, section, unmeasured
 
-__all__ = ["Edge", "Opening", "agreement_claim", "agrees", "opening", "rank_claim"]
+__all__ = ["Edge", "Opening", "Voted", "agreement_claim", "opening", "rank_claim"]
 
 WITNESSES = {"answers": "answers", "clusters": "reasoning", "hidden states": "hidden states"}
 """Partition in the tables to the word for it on the page."""
@@ -52,6 +54,8 @@ class Edge:
     """`agree`, `nothing` (not shown to be more than chance), `undefined` or `missing`."""
     row: Row | None
     """The coefficient with interval and null; None where it is missing."""
+    extent: str
+    """How far they agree, as an adverb; empty where no agreement is shown, and for all three."""
     p: str
     """Its p-value against permuted labels, with its sign."""
     claim: str
@@ -75,9 +79,52 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """Three numbers and what they come to."""
+class Voted:
+    """The accuracy of a vote, and what it gains over a single trace."""
 
+    rule: str
+    """The vote rule: `majority`, or the first that was asked for."""
+    accuracy: Row
+    """The share of questions that it is right on."""
+    single: str
+    """The mean accuracy of a single trace, formatted."""
+    gain: Row
+    """The paired difference of the two, in points."""
+    state: str
+    """`more`, `less`, or `nothing` where the gain's interval includes 0."""
+
+    @property
+    def claim(self) -> str:
+        """What the gain's interval shows."""
+        return {
+            "more": "Beats a single trace.",
+            "less": "Worse than a single trace.",
+            "nothing": "Not shown to beat a single trace: the interval includes 0.",
+        }[self.state]
+
+    @property
+    def verdict(self) -> str:
+        """Accuracy and gain in one sentence."""
+        gained = self.gain.shown.removeprefix("\N{MINUS SIGN}")
+        told = {
+            "more": f", {gained} points more than a single trace.",
+            "less": f", {gained} points less than a single trace.",
+            "nothing": f"; it is not shown to beat a single trace ({self.single}).",
+        }[self.state]
+        return (
+            f"The {self.rule} vote is right on {self.accuracy.shown} of "
+            f"{self.accuracy.n_questions} questions{told}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A few numbers and what they come to."""
+
+    voted: Voted | None
+    """The vote; None where it wasn't made, or no question has gold."""
+    unmeasured: list[Unmeasured]
+    """What the page can't show, and the command for each."""
     edges: tuple[Edge, ...]
     """The three pairs."""
     three: Edge
@@ -109,12 +156,15 @@ def opening(evidence: Evidence) -> Opening:
     edges = tuple(_edge(pair, findings) for pair in combinations(WITNESSES, 2))
     known = {end for edge in edges if edge.state != "missing" for end in edge.ends}
     without = tuple(name for name in WITNESSES if name not in known)
+    commands = _commands(evidence, without)
     return Opening(
+        voted=_voted(evidence.get("findings_vote")),
+        unmeasured=[*unmeasured(evidence), *_left_out(evidence, without, commands)],
         edges=edges,
         three=_edge(tuple(WITNESSES), findings),
         verdict=_verdict(edges),
         without=without,
-        commands=_commands(evidence, without),
+        commands=commands,
         place=_place(evidence),
         rows=_coefficients(evidence),
         places=_places(evidence),
@@ -127,73 +177,84 @@ def _edge(ends: tuple[str, ...], findings: pd.DataFrame) -> Edge:
     title = " × ".join(WITNESSES[end] for end in ends)
     finding = find(findings, "ami" if len(ends) == 2 else "three_way", name)
     if finding is None:
-        return Edge(ends=ends, title=title, state="missing", row=None, p="–", claim="Not measured.")
-    more = agrees(finding)
+        claim = "Not measured."
+        return Edge(
+            ends=ends, title=title, state="missing", row=None, extent="", p="–", claim=claim
+        )
+    more, far = beyond_chance(finding), ""
     if more is None:
         state, claim = "undefined", "Undefined: no question has two classes or more of each."
     elif more:
         state = "agree"
+        far = extent(float(finding["estimate"])) if len(ends) == 2 else ""
         claim = ALIKE.get(name, "All three have something in common.")
     else:
         state = "nothing"
-        claim = "Not shown to agree more than chance: this is nothing."
+        claim = "Not shown to agree beyond chance."
     row = make_row(finding, title, decimal, [("shuffled", finding["null_mean"])])
     p = chance(number(finding["p"]))
-    return Edge(ends=ends, title=title, state=state, row=row, p=p, claim=claim)
+    return Edge(ends=ends, title=title, state=state, row=row, extent=far, p=p, claim=claim)
+
+
+def _voted(findings: pd.DataFrame) -> Voted | None:
+    if findings.empty:
+        return None
+    rules = [str(rule) for rule in findings.loc[findings["baseline"] == "single", "subject"]]
+    if not rules:
+        return None
+    rule = "majority" if "majority" in rules else rules[0]
+    accuracy, single = find(findings, "accuracy", rule), find(findings, "accuracy", "single")
+    gain = find(findings, "accuracy", rule, "single")
+    if accuracy is None or single is None or gain is None or number(gain["low"]) is None:
+        return None
+    return Voted(
+        rule=rule,
+        accuracy=make_row(accuracy, f"{rule} vote", percent),
+        single=percent(number(single["estimate"])),
+        gain=make_row(gain, "gain over a single trace", points),
+        state="more" if gain["low"] > 0 else "less" if gain["high"] < 0 else "nothing",
+    )
 
 
 def _verdict(edges: Sequence[Edge]) -> str:
-    spans = [edge.row.strip for edge in edges if edge.row and edge.row.strip]
-    little = any(edge.state == "agree" for edge in edges) and all(span[2] < 0.5 for span in spans)
-    return _who(edges) + (" No pair comes half way to one grouping." if little else "")
-
-
-def _who(edges: Sequence[Edge]) -> str:
+    """Which witnesses agree, and how far, in one sentence."""
     known = [edge for edge in edges if edge.state in ("agree", "nothing")]
-    agreeing = [edge for edge in known if edge.state == "agree"]
     if not known:
         measured = any(edge.state == "undefined" for edge in edges)
         return f"The witnesses {'could not be' if measured else 'have not been'} compared."
-    if len(known) < 3:
-        said = [f"{_both(edge)} {_does(edge)}" for edge in known]
-        return f"{sentence('; '.join(said))}."
-    if len(agreeing) == 3:
-        return f"All three witnesses agree more than chance{_furthest(edges)}."
-    if len(agreeing) == 2:
-        shared = next(iter(set(agreeing[0].ends) & set(agreeing[1].ends)))
-        others = [
-            f"the {WITNESSES[end]}" for edge in agreeing for end in edge.ends if end != shared
-        ]
-        verb = "agrees" if shared == "clusters" else "agree"
-        return (
-            f"The {WITNESSES[shared]} {verb} with {others[0]} and with {others[1]}, which are not "
-            "shown to agree with each other."
-        )
-    if len(agreeing) == 1:
-        other = next(name for name in WITNESSES if name not in agreeing[0].ends)
-        verb = "is" if other == "clusters" else "are"
-        return (
-            f"{sentence(_both(agreeing[0]))} agree; the {WITNESSES[other]} {verb} not shown to go "
-            "with either."
-        )
-    return "No two witnesses are shown to agree more than chance."
+    agreeing = [edge for edge in known if edge.state == "agree"]
+    if len(known) == len(edges) and not agreeing:
+        return "No two witnesses are shown to agree beyond chance."
+    said = [f"{_both(edge)} {edge.extent} agree" for edge in agreeing]
+    said += [
+        f"{_both(edge)} are not shown to agree beyond chance"
+        for edge in known
+        if edge.state == "nothing"
+    ]
+    return f"{sentence('; '.join(said))}."
 
 
 def _both(edge: Edge) -> str:
     return listed([f"the {WITNESSES[end]}" for end in edge.ends])
 
 
-def _does(edge: Edge) -> str:
-    return ("agree" if edge.state == "agree" else "are not shown to agree") + " more than chance"
-
-
-def _furthest(edges: Sequence[Edge]) -> str:
-    """The pair whose interval lies below both others', if there is one."""
-    spans = [(edge.row.strip, edge) for edge in edges if edge.row and edge.row.strip]
-    for span, edge in spans:
-        if all(span[2] < other[0] for other, rival in spans if rival is not edge):
-            return f"; {_both(edge)} agree least"
-    return ""
+def _left_out(
+    evidence: Evidence, without: Sequence[str], commands: Sequence[str]
+) -> list[Unmeasured]:
+    """What the agreement leaves out, as `cot agree` says it."""
+    missing = evidence.get("agreement_missing").to_dict("records")
+    if missing:
+        return [
+            Unmeasured(
+                text=f"The agreement is without {row['what']}: {row['why']}.",
+                command=str(row["command"]),
+            )
+            for row in missing
+        ]
+    if not without:
+        return []
+    words = listed([WITNESSES[name] for name in without])
+    return [Unmeasured(text=f"Not compared: {words}.", command=", then ".join(commands))]
 
 
 def _commands(evidence: Evidence, without: Sequence[str]) -> tuple[str, ...]:
@@ -287,25 +348,19 @@ def suspicion_card(evidence: Evidence) -> Headline:
     )
 
 
-def agrees(finding: Mapping[Any, Any]) -> bool | None:
-    """Whether partitions agree by more than permuted labels; None where it is undefined."""
-    names = ("estimate", "low", "null_mean", "p")
-    value, low, null, p = (number(finding[name]) for name in names)
-    if value is None or low is None or null is None or p is None:
-        return None
-    return p <= 0.05 and low > null
-
-
 def agreement_claim(finding: Mapping[Any, Any]) -> str:
-    """Whether two partitions agree more than the permutation null."""
+    """How far partitions agree, where they do beyond the permutation null."""
     subject = sentence(str(finding["subject"]).replace(" × ", " and "))
-    more = agrees(finding)
+    more = beyond_chance(finding)
     if more is None:
         return f"{subject}: undefined, as no question has at least two classes of both."
     value, null, p = (number(finding[key]) for key in ("estimate", "null_mean", "p"))
-    numbers = f"mean AMI {decimal(value)}, shuffled {decimal(null)}, p {chance(p)}"
+    pair = finding["measure"] == "ami"
+    name = "mean AMI" if pair else "three-way coefficient"
+    numbers = f"{name} {decimal(value)}, shuffled {decimal(null)}, p {chance(p)}"
     if more:
-        return f"{subject} agree more than chance ({numbers})."
+        does = f"{extent(value or 0.0)} agree" if pair else "have something in common"
+        return f"{subject} {does}, which is more than chance gives ({numbers})."
     return f"{subject}: the null explains their agreement, so this is nothing ({numbers})."
 
 
@@ -334,9 +389,10 @@ section(
     folder=__name__,
     name="opening",
     title="What the witnesses say",
-    navigation="Agreement",
+    navigation="Overview",
     order=10,
-    reads=["agreement", "findings_agree"],
+    always=True,
+    reads=["findings_vote", "agreement", "findings_agree"],
     downloads=["agreement_coefficients", "agreement_places", "findings_agree"],
     data=opening,
     cards=((60, agreement_card), (70, suspicion_card)),

@@ -82,5 +82,7 @@ section(
     name="paths",
     title="Reasoning paths",
     navigation="",
+    reads=["paths", "findings_paths"],
+    downloads=[],
     cards=((80, paths_card),),
 )

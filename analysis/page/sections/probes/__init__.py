@@ -1,38 +1,37 @@
-"""What the probe figures draw: per target, heat maps of AUROC over layer and position.
+"""What each layer knows: a target's probes by layer and position, beside shuffled labels.
 
-Pooled and within-question AUROC, each beside what shuffled labels give on the same scale; then the
-same against the layer, with intervals and the length baseline. Targets that are numbers are a table
-of R² and rank correlation. A column that no cell has is not shown.
+Two figures a target that is a class, those of notebooks: maps of AUROC, and lines against the
+layer. Targets that are numbers are a table of R² and rank correlation. A column that no cell has is
+not shown.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analysis import figures
+from analysis.figures.layers import BASELINES
 from analysis.figures.tables import place_of
 from analysis.figures.text import decimal, interval, number
 from analysis.page.cards import sentence
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
-from analysis.page.sections.probes.card import BASELINES, baselines, probe_card
+from analysis.page.sections.probes.card import probe_card
+from cot.store.run import Run
 
-__all__ = ["BASELINES", "baselines", "place_of", "probe_figures", "regression_rows"]
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+__all__ = ["Probes", "Replay", "Target", "probe_targets", "regression_rows"]
 
 MEASURES = {
-    "pooled": ("auroc", "low", "high", "control", "length"),
-    "within": (
-        "within_question_auroc",
-        "within_low",
-        "within_high",
-        "control_within",
-        "length_within",
-    ),
+    "auroc": ("Pooled", "low", "high", "control", ""),
+    "within_question_auroc": ("Within", "within_low", "within_high", "control_within", "_within"),
 }
-"""Estimate, interval, shuffled control and length baseline, of each measure."""
+"""Measure to its head, its interval's ends, its control, and what its baselines' names end in."""
 OTHERS = {
     "auprc": "AUPRC",
     "brier": "Brier",
@@ -45,168 +44,28 @@ OTHERS = {
 """Columns that stand in the table alone."""
 
 
-def probe_figures(evidence: Evidence) -> list[dict[str, Any]]:
-    """One figure a target that is a class, `correct` first."""
-    probes = evidence.get("probes")
-    probes = probes[~_numeric(probes)]
-    if probes.empty:
-        return []
-    targets = sorted(probes["target"].unique(), key=lambda name: (name != "correct", name))
-    return [_figure(target, probes[probes["target"] == target]) for target in targets]
-
-
-def regression_rows(evidence: Evidence) -> list[list[str]]:
-    """Of targets that are numbers: target, position, layer, R², its interval, its control,
-    Spearman, traces."""
-    probes = evidence.get("probes")
-    return [
-        [
-            *(str(row["target"]), str(row["position"]), _layer(row)),
-            decimal(number(row["r2"])),
-            interval(number(row.get("r2_low")), number(row.get("r2_high")), decimal),
-            decimal(number(row["control_r2"])),
-            decimal(number(row["spearman"])),
-            str(row["n_traces"]),
-        ]
-        for row in probes[_numeric(probes)].to_dict("records")
-    ]
-
-
-def _numeric(probes: pd.DataFrame) -> pd.Series[bool]:
-    """Whether a row's target is a number."""
-    if "r2" not in probes:
-        return pd.Series(False, index=probes.index)
-    return probes["target"].isin(probes.loc[probes["r2"].notna(), "target"])
-
-
-def _figure(target: str, probes: pd.DataFrame) -> dict[str, Any]:
-    probes = probes.sort_values("layer")
-    positions = sorted(probes["position"].unique(), key=place_of)
-    layers = [int(layer) for layer in sorted(probes["layer"].unique())]
-    shown = [name for names in MEASURES.values() for name in names]
-    values = [value for name in shown for value in _numbers(probes[name]) if value is not None]
-    maps = [names[i] for names in MEASURES.values() for i in (0, 3)]
-    drawn = [value for name in maps for value in _numbers(probes[name]) if value is not None]
-    heads, rows = _table(probes)
-    return {
-        "target": target,
-        "layers": layers,
-        "positions": positions,
-        "maps": {measure: _map(probes, measure, layers, positions) for measure in MEASURES},
-        "reach": max([0.1, *(abs(value - 0.5) for value in drawn)]),
-        "range": [math.floor(min([0.4, *values]) * 20) / 20, 1.0],
-        "measures": {
-            measure: [
-                _panel(position, probes[probes["position"] == position], names)
-                for position in positions
-            ]
-            for measure, names in MEASURES.items()
-        },
-        "n_questions": int(probes["n_questions"].max()),
-        "n_traces": int(probes["n_traces"].max()),
-        "n_excluded": int(probes["n_excluded"].max()),
-        "n_within": int(probes["n_within"].max()),
-        "method": str(probes["method"].iloc[0]),
-        "prompt_end": "prompt_end" in positions,
-        "heads": heads,
-        "rows": rows,
-    }
-
-
-def _map(
-    probes: pd.DataFrame, measure: str, layers: list[int], positions: list[str]
-) -> list[list[dict[str, Any] | None]]:
-    """Cells [layer][position]: value, control, whether it is the best, and its numbers in words."""
-    estimate, _, _, control, _ = MEASURES[measure]
-    cells = {(int(row["layer"]), row["position"]): row for row in probes.to_dict("records")}
-
-    def cell(layer: int, position: str) -> dict[str, Any] | None:
-        row = cells.get((layer, position))
-        if row is None:
-            return None
-        return {
-            "value": number(row[estimate]),
-            "control": number(row[control]),
-            "best": bool(row["best"]),
-            "words": _words(row, measure),
-        }
-
-    return [[cell(layer, position) for position in positions] for layer in layers]
-
-
-def _words(row: dict[Any, Any], measure: str) -> str:
-    estimate, low, high, control, _ = MEASURES[measure]
-    numbers = [
-        f"{decimal(number(row[estimate]))} "
-        f"({interval(number(row[low]), number(row[high]), decimal)})",
-        f"labels shuffled {decimal(number(row[control]))}",
-    ]
-    known = baselines(row, measure == "within")
-    numbers += [f"{label} {decimal(value)}" for label, value in known.items()]
-    n = f"{row['n_within']} questions" if measure == "within" else f"{row['n_traces']} traces"
-    return f"Layer {row['layer']} at {row['position']}: {', '.join(numbers)}; {n}"
-
-
-def _panel(position: str, rows: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
-    keys = ("y", "low", "high", "control", "length")
-    best = rows.loc[rows["best"].astype(bool), "layer"]
-    return {
-        "position": position,
-        "layer": [int(layer) for layer in rows["layer"]],
-        "best": int(best.iloc[0]) if len(best) else None,
-        **{key: _numbers(rows[name]) for key, name in zip(keys, names, strict=True)},
-    }
-
-
-def _table(probes: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows, without the columns that no cell has."""
-    columns: list[tuple[str, str]] = []
-    titles = {"pooled": "Pooled", "within": "Within"}
-    for measure, (estimate, low, _, control, _) in MEASURES.items():
-        suffix = "_within" if measure == "within" else ""
-        columns += [(titles[measure], estimate), ("95% interval", low), ("Shuffled", control)]
-        columns += [(sentence(label), f"{name}{suffix}") for name, label in BASELINES.items()]
-    columns += [(label, name) for name, label in OTHERS.items()]
-    ends = {"low": "high", "within_low": "within_high"}
-    columns = [(head, name) for head, name in columns if name in probes and _known(probes[name])]
-    rows = []
-    places = probes["position"].map(place_of)
-    for row in probes.iloc[places.argsort(kind="stable")].to_dict("records"):
-        cells = [str(row["position"]), _layer(row)]
-        for _, name in columns:
-            if name in ends:
-                cells.append(interval(number(row[name]), number(row[ends[name]]), decimal))
-            elif name.startswith("n_"):
-                cells.append(str(int(row[name])))
-            else:
-                cells.append(decimal(number(row[name])))
-        rows.append([*cells, str(row["n_traces"]), str(row["n_within"])])
-    heads = [head for head, _ in columns]
-    return ["Position", "Layer", *heads, "Traces", "Questions within"], rows
-
-
-def _known(column: pd.Series[Any]) -> bool:
-    return bool(column.notna().any())
-
-
-def _layer(row: dict[Any, Any]) -> str:
-    return str(row["layer"]) + (" ★" if row["best"] else "")
-
-
-def _numbers(column: pd.Series[Any]) -> list[float | None]:
-    return [number(value) for value in column]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probes:
-    """What the section shows."""
+class Target:
+    """What stands around the figures of one target."""
 
-    figures: list[dict[str, Any]]
-    """One a target that is a class."""
-    regressions: list[list[str]]
-    """Rows of targets that are numbers."""
-    replay: Replay | None
-    """How far replayed log-probabilities lie from the stored ones, where there are any."""
+    target: str
+    """What the probes are fitted to."""
+    n_questions: int
+    """Questions at most."""
+    n_traces: int
+    """Traces at most."""
+    n_excluded: int
+    """Traces left out at most."""
+    n_within: int
+    """Questions with both classes at most."""
+    method: str
+    """How the numbers were computed."""
+    prompt_end: bool
+    """Whether the prompt's end was probed."""
+    heads: list[str]
+    """Of `rows`."""
+    rows: list[list[str]]
+    """One a layer and position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,13 +96,116 @@ def replay(evidence: Evidence) -> Replay | None:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """What the section shows."""
+
+    targets: list[Target]
+    """Targets that are a class, `correct` first."""
+    regressions: list[list[str]]
+    """Rows of targets that are numbers."""
+    replay: Replay | None
+    """How far replayed log-probabilities lie from the stored ones, where there are any."""
+
+
 def probes_data(evidence: Evidence) -> Probes:
-    """Figures, rows and gaps."""
+    """Targets, rows and gaps."""
     return Probes(
-        figures=probe_figures(evidence),
+        targets=probe_targets(evidence.get("probes")),
         regressions=regression_rows(evidence),
         replay=replay(evidence),
     )
+
+
+def probe_figures(run: Run) -> dict[str, Figure]:
+    """By `TARGET` the maps, by `TARGET/MEASURE` the lines."""
+    found = {}
+    for name in _targets(run.table("probes")):
+        found[name] = figures.probes(run, name)
+        found |= {f"{name}/{each}": figures.probe_lines(run, name, each) for each in MEASURES}
+    return found
+
+
+def probe_targets(probes: pd.DataFrame) -> list[Target]:
+    """Those that are a class, from the table `probes`."""
+    return [_target(name, probes[probes["target"] == name]) for name in _targets(probes)]
+
+
+def _targets(probes: pd.DataFrame) -> list[str]:
+    if probes.empty:
+        return []
+    named = probes.loc[~_numeric(probes), "target"].astype(str).unique()
+    return sorted(named, key=lambda name: (name != "correct", name))
+
+
+def _target(name: str, probes: pd.DataFrame) -> Target:
+    heads, rows = _table(probes.sort_values("layer"))
+    counts = ("n_questions", "n_traces", "n_excluded", "n_within")
+    return Target(
+        target=name,
+        **{count: int(probes[count].max()) for count in counts},
+        method=str(probes["method"].iloc[0]),
+        prompt_end=bool((probes["position"] == "prompt_end").any()),
+        heads=heads,
+        rows=rows,
+    )
+
+
+def regression_rows(evidence: Evidence) -> list[list[str]]:
+    """Of targets that are numbers: target, position, layer, R², its interval, its control,
+    Spearman, traces."""
+    probes = evidence.get("probes")
+    return [
+        [
+            *(str(row["target"]), str(row["position"]), _layer(row)),
+            decimal(number(row["r2"])),
+            interval(number(row.get("r2_low")), number(row.get("r2_high")), decimal),
+            decimal(number(row["control_r2"])),
+            decimal(number(row["spearman"])),
+            str(row["n_traces"]),
+        ]
+        for row in probes[_numeric(probes)].to_dict("records")
+    ]
+
+
+def _numeric(probes: pd.DataFrame) -> pd.Series[bool]:
+    """Whether a row's target is a number."""
+    if "r2" not in probes:
+        return pd.Series(False, index=probes.index)
+    return probes["target"].isin(probes.loc[probes["r2"].notna(), "target"])
+
+
+def _table(probes: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows, without the columns that no cell has."""
+    columns: list[tuple[str, str]] = []
+    for estimate, (title, low, _, control, suffix) in MEASURES.items():
+        columns += [(title, estimate), ("95% interval", low), ("Shuffled", control)]
+        columns += [(sentence(label), f"{name}{suffix}") for name, label in BASELINES.items()]
+    columns += [(label, name) for name, label in OTHERS.items()]
+    ends = {"low": "high", "within_low": "within_high"}
+    columns = [(head, name) for head, name in columns if name in probes and _known(probes[name])]
+    rows = []
+    places = probes["position"].map(place_of)
+    for row in probes.iloc[places.argsort(kind="stable")].to_dict("records"):
+        cells = [str(row["position"]), _layer(row)]
+        for _, name in columns:
+            if name in ends:
+                cells.append(interval(number(row[name]), number(row[ends[name]]), decimal))
+            elif name.startswith("n_"):
+                cells.append(str(int(row[name])))
+            else:
+                cells.append(decimal(number(row[name])))
+        rows.append([*cells, str(row["n_traces"]), str(row["n_within"])])
+    heads = [head for head, _ in columns]
+    return ["Position", "Layer", *heads, "Traces", "Questions within"], rows
+
+
+def _known(column: pd.Series[Any]) -> bool:
+    return bool(column.notna().any())
+
+
+def _layer(row: dict[Any, Any]) -> str:
+    return str(row["layer"]) + (" ★" if row["best"] else "")
 
 
 section(
@@ -255,7 +217,6 @@ section(
     reads=["probes"],
     downloads=["probes", "probe_scores", "logprob_gaps"],
     data=probes_data,
-    plots=lambda evidence: len(evidence.get("probes")) > 0,
-    sends=lambda data: data.figures,
+    figure=probe_figures,
     cards=((30, probe_card),),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.figures.layers import BASELINES
 from analysis.figures.text import decimal, number
 from analysis.page.cards import Headline, listed, make_row
 from analysis.page.evidence import Evidence
 
-__all__ = ["BASELINES", "baselines", "probe_card", "probe_claim"]
+__all__ = ["baselines", "probe_card", "probe_claim"]
 
 LABELS = {
     "auroc": "Pooled AUROC",
@@ -18,13 +19,6 @@ LABELS = {
     "accuracy": "Accuracy",
 }
 """Measure to what the page calls it."""
-BASELINES = {
-    "length": "length",
-    "tfidf": "TF-IDF",
-    "embedding": "embedding",
-    "position_only": "position alone",
-}
-"""Columns of baselines, and what the page calls them; within questions they end in `_within`."""
 TEXT = {
     "length": "the length of the trace",
     "TF-IDF": "its words",

@@ -46,7 +46,7 @@ def question_rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _n_clusters(evidence: Evidence) -> dict[str, int]:
-    """Clusters of each question; noise (-1) is a cluster a trace, as only `path_questions` counts."""
+    """Clusters of each question; noise (-1) is one a trace, as only `path_questions` counts."""
     counted = evidence.get("path_questions")
     if not len(counted):
         return _classes(evidence.get("paths"), "cluster")
@@ -65,6 +65,7 @@ section(
     name="questions",
     title="Questions",
     order=30,
+    always=True,
     reads=["answers", "votes", "paths", "agreement"],
     downloads=["agreement", "votes", "answers"],
     data=question_rows,

@@ -45,6 +45,7 @@ section(
     navigation="",
     order=31,
     within="questions",
+    always=True,
     reads=["answers", "steps", "paths", "step_checks", "cluster_names", "path_map", "probe_scores"],
     downloads=[],
     data=traces_data,

@@ -92,5 +92,7 @@ section(
     name="votes",
     title="Votes",
     navigation="",
+    reads=["answers", "votes", "findings_vote"],
+    downloads=[],
     cards=((10, votes_card),),
 )
