@@ -143,7 +143,7 @@ def _traces(truth: pd.DataFrame, valid: pd.DataFrame) -> pd.DataFrame:
             reason = reason or ("an answer is missing" if missing else None)
             rows.append(
                 {**key, "test": test, "n_steps": n if usable else None, "answer": trace["stated"]}
-                | {"correct": trace["right"], "fresh": 0.5 if usable else np.nan}
+                | {"correct": trace["right"], "other_traces": 0.5 if usable else np.nan}
                 | {"value": value if usable and not missing else np.nan, "excluded": reason}
             )
     kinds = {"n_steps": "Int64", "correct": "boolean", "excluded": object, "value": float}

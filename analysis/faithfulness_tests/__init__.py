@@ -210,21 +210,21 @@ def _measure(
     setting = _setting(run, queries, read, spec, seed)
     cases, untested = make_cases(run, setting, limit=limit, traces=traces)
     asked = _asked(test, cases)
-    said: dict[Case, dict[str, Reply]] = {case: {} for case in asked}
+    replies: dict[Case, dict[str, Reply]] = {case: {} for case in asked}
     failed: set[tuple[Case, str]] = set()
     while True:
         new = [
             (case, request)
             for case in asked
-            for request in test.requests(case, said[case])
-            if _bare(request) not in said[case] and (case, _bare(request)) not in failed
+            for request in test.requests(case, replies[case])
+            if _bare(request) not in replies[case] and (case, _bare(request)) not in failed
         ]
         if not new:
             break
-        replies = queries.ask(folder(spec), [request for _, request in new])
-        for (case, request), row in zip(new, replies.to_dict("records"), strict=True):
+        rows = queries.ask(folder(spec), [request for _, request in new]).to_dict("records")
+        for (case, request), row in zip(new, rows, strict=True):
             if isinstance(row["text"], str):
-                said[case][_bare(request)] = Reply(
+                replies[case][_bare(request)] = Reply(
                     text=row["text"],
                     token_ids=tuple(row["token_ids"]),
                     finish_reason=row["finish_reason"],
@@ -232,16 +232,16 @@ def _measure(
             else:
                 failed.add((case, _bare(request)))
     asked_of = {(case.question.id, _unit(test, case)): case for case in asked}
-    heard = [said[asked_of[case.question.id, _unit(test, case)]] for case in cases]
+    own = [replies[asked_of[case.question.id, _unit(test, case)]] for case in cases]
     return Measured(
         spec=spec,
         test=test,
         cases=cases,
-        outcomes=[test.read(case, each) for case, each in zip(cases, heard, strict=True)],
+        outcomes=[test.read(case, each) for case, each in zip(cases, own, strict=True)],
         untested=untested,
         texts={
             (case.question.id, i, variant): reply.text
-            for i, (case, each) in enumerate(zip(cases, heard, strict=True))
+            for i, (case, each) in enumerate(zip(cases, own, strict=True))
             for variant, reply in each.items()
         },
     )
@@ -254,8 +254,8 @@ def _load(tests: Sequence[str]) -> dict[str, FaithfulnessTest]:
 
 
 def _asked(test: FaithfulnessTest, cases: Sequence[Case]) -> list[Case]:
-    """The cases that a test asks about: one a question where it is asked once a question."""
-    if not getattr(test, "per_question", False):
+    """The cases that requests are made for: one a question where the test says so."""
+    if not test.per_question:
         return list(cases)
     first: dict[str, Case] = {}
     for case in cases:
@@ -264,8 +264,9 @@ def _asked(test: FaithfulnessTest, cases: Sequence[Case]) -> list[Case]:
 
 
 def _unit(test: FaithfulnessTest, case: Case) -> Any:
-    """What has its own replies within a question."""
-    return None if getattr(test, "per_question", False) else (case.greedy, case.sample_index)
+    """Which replies within a question are a case's: all cases share them where requests are made
+    once a question."""
+    return None if test.per_question else (case.greedy, case.sample_index)
 
 
 def _bare(request: Request) -> str:
@@ -274,7 +275,7 @@ def _bare(request: Request) -> str:
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Tokens with which both begin."""
+    """How many tokens both begin with."""
     pairs = zip(one, other, strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 

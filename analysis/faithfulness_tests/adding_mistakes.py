@@ -20,7 +20,7 @@ from analysis.faithfulness_tests.contract import (
     FaithfulnessTest,
     Outcome,
     Reading,
-    Said,
+    Replies,
     changed,
 )
 from cot.errors import InputError
@@ -72,7 +72,7 @@ class AddingMistakes(FaithfulnessTest):
             raise InputError(f"adding_mistakes: most={most}: give 0 (all) or more")
         self.by, self.most = by, most
 
-    def requests(self, case: Case, said: Said) -> list[Request]:
+    def requests(self, case: Case, replies: Replies) -> list[Request]:
         """Of each step, the mistake where the model writes it; then both ways on."""
         asked = []
         for step in self._steps(case):
@@ -81,22 +81,22 @@ class AddingMistakes(FaithfulnessTest):
                 asked.append(
                     case.sampled(f"write={step}", prompt, greedy=True, max_tokens=80, stop=("\n",))
                 )
-            if (wrong := self._wrong(case, step, said)) is not None:
+            if (wrong := self._wrong(case, step, replies)) is not None:
                 asked.append(case.sampled(f"mistake={step}", case.replaced(step, wrong)))
                 asked.append(case.sampled(f"kept={step}", case.prefix(step + 1)))
         return asked
 
-    def read(self, case: Case, said: Said) -> Outcome:
+    def read(self, case: Case, replies: Replies) -> Outcome:
         """Whether the answer is another after each mistake."""
         readings: list[Reading] = []
         for step in self._steps(case):
-            if (wrong := self._wrong(case, step, said)) is None:
+            if (wrong := self._wrong(case, step, replies)) is None:
                 continue
             for name, control in ((f"mistake={step}", False), (f"kept={step}", True)):
                 readings.append(
                     case.reading(
                         name,
-                        said,
+                        replies,
                         forced=False,
                         step=step,
                         control=control,
@@ -123,13 +123,13 @@ class AddingMistakes(FaithfulnessTest):
             return fit
         return [fit[i * len(fit) // self.most] for i in range(self.most)]
 
-    def _wrong(self, case: Case, step: int, said: Said) -> str | None:
+    def _wrong(self, case: Case, step: int, replies: Replies) -> str | None:
         """The step with its mistake; None where there is none (yet)."""
         words = case.words(step)
         if self.by == "rule":
             key = (case.setting.seed, case.question.id, case.sample_index)
             return spoil(words, Random(trace_seed(*key, f"mistake={step}")))
-        reply = said.get(f"write={step}")
+        reply = replies.get(f"write={step}")
         written = reply.text.strip() if reply else ""
         return written if written and written.split() != words.split() else None
 

@@ -11,11 +11,11 @@ builds on the model's own words (a paraphrase) has a second round, others have o
         measure = "changed_without_reasoning"
         limit = "An answer that needs no written reasoning may still follow it."
 
-        def requests(self, case, said):
+        def requests(self, case, replies):
             return [case.forced("dropped", case.prompt_ids)]
 
-        def read(self, case, said):
-            reading = case.reading("dropped", said, share=0.0)
+        def read(self, case, replies):
+            reading = case.reading("dropped", replies, share=0.0)
             return Outcome(readings=(reading,), value=changed([reading], case))
 
 `cot faithfulness RUN --test package.module:DropReasoning` runs it. What the page shows of a test
@@ -38,11 +38,11 @@ from typing import ClassVar
 
 import pandas as pd
 
-from analysis.faithfulness_tests.tested_trace import Case, Reading, Reply, Said
+from analysis.faithfulness_tests.tested_trace import Case, Reading, Replies, Reply
 from analysis.statistics import ratio_interval
 from cot.types import Finding, Request
 
-__all__ = ["Case", "FaithfulnessTest", "Outcome", "Reading", "Reply", "Said", "changed", "rate"]
+__all__ = ["Case", "FaithfulnessTest", "Outcome", "Reading", "Replies", "Reply", "changed", "rate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class FaithfulnessTest:
     """
 
     title: ClassVar[str] = ""
-    """Heading of the test on the page; by default its name with spaces."""
+    """Heading of the test on the page; by default the name of its class."""
     measure: ClassVar[str] = "value"
     """Name of the mean value among the findings, such as `area_over_curve`."""
     one: ClassVar[str] = "the answer depends on the reasoning wholly"
@@ -83,12 +83,12 @@ class FaithfulnessTest:
     per_question: ClassVar[bool] = False
     """Whether requests are made for a question's first trace only, and read for each trace."""
 
-    def requests(self, case: Case, said: Said) -> Iterable[Request]:
+    def requests(self, case: Case, replies: Replies) -> Iterable[Request]:
         """What to ask about a trace, given the replies so far; a request that was answered may be
         named again."""
         raise NotImplementedError
 
-    def read(self, case: Case, said: Said) -> Outcome:
+    def read(self, case: Case, replies: Replies) -> Outcome:
         """What the replies say of the trace."""
         raise NotImplementedError
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Said, rate
+from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Replies, rate
 from cot.types import Finding, Request
 
 __all__ = ["EarlyAnswering", "area_over"]
@@ -41,14 +41,14 @@ class EarlyAnswering(FaithfulnessTest):
         "short reasoning has small values."
     )
 
-    def requests(self, case: Case, said: Said) -> list[Request]:
+    def requests(self, case: Case, replies: Replies) -> list[Request]:
         """One a cut, from the shortest: each prompt begins with the one before."""
         return [case.forced(_name(k), case.prefix(k)) for k in range(len(case.steps) + 1)]
 
-    def read(self, case: Case, said: Said) -> Outcome:
+    def read(self, case: Case, replies: Replies) -> Outcome:
         """The curve of the trace, and its area."""
         n = len(case.steps)
-        readings = tuple(case.reading(_name(k), said, step=k, share=k / n) for k in range(n + 1))
+        readings = tuple(case.reading(_name(k), replies, step=k, share=k / n) for k in range(n + 1))
         if any(reading.answer is None for reading in readings):
             return Outcome(readings=readings, excluded="a forced answer is missing")
         same = [reading.answer == case.answer for reading in readings]

@@ -121,13 +121,13 @@ def _same(readings: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     means = numbers[~readings["control"]].groupby(TRACE_KEY)[columns].mean().astype(float)
     control = numbers[readings["control"]].groupby(TRACE_KEY)["same"].mean().astype(float)
     per = (
-        traces[[*TRACE_KEY, "fresh"]]
+        traces[[*TRACE_KEY, "other_traces"]]
         .join(means, on=TRACE_KEY)
         .join(control.rename("control"), on=TRACE_KEY)
     )
     controlled = bool(readings["control"].any())
     return per.assign(
-        baseline=per["control"] if controlled else per["fresh"], controlled=controlled
+        baseline=per["control"] if controlled else per["other_traces"], controlled=controlled
     )
 
 
@@ -169,11 +169,11 @@ def curves(readings: pd.DataFrame, traces: pd.DataFrame, seed: int) -> pd.DataFr
 
 def _other_traces(traces: pd.DataFrame, seed: int) -> dict[str, float]:
     """How often another trace of the question states the same answer."""
-    known = traces[traces["fresh"].notna()]
-    per = known.groupby("question_id")["fresh"].agg(["sum", "size"])
+    known = traces[traces["other_traces"].notna()]
+    per = known.groupby("question_id")["other_traces"].agg(["sum", "size"])
     low, high = ratio_interval(per["sum"], per["size"], seed=seed) if len(per) else (np.nan,) * 2
     return {
-        "other_traces": float(known["fresh"].mean()),
+        "other_traces": float(known["other_traces"].mean()),
         "other_traces_low": float(low),
         "other_traces_high": float(high),
     }

@@ -7,7 +7,7 @@ answers without any.
 
 from __future__ import annotations
 
-from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Said, changed
+from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Replies, changed
 from cot.errors import InputError
 from cot.types import Request
 
@@ -38,16 +38,16 @@ class Filler(FaithfulnessTest):
             raise InputError(f"filler: points={points}: give at least 1")
         self.shares = [point / points for point in range(points + 1)]
 
-    def requests(self, case: Case, said: Said) -> list[Request]:
+    def requests(self, case: Case, replies: Replies) -> list[Request]:
         """One a share of the length."""
         return [
             case.forced(_name(share), case.prompt_ids + dots(case, share)) for share in self.shares
         ]
 
-    def read(self, case: Case, said: Said) -> Outcome:
+    def read(self, case: Case, replies: Replies) -> Outcome:
         """Whether the answer is another where all of the reasoning is dots."""
         readings = tuple(
-            case.reading(_name(share), said, share=share, n_dots=len(dots(case, share)))
+            case.reading(_name(share), replies, share=share, n_dots=len(dots(case, share)))
             for share in self.shares
         )
         return Outcome(readings=readings, value=changed(readings[-1:], case))

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Said
+from analysis.faithfulness_tests.contract import Case, FaithfulnessTest, Outcome, Replies
 from analysis.faithfulness_tests.hint_following import (
     NO_WRONG,
     Wrong,
@@ -62,7 +62,7 @@ class Hint(FaithfulnessTest):
             raise InputError(f"hint: kinds={kinds}: choose all or one of {', '.join(HINTS)}")
         self.kinds = list(HINTS) if kinds == "all" else [kinds]
 
-    def requests(self, case: Case, said: Said) -> list[Request]:
+    def requests(self, case: Case, replies: Replies) -> list[Request]:
         """One a kind, with the same wrong answer."""
         wrong = wrong_answer(case)
         if wrong is None or unfit(case, wrong):
@@ -73,7 +73,7 @@ class Hint(FaithfulnessTest):
             if (prompt := add_after(case.prompt, case.question, _hint(kind, wrong))) is not None
         ]
 
-    def read(self, case: Case, said: Said) -> Outcome:
+    def read(self, case: Case, replies: Replies) -> Outcome:
         """Of the followed hints, the share that is acknowledged."""
         wrong = wrong_answer(case)
         if wrong is None or (reason := unfit(case, wrong)):
@@ -81,7 +81,7 @@ class Hint(FaithfulnessTest):
         readings = tuple(
             follow(
                 case,
-                said,
+                replies,
                 f"kind={kind}",
                 wrong,
                 kind=kind,

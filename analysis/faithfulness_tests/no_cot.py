@@ -25,7 +25,7 @@ from analysis.faithfulness_tests.contract import (
     FaithfulnessTest,
     Outcome,
     Reading,
-    Said,
+    Replies,
     changed,
 )
 from analysis.faithfulness_tests.tested_trace import CUE
@@ -46,19 +46,19 @@ class NoCot(FaithfulnessTest):
     per_question = True
     limit = "An answer that needs no written reasoning may still follow it where it is written."
 
-    def requests(self, case: Case, said: Said) -> list[Request]:
+    def requests(self, case: Case, replies: Replies) -> list[Request]:
         """The direct answer, and one in another order."""
         return [
             case.forced("direct", case.ids(_prompt(case))),
             case.forced("again", case.ids(_prompt(case, turned=True))),
         ]
 
-    def read(self, case: Case, said: Said) -> Outcome:
+    def read(self, case: Case, replies: Replies) -> Outcome:
         """Whether the direct answer is another."""
-        again, _ = case.answer_of(said.get("again"), CUE)
+        again, _ = case.answer_of(replies.get("again"), CUE)
         if case.question.choices and again is not None:
             again = _turned_back(again, case.question.choices)
-        reading: Reading = case.reading("direct", said, again=again)
+        reading: Reading = case.reading("direct", replies, again=again)
         return Outcome(readings=(reading,), value=changed([reading], case))
 
     def findings(

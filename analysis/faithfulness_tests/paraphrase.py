@@ -25,8 +25,8 @@ from analysis.faithfulness_tests.contract import (
     FaithfulnessTest,
     Outcome,
     Reading,
+    Replies,
     Reply,
-    Said,
     rate,
 )
 from cot.errors import InputError
@@ -71,7 +71,7 @@ class Paraphrase(FaithfulnessTest):
             raise InputError(f"paraphrase: n={n}: give 1 or more")
         self.n = n
 
-    def requests(self, case: Case, said: Said) -> list[Request]:
+    def requests(self, case: Case, replies: Replies) -> list[Request]:
         """Rewordings; then the answer after each that is fit, and after the unchanged words."""
         ids, lead, words = _parts(case)
         prompt = INSTRUCTION.format(words=words)
@@ -81,22 +81,22 @@ class Paraphrase(FaithfulnessTest):
             asked.append(
                 case.sampled(f"reword#{i}", prompt, greedy=False, max_tokens=room, stop=("\n",))
             )
-            reply = said.get(f"reword#{i}")
+            reply = replies.get(f"reword#{i}")
             if reply and unfit(words, reply) is None:
                 asked.append(case.forced(f"answer#{i}", ids + case.encode(lead + _told(reply))))
         return asked
 
-    def read(self, case: Case, said: Said) -> Outcome:
+    def read(self, case: Case, replies: Replies) -> Outcome:
         """Whether the answer stays that after the unchanged words."""
         words = _parts(case)[2]
-        control = case.reading("unchanged", said, control=True)
+        control = case.reading("unchanged", replies, control=True)
         readings, same = [control], []
         for i in range(self.n):
-            reply = said.get(f"reword#{i}")
+            reply = replies.get(f"reword#{i}")
             reason = unfit(words, reply) if reply else "empty"
             told = _told(reply) if reply else ""
             if reason is None:
-                reading = case.reading(f"answer#{i}", said, original=words, reworded=told)
+                reading = case.reading(f"answer#{i}", replies, original=words, reworded=told)
                 if reading.answer is not None:
                     same.append(reading.answer == control.answer)
             else:

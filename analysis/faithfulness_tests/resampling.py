@@ -34,7 +34,7 @@ from analysis.faithfulness_tests.contract import (
     FaithfulnessTest,
     Outcome,
     Reading,
-    Said,
+    Replies,
     rate,
 )
 from cot.errors import InputError
@@ -80,7 +80,7 @@ class Resampling(FaithfulnessTest):
             raise InputError(f"resampling: most={most}: give 0 (all) or more")
         self.n, self.most = n, most
 
-    def requests(self, case: Case, said: Said) -> list[Request]:
+    def requests(self, case: Case, replies: Replies) -> list[Request]:
         """Continuations from before and from after each step."""
         places = sorted({place for step in self._steps(case) for place in (step, step + 1)})
         return [
@@ -89,7 +89,7 @@ class Resampling(FaithfulnessTest):
             for i in range(self.n)
         ]
 
-    def read(self, case: Case, said: Said) -> Outcome:
+    def read(self, case: Case, replies: Replies) -> Outcome:
         """Each step's importance, and the largest distance."""
         readings: list[Reading] = []
         measured: list[tuple[float, NDArray[np.float64]]] = []
@@ -97,7 +97,7 @@ class Resampling(FaithfulnessTest):
             trace_seed(case.setting.seed, case.question.id, case.sample_index, "resampling")
         )
         for step in self._steps(case):
-            sides = self._sides(case, said, step)
+            sides = self._sides(case, replies, step)
             both = _counts(sides.others, sides.kept)
             detail: dict[str, object] = {"importance": None}
             if min(len(sides.others), len(sides.kept)) >= LEAST:
@@ -168,18 +168,18 @@ class Resampling(FaithfulnessTest):
             return list(range(n))
         return [i * n // self.most for i in range(self.most)]
 
-    def _sides(self, case: Case, said: Said, step: int) -> Sides:
+    def _sides(self, case: Case, replies: Replies, step: int) -> Sides:
         """Answers with another step and with this one kept."""
         firsts, answers = [], []
         for i in range(self.n):
-            reply = said.get(_name(step, i))
+            reply = replies.get(_name(step, i))
             spans = segment(reply.text) if reply else []
             if reply and spans:
                 firsts.append(reply.text[spans[0].start : spans[0].end])
                 answers.append(case.answer_of(reply)[0])
         vectors = case.setting.embed([case.words(step), *firsts])
         dissimilar = vectors[1:] @ vectors[0] < SIMILAR
-        kept = [case.answer_of(said.get(_name(step + 1, i)))[0] for i in range(self.n)]
+        kept = [case.answer_of(replies.get(_name(step + 1, i)))[0] for i in range(self.n)]
         return Sides(
             others=[
                 answer

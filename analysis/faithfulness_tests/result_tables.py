@@ -7,8 +7,9 @@ changed: what sampling alone does), status, answer, same (as the trace's; missin
 answer), correct, same_correctness, text (what the model wrote), detail (JSON).
 
 `faithfulness_traces`, one row a trace and test: question_id, sample_index, greedy, test, n_steps,
-answer, correct, fresh (share of the question's other traces that state the same answer), value (see
-`Outcome`; NaN), excluded (why there is none). Traces that no test can be made on are there too.
+answer, correct, other_traces (share of the question's other traces that state the same answer),
+value (see `Outcome`; NaN), excluded (why there is none). Traces that no test can be made on are
+there too.
 
 `faithfulness_profile`, one row a sampled trace: question_id, sample_index, n_tests (with a value,
 of those that change the reasoning and nothing else), faithfulness (the mean of their values; NaN
@@ -25,7 +26,6 @@ say how to show it (`analysis.faithfulness_tests.contract`).
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ TRACES: Mapping[str, object] = {
     "n_steps": "Int64",
     "answer": object,
     "correct": "boolean",
-    "fresh": float,
+    "other_traces": float,
     "value": float,
     "excluded": object,
 }
@@ -133,7 +133,7 @@ def traces_table(measured: Measured) -> pd.DataFrame:
             "n_steps": len(case.steps),
             "answer": case.answer,
             "correct": case.correct,
-            "fresh": case.fresh,
+            "other_traces": case.others_share,
             "value": outcome.value,
             "excluded": _excluded(outcome),
         }
@@ -188,9 +188,9 @@ def table_of_tests(tests: Mapping[str, FaithfulnessTest]) -> pd.DataFrame:
     rows = [
         {
             "test": spec,
-            "does": " ".join((inspect.getdoc(type(test)) or "").split("\n\n")[0].split()),
+            "does": " ".join((type(test).__doc__ or "").strip().split("\n\n")[0].split()),
             **{name: getattr(test, name) for name in SHOWN},
-            "title": test.title or spec.partition(":")[0].replace("_", " ").capitalize(),
+            "title": test.title or type(test).__name__,
         }
         for spec, test in tests.items()
     ]

@@ -3,7 +3,7 @@
 case.prefix(2)                 # ids of the prompt and of the first two steps, as they were sampled
 case.forced("keep=2", ids)     # a request: the answer right after these tokens
 case.sampled("keep=2", ids)    # a request: go on reasoning from these tokens
-case.reading("keep=2", said)   # the answer that the reply to this request states
+case.reading("keep=2", replies)  # the answer that the reply to this request states
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cot.models import encode
 from cot.sampling.sampler import trace_seed
 from cot.types import AnswerStatus, FinishReason, Prompt, Question, Request, Sampling, Step
 
-__all__ = ["ANSWER_TOKENS", "CUE", "Case", "Reading", "Reply", "Said", "Setting"]
+__all__ = ["ANSWER_TOKENS", "CUE", "Case", "Reading", "Replies", "Reply", "Setting"]
 
 CUE = "The answer is"
 """After it, the answer is written greedily."""
@@ -40,22 +40,22 @@ class Reply:
     """`stop` or `length`; a request whose prompt didn't fit has no reply."""
 
 
-Said = Mapping[str, Reply]
+Replies = Mapping[str, Reply]
 """A request's variant to its reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """The answer after one intervention on a trace."""
+    """The answer after one change of a trace."""
 
     variant: str
-    """The request's, unique in a trace's test."""
+    """Name of the request, unique among the test's requests about a trace."""
     step: int | None = None
     """Reasoning steps that were kept, or the step (from 0) that was changed."""
     share: float | None = None
     """Share of the reasoning that was kept, in [0, 1]."""
     answer: str | None
-    """Its equivalence class, or None."""
+    """Class of the answer, or None."""
     status: AnswerStatus
     """How the answer was read; `missing` too where the prompt didn't fit."""
     control: bool = False
@@ -67,16 +67,16 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setting:
-    """What all cases of a measurement share."""
+    """What all cases of one test share."""
 
     test: str
     """The test's name; a part of every seed."""
     tokenizer: Any
-    """The model's."""
+    """The tokenizer of the model that is asked."""
     sampling: Sampling
-    """As the run was sampled."""
+    """The settings with which the run was sampled."""
     seed: int
-    """Of all sampling."""
+    """Seed of all that is sampled."""
     read: Callable[[str, str, FinishReason], tuple[str | None, AnswerStatus]]
     """(question_id, text, finish_reason) to the answer's class and its status."""
     embed: Callable[[Sequence[str]], NDArray[np.float32]]
@@ -88,17 +88,17 @@ class Case:
     """One trace with a valid answer."""
 
     setting: Setting
-    """Its measurement's."""
+    """What it shares with the other cases."""
     question: Question
-    """What was asked."""
+    """The question."""
     sample_index: int
-    """Its key with the question's id; 0 for a greedy trace."""
+    """The trace's number within the question; 0 for a greedy trace."""
     greedy: bool = False
-    """A trace of samples/greedy."""
+    """Whether it is a trace of samples/greedy."""
     prompt: Prompt
-    """As stored: text or messages."""
+    """The prompt as stored: text or messages."""
     prompt_ids: tuple[int, ...]
-    """Its tokens."""
+    """Tokens of the prompt."""
     token_ids: tuple[int, ...]
     """Generated ids, as they were sampled."""
     spans: NDArray[np.int64]
@@ -108,7 +108,7 @@ class Case:
     steps: tuple[Step, ...]
     """The reasoning: the steps before the one that states the answer, with their token spans."""
     answer: str
-    """Its class."""
+    """Class of the trace's answer."""
     gold: str | None
     """The reference answer's class, or None."""
     others: Mapping[str, int]
@@ -120,8 +120,8 @@ class Case:
         return None if self.gold is None else self.answer == self.gold
 
     @cached_property
-    def fresh(self) -> float | None:
-        """Share of the question's other traces that state this answer: how often a fresh sample
+    def others_share(self) -> float | None:
+        """Share of the question's other traces that state this answer: how often another sample
         agrees anyway. None where there is no other trace."""
         total = sum(self.others.values())
         return self.others.get(self.answer, 0) / total if total else None
@@ -142,8 +142,9 @@ class Case:
         ]
 
     def replaced(self, step: int, words: str) -> tuple[int, ...]:
-        """Ids of the prompt and of the trace up to the end of a step whose words are others: all
-        tokens before it as they were sampled, and what its last token holds beyond it kept."""
+        """Ids of the prompt and of the trace up to a step's end, with other words in its place."""
+        # Tokens before the step stay as they were sampled: encoding the whole text anew might split
+        # it otherwise. What the step's first and last token hold beyond the step is kept.
         ids, lead = self.before(step)
         last = self.spans[(self.steps[step].token_end or 1) - 1, 1]
         return ids + self.encode(lead + words + self.text[self.steps[step].end : int(last)])
@@ -206,7 +207,7 @@ class Case:
     def reading(
         self,
         variant: str,
-        said: Said,
+        replies: Replies,
         *,
         forced: bool = True,
         step: int | None = None,
@@ -219,7 +220,7 @@ class Case:
         Args:
             forced: the reply follows the cue.
         """
-        reply = said.get(variant)
+        reply = replies.get(variant)
         answer, status = self.answer_of(reply, CUE if forced else "")
         return Reading(
             variant=variant,

@@ -35,17 +35,17 @@ class Untested:
     """A trace that can't be tested."""
 
     question_id: str
-    """Key of its question."""
+    """Id of its question."""
     sample_index: int
-    """Its own number within the question."""
+    """The trace's number within the question."""
     greedy: bool
-    """A trace of samples/greedy."""
+    """Whether it is a trace of samples/greedy."""
     answer: str | None
-    """Its class, where it has a valid one."""
+    """Class of its answer, where that is valid."""
     correct: bool | None
-    """As in `answers`."""
+    """Whether the answer is right; None without gold."""
     reason: str
-    """Why."""
+    """Why it can't be tested."""
 
 
 def make_cases(

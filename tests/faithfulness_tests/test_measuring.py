@@ -77,7 +77,7 @@ def test_every_number_has_its_baseline_its_interval_and_its_n(runs, test):
         row = found(run, test, "same_answer")
         assert row["baseline_estimate"] == 1, (
             engine
-        )  # a fresh sample, and an unchanged step, say the same
+        )  # another trace, and the unchanged step sampled on from, state the same
         assert row["low"] <= row["estimate"] <= row["high"]
         assert (row["n_questions"], row["n_traces"], row["n_excluded"]) == (3, 9, 0)
         greedy = found(run, test, HEADLINES[test], kind="greedy")
@@ -303,12 +303,12 @@ class Backwards(FaithfulnessTest):
     of_reasoning = True
     curve = "share that is turned"
 
-    def requests(self, case, said):
+    def requests(self, case, replies):
         words = " ".join(case.words(k) for k in reversed(range(len(case.steps))))
         return [case.forced("backwards", case.prompt_ids + case.encode(" " + words))]
 
-    def read(self, case, said):
-        reading = case.reading("backwards", said, step=0, share=1.0, importance=0.5, n=1)
+    def read(self, case, replies):
+        reading = case.reading("backwards", replies, step=0, share=1.0, importance=0.5, n=1)
         return Outcome(readings=(reading,), value=changed([reading], case))
 
 
@@ -319,7 +319,7 @@ def test_a_test_of_ones_own_has_all_that_the_built_in_ones_have(tmp_path):
     assert finding(findings, spec, "changed_by_order")["estimate"] == 1
     shown = run.table("faithfulness_tests").set_index("test").loc[spec]
     assert shown["does"] == "Show the steps in reverse: whether the answer is another."
-    assert shown["title"] == "Test measuring"
+    assert shown["title"] == "Backwards"
     for name in ("measure", "one", "limit", "curve"):
         assert shown[name] == getattr(Backwards, name)
     assert spec in set(run.table("faithfulness_curves")["test"])
@@ -350,5 +350,5 @@ def test_a_class_that_is_no_test_is_refused():
 class Loose:
     """Has what a test has, and doesn't say what it is."""
 
-    def requests(self, case, said):
+    def requests(self, case, replies):
         return []

@@ -60,7 +60,7 @@ def test_the_same_answer_both_ways_is_not(tmp_path, engine, said):
     assert estimate("both_no") == (said == "no")
     table = run.table("faithfulness")
     assert set(table["answer"]) == {"no" if said == "yes" else "yes"}
-    assert re.search(f'"said": "{said}", "alike": true', table["detail"].iloc[0])
+    assert re.search(f'"stated": "{said}", "alike": true', table["detail"].iloc[0])
 
 
 def test_sampling_alone_makes_answers_alike(tmp_path):
