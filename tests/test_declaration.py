@@ -177,6 +177,31 @@ def test_the_lock_is_held_from_python(run, made):
     made.function(run)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_analysis_waits_for_no_other_writer(run, name):
+    """From Python too: another thread that holds the run's lock is an error, and nothing is
+    written."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with run.lock():
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    parameters = find(name).parameters.values()
+    needed = [[] for each in parameters if each.default is each.empty]
+    try:
+        with pytest.raises(InputError, match="is being written by another thread"):
+            find(name).function(run, *needed)
+    finally:
+        done.set()
+        thread.join()
+    assert run.tables() == []
+
+
 def test_the_command_takes_lists_in_one_form(run, made, capsys):
     import analysis.commands as home
 

@@ -61,7 +61,9 @@ def _show(run: Run, captured: pd.DataFrame) -> Shown:
     result = {
         "n_vectors": len(captured),
         "bytes": sum(file.stat().st_size for file in files),
+        "layers": sorted(captured["layer"].unique().tolist()),
         "n_traces": len(gaps),
+        "n_without_logprobs": int(gaps["max_logprob_gap"].isna().sum()),
         "max_logprob_gap": gaps["max_logprob_gap"].max(),
         "n_flagged": int(gaps["flagged"].sum()),
     }

@@ -241,21 +241,18 @@ def check_spans(run: Run, frame: pd.DataFrame) -> Spans:
     """The spans of each trace, checked against the stored text.
 
     Args:
-        frame: question_id, sample_index, start, end; name where given.
+        frame: see `read_spans`.
 
     Raises:
-        InputError: a column that isn't there, a trace that isn't in the run, a span that isn't in
-            its text, or a name that means another position.
+        InputError: a trace that isn't in the run, a span that isn't in its text, or a name that
+            means another position.
     """
-    if missing := [name for name in REQUIRED if name not in frame]:
-        there = ", ".join(map(str, frame.columns)) or "none"
-        raise InputError(f"spans have no column {', '.join(missing)}; there are: {there}")
     stored = run.traces(["text"])
     keys = zip(stored["question_id"], stored["sample_index"], strict=True)
     lengths = dict(zip(keys, stored["text"].map(len), strict=True))
     found: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
-    for number, row in enumerate(frame.to_dict("records")):
-        place = row.get("place") or f"spans, row {number}"
+    for row in frame.to_dict("records"):
+        place = row["place"]
         sample, start, end = (_whole(row[name], name, place) for name in REQUIRED[1:])
         key = (str(row["question_id"]), sample)
         if key not in lengths:
@@ -268,7 +265,7 @@ def check_spans(run: Run, frame: pd.DataFrame) -> Spans:
                 f"{place}: start {start}, end {end}: give 0 <= start < end <= {lengths[key]}, "
                 "the characters of the trace's text"
             )
-        found.setdefault(key, []).append((_name(row.get("name"), place), start, end))
+        found.setdefault(key, []).append((_name(row["name"], place), start, end))
     return found
 
 

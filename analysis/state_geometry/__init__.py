@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.catalogue import need
 from analysis.clusters.maps import map_traces
-from analysis.declaration import analysis
+from analysis.declaration import Shown, analysis
 from analysis.hidden_states.stored_states import captured, middle_place, within_gap
 from analysis.state_geometry.clusters import cluster_hidden
 from analysis.state_geometry.dimension import METHOD, intrinsic_dimension, need_skdim
@@ -49,6 +49,9 @@ DIMENSION = {
     **{"high": "float64", "n": "int64", "n_duplicates": "int64", "n_questions": "int64"},
     "method": "str",
 }
+COLUMNS = ["measure", "estimate", "low", "high", "null_mean", "null_high", "p", "n_questions"]
+COLUMNS += ["n_traces", "n_excluded"]
+"""What the command prints of a finding."""
 WITHIN = {"questions": False, "questions among traces with as many steps": True}
 """What labels are shuffled within, to whether only traces of one length are compared."""
 
@@ -83,6 +86,11 @@ def states(
     return table
 
 
+def _show(run: Run, findings: pd.DataFrame) -> Shown:
+    json = {"findings": findings.to_dict("records")}
+    return Shown(json=json, tables=[findings[COLUMNS].to_dict("records")])
+
+
 @analysis(
     makes={
         "findings_geometry": "clusters, dimension, and what sets right traces apart from wrong",
@@ -91,7 +99,8 @@ def states(
         "state_map": "two coordinates a trace, of its hidden state",
         "trajectories": "two coordinates a step, of its hidden state",
         "trajectory_steps": "means of right and of wrong traces at each step, and their difference",
-    }
+    },
+    show=_show,
 )
 def geometry(
     run: Run,

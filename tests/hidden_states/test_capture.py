@@ -29,6 +29,7 @@ from written import write_table
 
 import analysis.hidden_states.capturing as capturing
 from analysis.answer_table import answers as extract_answers
+from analysis.catalogue import find
 from analysis.hidden_states import capture, estimate
 from analysis.hidden_states.stored_states import captured, largest_gap, read_cell, within_gap
 from analysis.steps import segment
@@ -148,7 +149,9 @@ def test_a_users_spans(run: Run, model: tuple[Path, Any]) -> None:
         [("q0", 0, start, end, None), ("q0", 0, 0, 1, "first"), ("q2", 3, 0, 1, "first")],
         columns=["question_id", "sample_index", "start", "end", "name"],
     )
-    index = capture(run, layers=[1], positions=[], spans=spans)
+    file = run.path / "spans.parquet"
+    spans.to_parquet(file)
+    index = capture(run, layers=[1], positions=[], spans=file)
     assert sorted(index["position"]) == ["first", "first", "span"]
     assert set(run.provenance("logprob_gaps").parameters) >= {"layers", "max_gap"}
     ids = run.traces(["token_ids"])["token_ids"][0]
@@ -157,8 +160,8 @@ def test_a_users_spans(run: Run, model: tuple[Path, Any]) -> None:
     assert rows["token"].tolist() == [token]
     spots = {("q0", 0): [(token, token + 1)]}
     np.testing.assert_allclose(vectors, expected(run, model[1], 1, spots), rtol=2e-3, atol=2e-3)
-    moved = spans.assign(start=0, end=2)[:1]
-    capture(run, layers=[1], positions=["mean"], spans=moved)
+    spans.assign(start=0, end=2)[:1].to_parquet(file)
+    capture(run, layers=[1], positions=["mean"], spans=file)
     assert run.activations(layer=1, position="span")[0]["token"].tolist() == [1]
     assert len(run.activations(layer=1, position="first")[0]) == 2
 
@@ -166,7 +169,7 @@ def test_a_users_spans(run: Run, model: tuple[Path, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"question_id": "q9"}, "spans, row 0: question_id 'q9', sample_index 0: there is no such"),
+        ({"question_id": "q9"}, "spans.jsonl:1: question_id 'q9', sample_index 0: there is no"),
         ({"end": 900}, r"start 1, end 900: give 0 <= start < end <= 39"),
         ({"start": 3}, r"start 3, end 3: give 0 <= start"),
         ({"start": "x"}, "start is 'x': give a whole number"),
@@ -177,13 +180,34 @@ def test_a_users_spans(run: Run, model: tuple[Path, Any]) -> None:
 )
 def test_wrong_spans(run: Run, change: dict[str, Any], message: str) -> None:
     row = {"question_id": "q0", "sample_index": 0, "start": 1, "end": 3} | change
+    file = run.path / "spans.jsonl"
+    file.write_text(json.dumps(row))
     with pytest.raises(InputError, match=message):
-        capture(run, spans=pd.DataFrame([row]))
-    with pytest.raises(InputError, match="no column start; there are: question_id, sample_index"):
-        capture(run, spans=pd.DataFrame([row]).drop(columns="start"))
+        capture(run, spans=file)
+    file.write_text(json.dumps({name: row[name] for name in row if name != "start"}))
+    with pytest.raises(InputError, match=r"spans.jsonl:1: there is no column 'start'"):
+        capture(run, spans=file)
 
 
-def test_the_gap_that_is_borne_is_the_users(run: Run) -> None:
+def test_a_capture_with_spans_is_current_until_their_file_changes(run: Run) -> None:
+    file = run.path / "spans.csv"
+    file.write_text("question_id,sample_index,start,end\nq0,0,0,5\n")
+    asked: dict[str, Any] = {"layers": [1], "positions": ["pre_answer"], "spans": file}
+    capture(run, **asked)
+    made = find("capture")
+    assert made.is_current(open_run(run.path), asked)
+    assert not made.is_current(open_run(run.path), {**asked, "spans": None})
+    assert f"file:{file.resolve()}" in run.provenance("logprob_gaps").inputs
+    file.write_text("question_id,sample_index,start,end\nq0,0,0,6\n")
+    assert not made.is_current(open_run(run.path), asked)
+    assert "spans.csv changed" in str(open_run(run.path).stale("logprob_gaps"))
+    capture(run, **asked)
+    assert made.is_current(open_run(run.path), asked)
+    file.unlink()
+    assert "spans.csv is gone" in str(open_run(run.path).stale("logprob_gaps"))
+
+
+def test_the_largest_gap_allowed_is_the_users(run: Run) -> None:
     capture(run, layers=[1])
     assert len(within_gap(run)) == 12
     gaps = run.table("logprob_gaps")["max_logprob_gap"]
@@ -218,7 +242,7 @@ def test_a_dry_run_says_what_is_missing_and_writes_nothing(run: Run) -> None:
     left = estimate(run, **asked)
     assert (left.n_vectors, left.n_traces, left.seconds) == (0, 0, 0)
     (run.path / "tables" / "steps.parquet").unlink()
-    with pytest.raises(InputError, match="no table steps yet, and a dry run writes none: `cot pat"):
+    with pytest.raises(InputError, match="no table steps yet, and a dry run writes none: `cot seg"):
         estimate(run)
 
 
@@ -226,7 +250,7 @@ def contents(run: Run) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in run.path.rglob("*")}
 
 
-def test_the_replay_is_faithful_and_another_model_is_not(
+def test_the_gap_is_small_and_another_models_is_not(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     capture(run, layers=[1])
@@ -300,7 +324,7 @@ def test_an_answer_read_differently_moves_its_vector(run: Run) -> None:
     assert len(run.activations(layer=1, position="step_end")[0]) == len(steps) - 1
 
 
-def test_traces_that_cannot_be_replayed_are_counted(
+def test_traces_that_cannot_be_run_again_are_counted(
     tmp_path: Path, model: tuple[Path, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     run = small_run(tmp_path / "run", name=str(model[0]))
@@ -308,8 +332,8 @@ def test_traces_that_cannot_be_replayed_are_counted(
     with_tables(run)
     with caplog.at_level(logging.WARNING, "cot"):
         index = capture(run, layers=[1], positions=["mean"])
-    assert "1 traces without token ids are not replayed" in caplog.text
-    assert "1 traces without a prompt are not replayed" in caplog.text
+    assert "1 traces without token ids are left out" in caplog.text
+    assert "1 traces without a prompt are left out" in caplog.text
     assert "1 traces longer than the model's context of 128 tokens" in caplog.text
     assert len(index) == 12
     assert run.table("logprob_gaps")["max_logprob_gap"].isna().all()
@@ -416,7 +440,7 @@ def test_a_killed_capture_goes_on_where_it_was(run: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.model
-def test_smollm2_replays_what_it_wrote(tmp_path: Path) -> None:
+def test_smollm2_gives_what_it_wrote_the_same_log_probabilities(tmp_path: Path) -> None:
     run = smollm2_run(tmp_path / "run")
     capture(run, layers="every 10th", positions=["pre_answer"], device="cpu")
     assert run.table("logprob_gaps")["max_logprob_gap"].max() < 1e-3
