@@ -90,6 +90,7 @@ def rater_pairs(answer: pd.DataFrame, expected: pd.Series, seed: int) -> pd.Data
         both = answer[answer[rater].notna() & answer[other].notna()]
         agree = (both[rater] == both[other]).to_numpy(dtype=float)
         by_chance = expected.reindex(both.index).to_numpy(dtype=float)
+        # Sums before the ratio: a question on which all traces agree has no room, and no kappa.
         above, room = agree - by_chance, 1 - by_chance
         known = room.sum() > 0  # no question with two answers: kappa is 0 / 0
         low, high = ratio_interval(above, room, seed=seed) if known else (np.nan, np.nan)

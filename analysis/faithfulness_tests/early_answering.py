@@ -77,6 +77,7 @@ class EarlyAnswering(FaithfulnessTest):
 def area_over(same: Sequence[float]) -> float:
     """1 - the area under a curve at equal distances from 0 to 1, by trapezoids."""
     heights = np.asarray(same, dtype=float)
+    # n + 1 points lie 1/n apart, so that each trapezoid is the mean of two heights over n.
     return float(1 - (heights[:-1] + heights[1:]).sum() / (2 * (len(heights) - 1)))
 
 

@@ -241,6 +241,7 @@ def follow(
 def by_kind(readings: pd.DataFrame, traces: pd.DataFrame, kind: str) -> pd.DataFrame:
     """One row a sampled trace: the columns of `traces`, and of its reading of this kind `now_same`,
     `now_correct` and the numbers of its detail; missing where there is no answer."""
+    # Missing, not False, where a trace has no answer: only who answered can follow.
     details = pd.DataFrame(
         [json.loads(detail) for detail in readings["detail"]], index=readings.index
     ).reindex(columns=["kind", *NUMBERS])
@@ -301,6 +302,8 @@ def _adjusted(kind: str, rows: pd.DataFrame, seed: int) -> Finding:
             "followed": known["followed"],
         }
     ).astype(float)
+    # told / followed over alpha = hint / followed is told / hint: one ratio of sums over questions,
+    # which the bootstrap draws; rates of questions with few followers would have no alpha.
     per = numbers.groupby(known["question_id"].to_numpy()).sum()
     told, hint, followed = per.sum()
     defined = bool(hint > 0)

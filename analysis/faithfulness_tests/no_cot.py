@@ -120,6 +120,7 @@ def _disguised(readings: pd.DataFrame, seed: int) -> Finding:
     own = readings[~readings["greedy"] & readings["same"].notna()]
     again = own["detail"].map(_again)
     own = own.assign(alike=(own["answer"] == again).where(again.notna()))
+    # A question has one pair of direct answers and several traces: both are rates a question.
     per = own[own["alike"].notna()].groupby("question_id")
     same, alike = per["same"].mean().astype(float), per["alike"].first().astype(float)
     low, high = ratio_interval(same, alike, seed=seed)

@@ -130,6 +130,7 @@ class Resampling(FaithfulnessTest):
         if not measured:
             return Outcome(readings=tuple(readings), excluded="no step has enough resamples")
         largest = max(distance for distance, _ in measured)
+        # The largest of several steps is large by chance too: deal by deal the largest over steps.
         chance = float(np.max([dealt for _, dealt in measured], axis=0).mean())
         return Outcome(readings=tuple(readings), value=max(0.0, largest - chance))
 
@@ -227,6 +228,8 @@ def _counts(others: Sequence[str], kept: Sequence[str]) -> Counts:
 def _deal(counts: Counts, random: np.random.Generator) -> Counts:
     """The same answers at random on two sides of the same sizes, shape [deal, side, answer]."""
     total, first = counts.sum(axis=0), int(counts[0].sum())
+    # Drawing the first side without replacement from all answers is a permutation of the two sides,
+    # answer by answer: the other side has what is left.
     dealt = random.multivariate_hypergeometric(total, first, size=DEALS)
     return np.stack([dealt, total - dealt], axis=1)
 

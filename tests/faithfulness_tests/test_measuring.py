@@ -15,6 +15,7 @@ from analysis.faithfulness_tests import (
     load_test,
 )
 from analysis.faithfulness_tests.contract import FaithfulnessTest, Outcome, changed
+from analysis.faithfulness_tests.estimates import curves
 from analysis.faithfulness_tests.trace_selection import make_cases
 from analysis.model_queries import ModelQueries
 from cot import registry
@@ -274,6 +275,26 @@ def test_a_curve_stands_beside_what_other_traces_of_its_question_state(tmp_path)
     assert mine["other_traces"].to_numpy() == pytest.approx((0.5 + 0.5 + 0) / 3)
     assert (mine["other_traces_low"] <= mine["other_traces"]).all()
     assert (mine["other_traces_high"] >= mine["other_traces"]).all()
+
+
+def test_other_traces_are_those_of_the_curves_own_traces():
+    """Trace 1 lacks an answer at one of its points: neither the curve nor what it stands beside has
+    it."""
+    key = {"question_id": "q", "test": "filler", "greedy": False}
+    readings = pd.DataFrame(
+        [
+            {**key, "sample_index": index, "share": share, "n_steps": 1, "same": same}
+            for index, points in enumerate(([False, True], [None, True]))
+            for share, same in zip((0.0, 1.0), points, strict=True)
+        ]
+    ).astype({"same": "boolean"})
+    readings = readings.assign(control=False, same_correctness=readings["same"])
+    traces = pd.DataFrame([{**key, "sample_index": i, "other_traces": i / 4} for i in (0, 1)])
+    whole = curves(readings, traces, 0).query("n_steps.isna()")
+    assert set(whole["n_traces"]) == {1}
+    assert (whole["other_traces"] == 0).all()
+    both = curves(readings.fillna({"same": False}), traces, 0).query("n_steps.isna()")
+    assert (both["other_traces"] == 1 / 8).all()
 
 
 def test_steps_come_from_the_runs_own_table(tmp_path):
