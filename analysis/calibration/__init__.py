@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.calibration.scores import Score, score
-from analysis.calibration.signals import Signal, signal_named, unasked
+from analysis.calibration.signals import Signal, default_signals, signal_named
 from analysis.calibration.targets import Targets, find_targets
 from analysis.catalogue import first_questions, need
 from analysis.declaration import Shown, analysis
@@ -115,7 +115,7 @@ def calibrate(
 
 def _chosen(run: Run, names: Sequence[str] | None) -> list[Signal]:
     if names is None:
-        return unasked(run)
+        return default_signals(run)
     if not names:
         raise InputError("name at least one signal, such as vote_share")
     return [signal_named(name) for name in dict.fromkeys(names)]

@@ -28,7 +28,7 @@ from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import TRACE_KEY
 
-__all__ = ["SIGNALS", "Signal", "signal_named", "unasked"]
+__all__ = ["SIGNALS", "Signal", "default_signals", "signal_named"]
 
 Floats = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class Signal:
     lie in [0, 1]."""
     takes: str | None = ""
     """A column of the traces, a table, or `confidence`: what a run must have for the signal to be
-    read unasked; None: only where it is named."""
+    read by default; None: only where it is named."""
     reads: tuple[str, ...] = ()
     """What it is made from beside the answers, as `Run.fingerprint` names it."""
     note: str = ""
@@ -305,7 +305,7 @@ def _imported(targets: Targets, name: str) -> Floats:
         ) from None
 
 
-def unasked(run: Run) -> list[Signal]:
+def default_signals(run: Run) -> list[Signal]:
     """The known signals whose inputs the run has and that need no model call."""
     there = {"", *run.tables(), *_in_traces(run)}
     return [signal for signal in SIGNALS.values() if signal.takes in there]

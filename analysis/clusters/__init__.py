@@ -1,7 +1,7 @@
-"""Reasoning paths: the steps of each trace, what they compute, and which traces argue alike.
+"""Reasoning by trace: its equations, and which traces of a question reason alike.
 
-Two ways of telling paths apart stand side by side. `path` clusters the *texts* by an embedder,
-answers masked; `dataflow` is what the equations compute from which numbers, whatever the words.
+Two partitions stand side by side: `cluster` groups the *texts* by an embedder, answers masked;
+`dataflow` is what the equations compute from which numbers, in whatever words.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def paths(
     layout: Literal["pca", "tsne", "umap"] = "pca",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Read each trace's steps and equations, and cluster each question's traces by what they argue.
+    """Check each trace's equations, and cluster each question's traces by their reasoning.
 
     Writes and returns the table `paths`: question_id, sample_index; cluster (0, 1, ... within the
     question, by first appearance; -1 is noise), silhouette (in [-1, 1]; 0 where alone), threshold
