@@ -51,8 +51,6 @@ class Signal:
     takes: str | None = ""
     """A column of the traces, a table, or `confidence`: what a run must have for the signal to be
     read by default; None: only where it is named."""
-    reads: tuple[str, ...] = ()
-    """What it is made from beside the answers, as `Run.fingerprint` names it."""
     note: str = ""
     """What to know when reading its numbers."""
 
@@ -153,7 +151,6 @@ CONTROL = (
     "a control: tokens of the trace (if named where none are stored: characters), fewer counting "
     "as confident"
 )
-TRACES = ("traces",)
 LENS: dict[str, Literal["high", "low"]] = {
     "consistency": "high",
     "consistency_calibrated": "high",
@@ -174,7 +171,6 @@ SIGNALS = {
             read=_weighted_entropy,
             confident="low",
             takes="logprobs",
-            reads=TRACES,
         ),
         Signal(
             name="cluster_entropy",
@@ -182,7 +178,6 @@ SIGNALS = {
             read=_cluster_entropy,
             confident="low",
             takes="paths",
-            reads=("paths",),
         ),
         Signal(
             name="wrong_equations",
@@ -190,11 +185,10 @@ SIGNALS = {
             read=_wrong_equations,
             confident="low",
             takes="paths",
-            reads=("paths",),
             note="share of the trace's equations that are wrong; none where none can be checked",
         ),
         *(
-            Signal(name=name, unit="trace", read=_column(name), takes="logprobs", reads=TRACES)
+            Signal(name=name, unit="trace", read=_column(name), takes="logprobs")
             for name in ("mean_logp", "tail_logp", "sum_logp")
         ),
         Signal(
@@ -203,10 +197,9 @@ SIGNALS = {
             read=_perplexity,
             confident="low",
             takes="logprobs",
-            reads=TRACES,
         ),
         *(
-            Signal(name=name, unit="trace", read=_column(name), takes="top_means", reads=TRACES)
+            Signal(name=name, unit="trace", read=_column(name), takes="top_means")
             for name in (f"{kind}@2048" for kind in WINDOWED)
         ),
         Signal(
@@ -215,7 +208,6 @@ SIGNALS = {
             read=_column("confidence"),
             probability=True,
             takes="confidence",
-            reads=TRACES,
         ),
         Signal(
             name="p_true",
@@ -223,7 +215,6 @@ SIGNALS = {
             read=_column("p_true"),
             probability=True,
             takes=None,
-            reads=("traces", "samples/p_true"),
         ),
         Signal(
             name="centroid_distance",
@@ -231,7 +222,6 @@ SIGNALS = {
             read=_centroid_distance,
             confident="low",
             takes=None,
-            reads=TRACES,
         ),
         Signal(
             name="probe",
@@ -239,7 +229,6 @@ SIGNALS = {
             read=_column("probe"),
             probability=True,
             takes="probe_scores",
-            reads=("probe_scores",),
             note=PROBE,
         ),
         Signal(
@@ -247,7 +236,6 @@ SIGNALS = {
             unit="trace",
             read=_column("faithfulness"),
             takes="faithfulness_profile",
-            reads=("faithfulness_profile",),
             note="how far the answer depends on the reasoning, by the tests that were run",
         ),
         *(
@@ -257,7 +245,6 @@ SIGNALS = {
                 read=_column(name),
                 confident=confident,
                 takes="lens_traces",
-                reads=("lens_traces",),
             )
             for name, confident in LENS.items()
         ),
@@ -267,7 +254,6 @@ SIGNALS = {
             read=_eigen_score,
             confident="low",
             takes="eigen_scores",
-            reads=("eigen_scores",),
         ),
         Signal(
             name="length_control",
@@ -275,7 +261,6 @@ SIGNALS = {
             read=_length,
             confident="low",
             takes="token_ids",
-            reads=TRACES,
             note=CONTROL,
         ),
     )
@@ -289,7 +274,7 @@ def signal_named(name: str) -> Signal:
         return SIGNALS[name]
     windowed = name.partition("@")[0] in WINDOWED
     read = _column(name) if windowed else partial(_imported, name=name)
-    return Signal(name=name, unit="trace", read=read, reads=TRACES)
+    return Signal(name=name, unit="trace", read=read)
 
 
 def _imported(targets: Targets, name: str) -> Floats:
