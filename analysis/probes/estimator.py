@@ -52,7 +52,7 @@ class Probe(Protocol):
         """Learn from X [row, d] and y [row]; `groups` [row] is each row's question.
 
         Whatever is tuned must be tuned on folds that keep questions whole. A probe with
-        `layers_` (see layers.py) can be saved.
+        `layers_` (see below) can be saved.
         """
         ...
 

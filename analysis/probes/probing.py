@@ -31,8 +31,9 @@ from analysis.probes.baselines import places, text_features
 from analysis.probes.crossfit import cross_fit, question_folds
 from analysis.probes.estimator import Make, is_classifier, load_probe
 from analysis.probes.selection import folds_of, headlines, most_chosen
+from analysis.probes.step_scores import COLUMNS, POSITION, score_steps
 from analysis.probes.stored_probes import save_best, score_with
-from analysis.probes.sweep import COLUMNS, POSITION, CellResult, score_steps, sweep
+from analysis.probes.sweep import CellResult, sweep
 from analysis.probes.tables import score_rows, table_of, write
 from analysis.probes.targets import TARGETS, Labels, find_labels
 from analysis.statistics.shuffled_labels import shuffled, shuffled_within
@@ -107,9 +108,9 @@ def probe(
     each row's P(True), number, or P of the choice it states, by a probe that never saw its
     question; chosen: whether the place was chosen for the row's fold, without its questions),
     `findings_probe` (with control and baselines beside each finding), and each target's
-    best probe, fitted to all rows, to probes/TARGET.safetensors (see saving.py). Where `correct` is
-    probed and `step_end` captured, `probe_steps` holds each step's score in the layer that most
-    folds chose there (see along.py); else it is empty.
+    best probe, fitted to all rows, to probes/TARGET.safetensors (see stored_probes.py). Where
+    `correct` is probed and `step_end` captured, `probe_steps` holds each step's score in the layer
+    that most folds chose there (see step_scores.py); else it is empty.
 
     Args:
         target: what is predicted.

@@ -203,8 +203,9 @@ log = logging.getLogger("cot")
 
 
 def score_with(run: Run, path: str | Path) -> pd.DataFrame:
-    """Score the run's captured states with a stored probe; writes the tables that `probe` writes
-    and returns `probes`, with one row, without controls: nothing is fitted here.
+    """Score the run's captured states with a stored probe, on behalf of `probe(run, fitted=path)`;
+    writes the tables that `probe` writes and returns `probes`, with one row, without controls:
+    nothing is fitted here.
 
     Questions that the probe was fitted on (by their text) are left out, and counted. Where the run
     has no gold for the probe's target, the scores are written all the same and the numbers are NaN.

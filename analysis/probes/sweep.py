@@ -1,4 +1,4 @@
-"""Every cell (layer and position) of a target, several at a time; and the scores along a trace.
+"""Every cell (layer and position) of a target, several at a time.
 
 A cell is measured by itself from the run's files, with one BLAS thread: what comes out is the same
 whatever the number of processes.
@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from analysis.hidden_states.stored_states import Cell, read_cell
-from analysis.probes.crossfit import cross_fit, fit_space
-from analysis.probes.estimator import load_probe, predictions
+from analysis.probes.crossfit import cross_fit
+from analysis.probes.estimator import load_probe
 from analysis.probes.measures import SETS, measure
 from analysis.probes.targets import Labels
 from cot.store.run import Run
 
-__all__ = ["COLUMNS", "POSITION", "CellResult", "read_rows", "score_steps", "sweep"]
+__all__ = ["CellResult", "read_rows", "sweep"]
 
 
 def read_rows(run: Run, rows: pd.DataFrame, layer: int, position: str) -> Cell:
@@ -45,8 +44,6 @@ def read_rows(run: Run, rows: pd.DataFrame, layer: int, position: str) -> Cell:
         traces=joined.drop(columns="row"), vectors=vectors, row=joined["row"].to_numpy(np.int64)
     )
 
-
-# -- every cell ------------------------------------------------------------------------------------
 
 Floats = NDArray[np.float64]
 WORTH_PROCESSES = 10_000
@@ -141,49 +138,3 @@ def _measure_cell(
     return CellResult(
         layer=place[0], position=place[1], rows=rows, why=why, numbers=numbers, **fitted
     )
-
-
-# -- scores along a trace --------------------------------------------------------------------------
-
-POSITION = "step_end"
-COLUMNS = ("question_id", "sample_index", "step", "layer", "score")
-
-
-def score_steps(
-    run: Run, labels: Labels, *, layer: int, spec: str, n_folds: int, seed: int
-) -> pd.DataFrame:
-    """The table `probe_steps`: question_id, sample_index, step, layer, score (P(True)), one row a
-    captured step of the questions that have labels, in the order of the index of hidden states.
-
-    Traces without a label (cut off, say) are scored with their question's others.
-
-    Args:
-        labels: booleans of traces; rows have `fold`, whole questions each (see `question_folds`).
-        layer: captured at `step_end`.
-        spec: the probe, as it is typed.
-        n_folds: how many folds there are.
-        seed: as for `cross_fit`.
-    """
-    make = load_probe(spec)
-    last = read_rows(run, labels.rows, layer, POSITION)
-    index, vectors = run.activations(layer=layer, position=POSITION)
-    steps = index[["question_id", "sample_index", "step"]].assign(row=np.arange(len(index)))
-    folds = labels.rows.drop_duplicates("question_id").set_index("question_id")["fold"]
-    steps = steps.assign(fold=steps["question_id"].map(folds), layer=layer, score=np.nan)
-    # questions without any label are in no fold, and their steps are left out
-    steps = steps.dropna(subset=["sample_index", "step", "fold"]).reset_index(drop=True)
-    rows, vector = last.traces, last.vectors[last.row]
-    y, groups = rows["y"].to_numpy(bool), rows["question_id"].to_numpy()
-    scores = np.full(len(steps), np.nan)
-    for number in range(n_folds):
-        train = rows["fold"].to_numpy() != number
-        test = (steps["fold"] == number).to_numpy()
-        if not test.any() or not train.any():
-            continue
-        with threadpool_limits(1):  # the same sums in the same order on any machine
-            probe = make(seed=seed)
-            space = fit_space(vector[train], probe.n_components, seed)
-            probe.fit(space.place(vector[train]), y[train], groups[train])
-            scores[test] = predictions(probe, space.place(vectors[steps.loc[test, "row"]]))
-    kinds = {"sample_index": "int32", "step": "int32"}
-    return steps.assign(score=scores)[list(COLUMNS)].astype(kinds)

@@ -35,8 +35,8 @@ def test_a_planted_direction_is_found(tmp_path: Path) -> None:
     assert found["best"]
     assert abs(found["control"] - 0.5) < 0.15
     assert abs(found["control_within"] - 0.5) < 0.15
-    findings = run.table("findings_probe").set_index("name")["estimate"]
-    assert findings["probe within-question AUROC"] > 0.95
+    findings = run.table("findings_probe").set_index("measure")["estimate"]
+    assert findings["within_question_auroc"] > 0.95
     scores = run.table("probe_scores")
     assert len(scores) == found["n_traces"]
     assert scores["score"].between(0, 1).all()

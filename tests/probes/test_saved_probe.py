@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from planted_states import DIFF_MEANS, MLP, WIDTH, direction, given, planted
 
-from analysis.probes import probe, score_with, sweep
+from analysis.probes import probe, sweep
 from analysis.probes.stored_probes import load_stored
 from cot.errors import InputError
 from cot.store.run import Run
@@ -34,7 +34,7 @@ def others(path: Path, **arguments: Any) -> Run:
 def test_a_saved_probe_scores_another_run(tmp_path: Path) -> None:
     file = probed(tmp_path / "one").path / "probes" / "correct.safetensors"
     run = others(tmp_path / "two")
-    table = score_with(run, file)
+    table = probe(run, fitted=str(file))
     assert len(table) == 1
     assert table["auroc"].iloc[0] > 0.95
     assert "fitted on 128 rows of another run" in table["method"].iloc[0]
@@ -66,14 +66,14 @@ def test_the_weights_say_what_the_probe_says(tmp_path: Path, kind: str) -> None:
 def test_questions_that_it_was_fitted_on_are_not_scored(tmp_path: Path) -> None:
     run = probed(tmp_path)
     with pytest.raises(InputError, match="fitted on all of these questions"):
-        score_with(run, run.path / "probes" / "correct.safetensors")
+        probe(run, fitted=str(run.path / "probes" / "correct.safetensors"))
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:
     file = probed(tmp_path / "one").path / "probes" / "correct.safetensors"
     run = others(tmp_path / "two", revision="1")
     with pytest.raises(InputError, match=r"of planted \(0\), but .* of planted \(1\)"):
-        score_with(run, file)
+        probe(run, fitted=str(file))
 
 
 def test_what_is_no_probe_is_refused(tmp_path: Path) -> None:
@@ -83,24 +83,24 @@ def test_what_is_no_probe_is_refused(tmp_path: Path) -> None:
     fit = json.loads(about.read_text())
     about.write_text(json.dumps({**fit, "d_model": WIDTH + 1}))
     with pytest.raises(InputError, match="not of the width 25"):
-        score_with(run, file)
+        probe(run, fitted=str(file))
     about.write_text("{}")
     with pytest.raises(InputError, match="not a stored probe"):
-        score_with(run, file)
+        probe(run, fitted=str(file))
     about.write_text(json.dumps(fit))
     file.write_bytes(b"no tensors")
     with pytest.raises(InputError, match="not a stored probe"):
-        score_with(run, file)
+        probe(run, fitted=str(file))
     about.unlink()
     with pytest.raises(InputError, match="no such file"):
-        score_with(run, file)
+        probe(run, fitted=str(file))
 
 
 def test_without_gold_there_are_scores_alone(tmp_path: Path) -> None:
     file = probed(tmp_path / "one").path / "probes" / "correct.safetensors"
     named = {f"other {name}": (None, row[1]) for name, row in given(4, 4).items()}
     run = planted(tmp_path / "two", named, direction)
-    table = score_with(run, file)
+    table = probe(run, fitted=str(file))
     assert table["auroc"].isna().all()
     assert "no gold" in table["method"].iloc[0]
     assert len(run.table("probe_scores")) == 16

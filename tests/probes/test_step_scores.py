@@ -10,7 +10,7 @@ import pandas as pd
 from planted_states import WIDTH, direction, given, planted, write_gaps
 from small import Given, run_with_answers
 
-import analysis.probes.sweep as sweep
+import analysis.probes.step_scores as step_scores
 from analysis.answer_table import answers as extract_answers
 from analysis.probes import probe
 from cot.store.run import Run
@@ -45,7 +45,7 @@ def test_scores_rise_where_the_planted_direction_appears(tmp_path: Path) -> None
     run = stepwise(tmp_path, {**given(), "late": (None, ["1", "2"])})
     probe(run, embedder="tfidf", folds=4)
     steps = run.table("probe_steps")
-    assert list(steps.columns) == list(sweep.COLUMNS)
+    assert list(steps.columns) == list(step_scores.COLUMNS)
     assert set(steps["layer"]) == {3}
     assert "late" not in set(steps["question_id"])  # without gold it is in no fold
     right = run.table("answers")[["question_id", "sample_index", "correct"]]
@@ -62,7 +62,7 @@ def test_scores_rise_where_the_planted_direction_appears(tmp_path: Path) -> None
 def test_no_probe_scores_a_question_that_it_was_fitted_on(tmp_path: Path, monkeypatch: Any) -> None:
     run = stepwise(tmp_path, given(8, 6))
     fitted: list[set[str]] = []
-    load = sweep.load_probe
+    load = step_scores.load_probe
 
     def spying(spec: str) -> Any:
         def make(**arguments: Any) -> Any:
@@ -79,7 +79,7 @@ def test_no_probe_scores_a_question_that_it_was_fitted_on(tmp_path: Path, monkey
         return make
 
     tested: list[set[str]] = []
-    predict = sweep.predictions
+    predict = step_scores.predictions
 
     def predicting(made: Any, X: Any) -> Any:
         assert len(X) % STEPS == 0
@@ -88,8 +88,8 @@ def test_no_probe_scores_a_question_that_it_was_fitted_on(tmp_path: Path, monkey
         return predict(made, X)
 
     questions = set(given(8, 6))
-    monkeypatch.setattr(sweep, "load_probe", spying)
-    monkeypatch.setattr(sweep, "predictions", predicting)
+    monkeypatch.setattr(step_scores, "load_probe", spying)
+    monkeypatch.setattr(step_scores, "predictions", predicting)
     probe(run, embedder="tfidf", folds=4)
     assert len(fitted) == 4
     assert sorted(name for some in tested for name in some) == sorted(questions)
