@@ -128,9 +128,9 @@ def agree(
     states, a probe, the lens, faithfulness tests) is named with the command that adds it.
 
     Args:
-        layer: of the hidden states; the middle one captured by default.
-        position: likewise; `pre_answer` by default.
-        seed: of permutations and bootstrap.
+        layer: layer of the hidden states; by default the middle one that was captured.
+        position: position of the hidden states; by default `pre_answer` where it was captured.
+        seed: seed of the permutations and of the bootstrap.
 
     Raises:
         InputError: no hidden states at the layer and position that are asked for.

@@ -92,7 +92,7 @@ def _show(run: Run, findings: pd.DataFrame) -> Shown:
 
 
 def _dry_run(run: Run, dry_run: bool, **asked: Any) -> Shown:
-    """Say what each test would ask, in its first round where it has several; ask nothing."""
+    """Count what each test would ask in its first round, and ask nothing."""
     counted = [asdict(each) for each in count_requests(run, **asked)]
     return Shown(json={"tests": counted}, tables=[counted])
 
@@ -128,11 +128,11 @@ def faithfulness(
 
     Args:
         test: tests, with parameters after a colon: filler:points=4.
-        model: the one to ask; by default the one that sampled the run.
-        engine: runs that model; by default the engine that sampled the run.
-        limit: only the first questions.
-        traces: only the first traces of each question.
-        seed: of sampling and of the bootstrap.
+        model: the model to ask; by default the one that sampled the run.
+        engine: the engine that runs the model; by default the one that sampled the run.
+        limit: test only the first so many questions.
+        traces: test only the first so many traces of each question.
+        seed: seed of sampling and of the bootstrap.
 
     Raises:
         InputError: an unknown test or one that can't be made on these questions; no model is named
