@@ -201,7 +201,7 @@ def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[
 
 def _embedding(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> list[Any]:
     texts = _aligned(run.traces(["text"]), answers)["text"]
-    return list(embed(mask_traces(texts, answers)))
+    return list(embed(mask_traces(texts, answers), cache=run.path / "cache"))
 
 
 IN_TABLES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import pandas as pd
 
 from analysis.declaration import analysis
+from cot.errors import InputError
 from cot.steps import segment as split
 from cot.store.run import Run
 from cot.types import Step
 
 __all__ = ["segment"]
+
+log = logging.getLogger("cot")
 
 
 @analysis(makes={"steps": "one row a step: its characters, its tokens and its kind"})
@@ -21,8 +25,8 @@ def segment(run: Run) -> pd.DataFrame:
     """Split each trace into steps; writes and returns the table `steps`, one row a step.
 
     Columns: question_id, sample_index, step (from 0), start, end (characters of the raw text),
-    token_start, token_end (Int64; missing where the run names no model or the trace has no token
-    ids), kind. How a text is split: `cot.steps`.
+    token_start, token_end (Int64; missing where the run names no model, its tokenizer can't be
+    loaded, or the trace has no token ids), kind. How a text is split: `cot.steps`.
     """
     traces = run.traces(["text", "token_ids"])
     spans_of = _token_spans(run)
@@ -63,9 +67,17 @@ def _token_spans(run: Run) -> Callable[[Any, str], Callable[[int, int], tuple[in
     from cot.models import load_tokenizer, resolve
     from cot.tokens import char_to_token, token_spans
 
-    tokenizer = cache(lambda: load_tokenizer(resolve(model)))  # only where a trace has token ids
+    @cache
+    def tokenizer() -> Any:  # loaded only where a trace has token ids
+        try:
+            return load_tokenizer(resolve(model))
+        except InputError as error:
+            log.warning("steps have no token spans, as the tokenizer can't be loaded: %s", error)
+            return None
 
-    def spans_of(token_ids: Any, text: str) -> Callable[[int, int], tuple[int, int]]:
+    def spans_of(token_ids: Any, text: str) -> Callable[[int, int], tuple[int, int]] | None:
+        if tokenizer() is None:
+            return None
         spans = token_spans(tokenizer(), token_ids, text)
         return lambda start, end: char_to_token(spans, start, end)
 

@@ -110,6 +110,13 @@ BUILT_IN: dict[str, dict[str, str]] = {
 }
 
 
+NOUNS = {
+    "analyses": "analysis",
+    "votes": "vote rule",
+    "stops": "stopping rule",
+    "faithfulness": "faithfulness test",
+}
+"""What one plug-in of a kind is called, where it isn't the kind without its s."""
 REGISTERED: dict[str, dict[str, Any]] = {}
 """Plug-ins that modules have registered as they were imported: kind to name to plug-in."""
 
@@ -133,7 +140,7 @@ def load_plugin(module: str) -> None:
     try:
         import_module(module)
     except ModuleNotFoundError as error:
-        if error.name and not module.startswith(error.name):
+        if not _is_part(error.name, module):
             raise
         raise InputError(f"plugin {module!r}: there is no module of this name to import") from None
 
@@ -152,18 +159,25 @@ def find(kind: str, name: str) -> Any:
         if name in _installed(kind).names:
             return _installed(kind)[name].load()
         if ":" not in name:
-            what = "test" if kind == "faithfulness" else kind[:-1]
-            raise InputError(f"unknown {what} {name!r}: choose from {', '.join(names(kind))}")
+            raise InputError(
+                f"unknown {NOUNS.get(kind, kind[:-1])} {name!r}: choose from {', '.join(names(kind))}"
+            )
         target = name
     module_name, _, attribute = target.partition(":")
     try:
-        return getattr(import_module(module_name), attribute)
+        module = import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
-            raise
+        if not _is_part(error.name, module_name):
+            raise  # the module is there; something that it imports is not
         raise InputError(f"{name!r}: there is no module {module_name!r} to import") from None
-    except AttributeError:
-        raise InputError(f"{name!r}: module {module_name!r} has no {attribute!r}") from None
+    if not hasattr(module, attribute):
+        raise InputError(f"{name!r}: module {module_name!r} has no {attribute!r}")
+    return getattr(module, attribute)
+
+
+def _is_part(missing: str | None, module: str) -> bool:
+    """Whether the module that is missing is the one asked for, or a package that holds it."""
+    return missing is not None and f"{module}.".startswith(f"{missing}.")
 
 
 def build(kind: str, spec: str) -> partial[Any]:

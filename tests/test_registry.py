@@ -53,3 +53,21 @@ def test_the_description_is_what_one_types():
     at = lines.index("cisc:T=1.0,confidence=mean_logp,fit=false")
     assert lines[at + 1] == "  Weight softmax(confidence / T) within the question."
     assert "fixed:n" in describe("stops").splitlines()
+
+
+def test_a_module_that_lacks_what_it_imports_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "needs_more.py").write_text("import not_installed_anywhere")
+    (tmp_path / "breaks.py").write_text("import os\nos.no_such_thing")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+        find("votes", "needs_more:rule")
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        find("votes", "breaks:rule")
+    with pytest.raises(InputError, match="there is no module 'needs' to import"):
+        find("votes", "needs:rule")
+
+
+def test_an_unknown_name_is_called_what_it_is():
+    for kind, noun in (("votes", "vote rule"), ("stops", "stopping rule"), ("probes", "probe")):
+        with pytest.raises(InputError, match=f"unknown {noun} 'nothing': choose from "):
+            find(kind, "nothing")

@@ -204,3 +204,26 @@ def test_work_is_linear_in_hostile_text(piece):
         assert "".join(text.split()) == "".join(
             "".join(text[span.start : span.end].split()) for span in segment(text)
         )
+
+
+def test_steps_have_no_token_spans_where_the_tokenizer_is_gone(tmp_path, caplog):
+    from dataclasses import replace
+
+    import numpy as np
+    from small import trace_of
+
+    from analysis.steps import segment as segment_run
+    from cot.store.run import create_run
+    from cot.types import Question
+
+    run = create_run(tmp_path / "run", {"model": str(tmp_path / "gone")})
+    trace = trace_of("q", 0, "2 + 2 = 4. The answer is 4.")
+    ids = replace(trace.completion, token_ids=(1, 2), logprobs=np.zeros(2, np.float32))
+    with run.lock():
+        run.add_questions([Question(id="q", text="2 + 2?")])
+        with run.writer() as writer:
+            writer.add(replace(trace, completion=ids))
+    steps = segment_run(run)
+    assert len(steps) == 2
+    assert steps["token_start"].isna().all()
+    assert "steps have no token spans, as the tokenizer can't be loaded" in caplog.text

@@ -158,7 +158,9 @@ def test_a_second_writer(capsys, made):
 
 
 def test_unknown_rule_format_order_and_n(capsys, made):
-    refused(capsys, ["vote", made, "--rule", "dictator"], "unknown vote 'dictator'", "majority")
+    refused(
+        capsys, ["vote", made, "--rule", "dictator"], "unknown vote rule 'dictator'", "majority"
+    )
     refused(capsys, ["answers", made, "--format", "rhyme"], "unknown format", "number, choice")
     refused(capsys, ["curve", made, "--order", "alphabetic"], "choose from random, file")
     refused(capsys, ["curve", made, "-n", "0,1"], "between 1 and 2")

@@ -192,7 +192,7 @@ def test_the_rule_is_part_of_the_identity(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"adaptive": "asc"}, "unknown stop 'asc'"),
+        ({"adaptive": "asc"}, "unknown stopping rule 'asc'"),
         ({"adaptive": "asc_beta:threshold=2"}, "threshold is 2"),
         ({"adaptive": "deepconf_online"}, "replay it with `cot stop`"),
         ({"ahead": 3}, "goes with --adaptive"),

@@ -179,7 +179,7 @@ def test_a_tie_falls_to_the_answer_that_appears_first():
         ("deepconf_online:p=0", "p is 0"),
         ("deepconf_online:consensus=2", "consensus is 2"),
         ("deepconf_online:warmup=0", "warmup is 0"),
-        ("asc_bet", "unknown stop 'asc_bet': choose from asc_beta, asc_dirichlet"),
+        ("asc_bet", "unknown stopping rule 'asc_bet': choose from asc_beta, asc_dirichlet"),
         ("esc:windows=2", "it takes window"),
     ],
 )

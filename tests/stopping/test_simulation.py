@@ -195,7 +195,7 @@ def test_deepconf_says_what_it_lacks(tmp_path):
         ({"order": "sideways"}, "unknown order 'sideways'"),
         ({"permutations": 99}, "at least 100"),
         ({"rule": []}, "name at least one rule"),
-        ({"rule": ["asc"]}, "unknown stop 'asc'"),
+        ({"rule": ["asc"]}, "unknown stopping rule 'asc'"),
     ],
 )
 def test_wrong_use(tmp_path, wrong, said):

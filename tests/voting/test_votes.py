@@ -131,5 +131,5 @@ def test_missing_answers_never_vote():
 
 def test_unknown_rule_lists_the_valid_ones(tmp_path):
     run = run_with_answers(tmp_path, {"a": ("7", ["7"])})
-    with pytest.raises(InputError, match=r"unknown vote 'mojority': choose from .*majority"):
+    with pytest.raises(InputError, match=r"unknown vote rule 'mojority': choose from .*majority"):
         analysis.vote(run, rule=["mojority"])
