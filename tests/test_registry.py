@@ -3,7 +3,7 @@
 import pytest
 
 from cot.errors import InputError
-from cot.registry import build, describe
+from cot.registry import build, describe, find
 
 
 def rule(ballots, T: float = 1.0, k: int = 3, name: str = "x", fit: bool = False, n=None):

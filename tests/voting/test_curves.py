@@ -118,7 +118,7 @@ def test_a_text_stands_for_a_list_of_one_rule(tmp_path):
 def test_an_unknown_rule_is_refused_with_the_valid_ones(tmp_path, rule):
     run = run_with_answers(tmp_path, {"a": ("7", ["7", "8"])})
     for analyse in (analysis.vote, analysis.curve):
-        with pytest.raises(InputError, match="unknown vote rule .mojority"):
+        with pytest.raises(InputError, match=r"unknown vote rule .mojority"):
             analyse(run, rule)
 
 
