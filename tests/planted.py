@@ -27,7 +27,7 @@ from written import write_table
 
 from analysis.findings import as_table
 from cot.store.run import Run, create_run
-from cot.types import Completion, Finding, Question, Trace
+from cot.types import Completion, Finding, Message, Question, Trace
 
 N_QUESTIONS, N_TRACES = 12, 8
 WRONG_REASON = 4
@@ -57,6 +57,11 @@ HOSTILE = (
     "\x1b[31mred\x1b[0m ]]> \u2028 {{ 7 * 7 }} &amp; \u202eevil. 😀 The answer is 13."
 )
 """A trace that tries everything; its stated answer is 13."""
+PROMPT: tuple[Message, ...] = (
+    {"role": "system", "content": "Think step by step. <b>No markup.</b>"},
+    {"role": "user", "content": "How many pens does Ada have now?"},
+)
+"""What every question's traces answer."""
 INPUTS = {
     "answers": ["traces", "questions"],
     "greedy_answers": ["samples/greedy", "questions"],
@@ -148,6 +153,7 @@ def planted_run(
     traces = _traces(texts or {})
     with run.lock():
         run.add_questions([_question(i) for i in range(N_QUESTIONS)])
+        run.add_prompts({"planted": (PROMPT, None)})
         for purpose in (None, "greedy"):
             with run.writer(purpose) as writer:
                 for row in traces if purpose is None else traces[::N_TRACES]:

@@ -37,7 +37,15 @@ from cot.store.run import Run
 
 __all__ = ["as_json", "report", "write_report"]
 
-SCRIPTS = ["dom.js", "address.js", "heat.js", "figures.js", "downloads.js"]
+SCRIPTS = [
+    "dom.js",
+    "address.js",
+    "theme.js",
+    "navigation.js",
+    "heat.js",
+    "figures.js",
+    "downloads.js",
+]
 """Joined in this order into the page's own script, then the sections', then `main.js`."""
 
 

@@ -45,7 +45,7 @@ class Evidence:
     questions: pd.DataFrame
     """As `Run.questions` gives them."""
     traces: pd.DataFrame
-    """question_id, sample_index, text, finish_reason."""
+    """question_id, sample_index, prompt_sha, text, finish_reason."""
     makers: Mapping[str, Analysis]
     """Every table that an analysis declares, and the analysis."""
     tables: Mapping[str, pd.DataFrame]
@@ -107,7 +107,7 @@ def gather(run: Run) -> Evidence:
     return Evidence(
         run=run,
         questions=run.questions(),
-        traces=run.traces(["text", "finish_reason"]),
+        traces=run.traces(["prompt_sha", "text", "finish_reason"]),
         makers=makers,
         tables={name: run.table(name) for name in names},
         stale={name: reason for name in names if (reason := run.stale(name))},

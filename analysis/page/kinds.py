@@ -15,7 +15,7 @@ from analysis.agreement.question_kinds import KINDS
 from analysis.figures.text import count, shorten, text
 from analysis.page.evidence import Evidence
 
-__all__ = ["FIRST", "RULES", "Case", "Panel", "kind_panels"]
+__all__ = ["FIRST", "RULES", "Case", "Panel", "false_equations", "kind_panels"]
 
 FIRST = "right for the wrong reason"
 RULES = {
@@ -63,9 +63,10 @@ class Case:
     """Traces that state any."""
     tied: bool
     """As many traces state another answer."""
-    equations: tuple[tuple[int, str, str], ...]
+    equations: tuple[tuple[int, int, str, str], ...]
     """First false equations of the majority's traces, no two alike, at most MOST_EQUATIONS: sample
-    index, equation, and what its left side comes to (empty where unknown)."""
+    index, place among the trace's equations, equation, and what its left side comes to (empty where
+    unknown)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,13 +162,32 @@ def _case(evidence: Evidence, row: dict[Any, Any], asked: dict[Any, Any]) -> Cas
     )
 
 
-def _false_equations(evidence: Evidence, traces: pd.DataFrame) -> tuple[tuple[int, str, str], ...]:
-    checks = evidence.get("step_checks")
-    if not len(checks):
+def _false_equations(
+    evidence: Evidence, traces: pd.DataFrame
+) -> tuple[tuple[int, int, str, str], ...]:
+    wrong = false_equations(evidence)
+    if not len(wrong):
         return ()
-    wrong = checks[checks["verdict"] == "wrong"].sort_values(["sample_index", "start"])
     own = wrong.merge(traces[["question_id", "sample_index"]]).drop_duplicates("sample_index")
     return tuple(
-        (int(row["sample_index"]), shorten(str(row["text"]), 60), text(row["value"]) or "")
+        (
+            int(row["sample_index"]),
+            int(row["equation"]),
+            shorten(str(row["text"]), 60),
+            text(row["value"]) or "",
+        )
         for row in own.drop_duplicates("text").head(MOST_EQUATIONS).to_dict("records")
     )
+
+
+def false_equations(evidence: Evidence) -> pd.DataFrame:
+    """The false equations of all traces: question_id, sample_index, equation (its place among those
+    of its trace that can be checked, from 0), text, value; empty without the table."""
+    checks = evidence.get("step_checks")
+    if not len(checks):
+        return pd.DataFrame()
+    known = checks[checks["verdict"] != "uncheckable"].sort_values("start", kind="stable")
+    keys = ["question_id", "sample_index"]
+    known = known.assign(equation=known.groupby(keys).cumcount())
+    wrong = known[known["verdict"] == "wrong"].sort_values([*keys, "start"], kind="stable")
+    return wrong[[*keys, "equation", "text", "value"]]

@@ -1,15 +1,18 @@
-// The address names a question, and a trace of it: #q=ID or #q=ID&t=INDEX, each part encoded.
+// The address names a question, a trace of it, and an equation of that: #q=ID, #q=ID&t=INDEX or
+// #q=ID&t=INDEX&e=NUMBER, the id encoded.
 
-function addressOf(id, index) {
-  return "#q=" + encodeURIComponent(id) + (index === undefined ? "" : "&t=" + index);
+function addressOf(id, index, equation) {
+  const trace = index === undefined || index === null ? "" : "&t=" + index;
+  return "#q=" + encodeURIComponent(id) + trace + (trace && equation !== undefined && equation !== null ? "&e=" + equation : "");
 }
 
-// {id, trace} (null for no trace), or null where the address names no question.
+// {id, trace, equation} (null for none), or null where the address names no question.
 function readAddress() {
-  const found = /^#q=(.*?)(?:&t=(\d+))?$/s.exec(location.hash);
+  const found = /^#q=(.*?)(?:&t=(\d+)(?:&e=(\d+))?)?$/s.exec(location.hash);
   if (!found) return null;
-  const [, name, trace] = found;
+  const [, name, trace, equation] = found;
   let id = name;
   try { id = decodeURIComponent(name); } catch (error) { /* not encoded: taken as it stands */ }
-  return { id: id, trace: trace === undefined ? null : Number(trace) };
+  const numbered = (text) => (text === undefined ? null : Number(text));
+  return { id: id, trace: numbered(trace), equation: numbered(equation) };
 }

@@ -8,6 +8,7 @@ let opened = null; // [id, what is shown of it, a function that opens a trace]
 
 const list = QuestionList(page.questions, (id) => { location.hash = addressOf(id); });
 KindPanels(page.questions, list);
+const traceSearch = TraceSearch(store, page.questions.map((row) => row.id), () => opened);
 
 function openFromAddress() {
   const asked = readAddress();
@@ -16,31 +17,33 @@ function openFromAddress() {
   wanted = asked.id;
   list.mark(wanted);
   list.reveal(wanted);
-  if (again) { goTo(asked.trace); return; }
+  if (again) { goTo(asked); return; }
   opened = null;
   store.get(asked.id, (detail) => {
     if (wanted !== asked.id) return;
     opened = [asked.id, detail, showQuestion(find("question"), asked.id, detail, step)];
-    goTo(asked.trace);
+    traceSearch.update();
+    goTo(asked);
   }, (reason) => {
     if (wanted !== asked.id) return;
     eraseMap();
     find("question").replaceChildren(element("p", { class: "notice" }, reason));
-    goTo(null);
+    goTo({ trace: null });
   });
 }
 
-function goTo(trace) {
+function goTo({ trace, equation }) {
   const node = find("question");
   node.focus({ preventScroll: true });
   node.scrollIntoView({ block: "start" });
-  if (trace !== null) opened[2](trace);
+  if (trace !== null) opened[2](trace, equation);
 }
 
 function close() {
   wanted = opened = null;
   eraseMap();
   find("question").replaceChildren(element("p", { class: "aside" }, CHOOSE));
+  traceSearch.update();
 }
 
 function step(by) {
@@ -63,10 +66,12 @@ document.addEventListener("keydown", (event) => {
     find("question-table").closest(".scroll").focus({ preventScroll: true });
     return;
   }
-  if (event.key === "j") step(1);
-  else if (event.key === "k") step(-1);
+  if (event.key === "j") scrollByPart(1);
+  else if (event.key === "k") scrollByPart(-1);
+  else if (event.key === "n") step(1);
+  else if (event.key === "p") step(-1);
   else if (event.key === "/") { event.preventDefault(); find("search").focus(); }
-  else if (event.key === "Enter" && list.current() !== null && !event.target.closest("a, button, summary")) {
+  else if (event.key === "Enter" && list.current() !== null && !event.target.closest("a, button, summary, select, label")) {
     location.hash = addressOf(list.current());
   }
 });
@@ -86,7 +91,7 @@ function drawFigures() {
   const own = sent(drawings).map(([name, drawing]) => () => drawing(page[name]));
   const all = [map, ...figureDrawings(page.figures), ...own];
   drawInTurn(all);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => all.forEach((drawOne) => drawOne()));
+  recolourings.push(() => all.forEach((drawOne) => drawOne()));
 }
 
 if (find("plotly")) {

@@ -226,11 +226,10 @@ def _verdict(edges: Sequence[Edge]) -> str:
     if len(known) == len(edges) and not agreeing:
         return "No two witnesses are shown to agree beyond chance."
     said = [f"{_both(edge)} {edge.extent} agree" for edge in agreeing]
-    said += [
-        f"{_both(edge)} are not shown to agree beyond chance"
-        for edge in known
-        if edge.state == "nothing"
-    ]
+    others = [_both(edge) for edge in known if edge.state == "nothing"]
+    if others:
+        pairs = ", and ".join(others) + ("," if len(others) > 1 else "")
+        said.append(f"{pairs} are not shown to agree beyond chance")
     return f"{sentence('; '.join(said))}."
 
 

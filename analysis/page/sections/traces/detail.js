@@ -1,30 +1,68 @@
-// One question in depth: its votes, who names which answer, answers against clusters, a map, medoids, and every trace.
+// One question in depth: its votes, the prompt, every trace; then answers against clusters, a map, and medoids.
 
 function showQuestion(node, id, question, step) {
-  const chosen = { answer: undefined, cluster: undefined };
+  const chosen = nothingChosen();
   const traces = element("div", { class: "traces" });
   const refresh = () => traces.replaceChildren(...traceSection(id, question, chosen, refresh));
-  const open = (index) => {
-    if (chosen.answer !== undefined || chosen.cluster !== undefined) {
-      chosen.answer = chosen.cluster = undefined;
+  const showChosen = () => { refresh(); traces.scrollIntoView({ block: "start" }); };
+  const open = (index, equation) => {
+    if (isChosen(chosen)) {
+      Object.assign(chosen, nothingChosen(), { pair: chosen.pair });
       refresh();
     }
     const trace = traces.querySelector('[data-index="' + index + '"]');
     if (!trace) return;
-    history.replaceState(null, "", addressOf(id, index));
+    history.replaceState(null, "", addressOf(id, index, equation));
     trace.open = true;
-    trace.scrollIntoView({ block: "center" });
+    trace.fill();
+    const equations = markEquation(traces, trace, equation);
+    (equations[0] || trace).scrollIntoView({ block: "center" });
     trace.firstChild.focus({ preventScroll: true });
   };
   eraseMap();
   node.replaceChildren(...[
     heading(id, question, step),
-    element("div", { class: "columns" }, votes(question), ballots(question), crossing(question, chosen, refresh), flowSection(question)),
-    mapSection(question), medoidSection(question, open), traces,
+    element("div", { class: "columns" }, votes(question), ballots(question)),
+    promptSection(question), traces,
+    element("div", { class: "columns" }, crossing(question, chosen, showChosen), flowSection(question)),
+    mapSection(question), medoidSection(question, open),
   ].filter(Boolean));
   refresh();
   drawMap(question, open);
   return open;
+}
+
+// The equation that a link speaks of stands out until another is linked to; its pieces, none where there is none.
+function markEquation(traces, trace, equation) {
+  for (const node of traces.querySelectorAll(".arrived")) {
+    node.classList.remove("arrived");
+    node.removeAttribute("aria-current");
+  }
+  if (equation === undefined || equation === null) return [];
+  const pieces = [...trace.querySelectorAll('.text [data-equation="' + equation + '"]')];
+  for (const node of pieces) {
+    node.classList.add("arrived");
+    node.setAttribute("aria-current", "true");
+  }
+  return pieces;
+}
+
+// The prompt as the model got it, folded.
+function promptSection(question) {
+  if (!question.prompts.length) return null;
+  const turns = (prompt) => prompt.map(([role, said]) => [role === null ? null : element("h5", {}, role), element("pre", { class: "said", dir: "auto" }, said)]);
+  const several = question.prompts.length > 1;
+  return element("details", { class: "prompt" }, element("summary", {}, several ? "What was asked: " + question.prompts.length + " prompts" : "What was asked: the prompt"),
+    element("div", {}, question.prompts.map((prompt, i) => [several ? element("p", { class: "aside" }, "Prompt " + (i + 1)) : null, turns(prompt)])));
+}
+
+// The suspicion's main reason, and the false equations that the majority's traces state.
+function reason(id, agreed) {
+  const links = agreed.doubts.flatMap((doubt, i) => [i ? ", " : null,
+    element("a", { href: addressOf(id, doubt.trace, doubt.equation) }, "#" + doubt.trace + ": " + doubt.text),
+    doubt.value === null ? null : element("span", { class: "note" }, " (is " + doubt.value + ")")]);
+  return element("p", { class: "why" }, "What weighs most in the suspicion: ", agreed.why, ".",
+    links.length ? [" False equations of the majority’s traces: ", links, "."] : null);
 }
 
 function heading(id, question, step) {
@@ -48,7 +86,7 @@ function heading(id, question, step) {
     element("dl", { class: "facts" }, facts.map(([name, value]) =>
       element("div", {}, element("dt", {}, name), element("dd", {}, value, name === "Majority" ? [" ", verdict(vote.right)] : null)))),
     agreed && element("div", {}, kindTags(agreed.kinds)),
-    agreed && element("p", { class: "why" }, "What weighs most in the suspicion: ", agreed.why, "."),
+    agreed && reason(id, agreed),
   );
 }
 
@@ -79,7 +117,7 @@ function ballots(question) {
   return element("section", {}, element("h4", {}, "Who names which answer"),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Who names which answer" },
       element("table", { class: "ballots" }, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows))),
-    element("p", { class: "caption" }, "Every vote rule that was asked for, and every rater of the agreement: one vote on one question. What each is worth over the run, with intervals, stands above."));
+    element("p", { class: "caption" }, "Every vote rule that was asked for, and every rater of the agreement: one vote on one question. What each is worth over the run stands among the findings."));
 }
 
 function crossing(question, chosen, refresh) {
@@ -111,5 +149,5 @@ function crossing(question, chosen, refresh) {
   return element("section", {}, element("h4", {}, "Answers by cluster"),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Answers by cluster" },
       element("table", { class: "crossing" }, element("thead", {}, head), element("tbody", {}, body))),
-    element("p", { class: "caption" }, "Number of traces with each answer and reasoning cluster: the more, the darker. A cell or a cluster chooses the traces below."));
+    element("p", { class: "caption" }, "Number of traces with each answer and reasoning cluster: the more, the darker. A cell or a cluster chooses the traces above."));
 }

@@ -34,7 +34,7 @@ function isFilled(question, answer, right) {
 }
 
 function beginning(trace) {
-  const text = Array.from(trace.pieces.map((piece) => piece[1]).join("").slice(0, 4 * BEGINNING).replace(/\s+/g, " ").trim());
+  const text = Array.from(textOf(trace).slice(0, 4 * BEGINNING).replace(/\s+/g, " ").trim());
   return text.slice(0, BEGINNING).join("") + (text.length > BEGINNING ? "…" : "");
 }
 

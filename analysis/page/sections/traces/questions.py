@@ -8,8 +8,10 @@ from difflib import get_close_matches
 from math import inf
 from typing import Any
 
-from analysis.figures.text import count, flag, number, text
+from analysis.figures.text import count, flag, number, shorten, text
 from analysis.page.evidence import Evidence
+from analysis.page.kinds import false_equations
+from analysis.page.sections.traces.asked import read_greedy, read_prompts
 from analysis.page.sections.traces.ballots import read_ballots
 from analysis.page.sections.traces.interventions import read_interventions
 from analysis.page.sections.traces.latent import read_latent
@@ -23,6 +25,9 @@ TEXT_BUDGET = 200_000_000
 """Characters of trace text that one page carries, in script files beside it where they are many
 (see shards.py); the most suspicious questions come first."""
 
+MOST_DOUBTS = 6
+"""False equations of the majority's traces that a question's head links to."""
+
 
 def question_details(
     evidence: Evidence,
@@ -32,7 +37,8 @@ def question_details(
 ) -> dict[str, dict[str, Any]]:
     """What the page shows of each question, by id, in the order of `ids`.
 
-    Once `budget` characters of trace text are used up, a question's `traces` is None. `shades` are
+    Once `budget` characters of prompts and traces are used up, a question's `traces` is None, and
+    it has no prompt. `shades` are
     the log-probabilities of traces' tokens, by (question_id, sample_index); see shades.py.
     """
     questions = evidence.questions.set_index("question_id")
@@ -41,17 +47,19 @@ def question_details(
     traces, names, maps = read_traces(evidence), _names(evidence), methods(evidence)
     ballots, (latent, cells) = read_ballots(evidence), read_latent(evidence)
     tested = read_interventions(evidence)
+    prompts, greedy, doubts = read_prompts(evidence), read_greedy(evidence), _doubts(evidence)
     details, used = {}, 0
     for key in ids:
         question, rows = questions.loc[key], traces.get(key, [])
         used += sum(len(row["text"]) for row in rows)
+        used += sum(len(said) for prompt in prompts.get(key, []) for _, said in prompt)
         details[key] = {
             "text": question["text"],
             "gold": text(question["gold"]),
             "choices": question["choices"],
             "vote": _vote(votes.get(key)),
             "ballots": ballots.get(key, []),
-            "agreement": _agreement(agreement.get(key)),
+            "agreement": _agreement(agreement.get(key), doubts.get(key, [])),
             "answers": (classes := _answers(rows)),
             "excluded": Counter(row["status"] for row in rows if row["status"] not in (None, "ok")),
             "clusters": _clusters(
@@ -59,9 +67,13 @@ def question_details(
             ),
             "map": maps.get(key),
             "latent": latent.get(key),
+            "prompts": [],
+            "greedy": None,
             "traces": None,
         }
         if used <= budget:
+            details[key]["prompts"] = prompts.get(key, [])
+            details[key]["greedy"] = for_page(greedy[key]) if key in greedy else None
             places = [(key, row["index"]) for row in rows]
             details[key]["traces"] = [
                 for_page(row, shade=(shades or {}).get(place), latent=cells.get(place), **more)
@@ -134,13 +146,38 @@ def _vote(vote: dict[Any, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _agreement(row: dict[Any, Any] | None) -> dict[str, Any] | None:
+def _doubts(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
+    """By question, the first false equation of each of the majority's traces, at most MOST_DOUBTS:
+    what the suspicion's reason speaks of."""
+    wrong, answers = false_equations(evidence), evidence.get("answers")
+    majority = {key: row.get("answer") for key, row in evidence.by_question("agreement").items()}
+    if not len(wrong) or not len(answers) or not majority:
+        return {}
+    chosen = answers[answers["answer"].notna()]
+    chosen = chosen[chosen["answer"] == chosen["question_id"].astype(str).map(majority)]
+    keys = ["question_id", "sample_index"]
+    own = wrong.merge(chosen[keys], on=keys).drop_duplicates(keys)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in own.groupby("question_id").head(MOST_DOUBTS).to_dict("records"):
+        found.setdefault(str(row["question_id"]), []).append(
+            {
+                "trace": int(row["sample_index"]),
+                "equation": int(row["equation"]),
+                "text": shorten(str(row["text"]), 60),
+                "value": text(row["value"]),
+            }
+        )
+    return found
+
+
+def _agreement(row: dict[Any, Any] | None, doubts: list[dict[str, Any]]) -> dict[str, Any] | None:
     if row is None:
         return None
     pairs = ["answers_clusters", "answers_hidden", "clusters_hidden"]
     return {
         "kinds": [str(kind) for kind in row["kinds"]],
         "why": str(row["why"]),
+        "doubts": doubts,
         "suspicion": number(row["suspicion"]),
         "layer": count(row["layer"]),
         "position": text(row["position"]),

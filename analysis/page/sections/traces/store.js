@@ -30,12 +30,21 @@ function QuestionStore(rows, shards) {
     };
   }
 
+  // What the page itself holds, without any file beside it: [[id, detail], ...].
+  function held() {
+    open();
+    return shards === null ? [...known] : [];
+  }
+
+  function open() {
+    if (!inPage) return;
+    for (const [name, detail] of Object.entries(read("detail-data"))) known.set(name, detail);
+    inPage = false;
+  }
+
   // Calls `use` with what is shown of the question, at once where it is here; else `fail` says why.
   function get(id, use, fail) {
-    if (inPage) {
-      for (const [name, detail] of Object.entries(read("detail-data"))) known.set(name, detail);
-      inPage = false;
-    }
+    open();
     if (known.has(id)) { use(known.get(id)); return; }
     if (shards === null || !places.has(id)) { fail("There is no question " + id + "."); return; }
     load(fileOf(id)).then(() => {
@@ -44,5 +53,5 @@ function QuestionStore(rows, shards) {
     }, (error) => fail(error.message));
   }
 
-  return { get };
+  return { get, held, whole: shards === null };
 }

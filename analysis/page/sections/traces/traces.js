@@ -3,23 +3,100 @@
 const KINDS_OF_STEPS = ["setup", "calculation", "check", "conclusion"];
 const LONG = 12000; // characters of traces above which they start folded
 
+// What of a question's traces is shown (undefined: all), and which two stand side by side.
+function nothingChosen() {
+  return { answer: undefined, cluster: undefined, verdict: "", pair: [] };
+}
+
+function isChosen(chosen) {
+  return chosen.answer !== undefined || chosen.cluster !== undefined || chosen.verdict !== "";
+}
+
+const VERDICTS = [["", "all"], ["right", "right"], ["wrong", "wrong"], ["none", "no valid answer"]];
+
+// right, wrong, none (no valid answer), or unknown (no gold, or not read yet).
+function verdictOf(trace) {
+  if (trace.status !== null && trace.status !== "ok") return "none";
+  return trace.right === null ? "unknown" : trace.right ? "right" : "wrong";
+}
+
+function textOf(trace) {
+  return trace.pieces.map((piece) => piece[1]).join("");
+}
+
 function traceSection(id, question, chosen, refresh) {
   if (question.traces === null) {
     return [element("p", { class: "notice" }, "This page is full: it carries the traces of more suspicious questions. Read these with cot show RUN QUESTION.")];
   }
-  const fits = (trace) => (chosen.answer === undefined || trace.answer === chosen.answer) && (chosen.cluster === undefined || trace.cluster === chosen.cluster);
+  const fits = (trace) => (chosen.answer === undefined || trace.answer === chosen.answer)
+    && (chosen.cluster === undefined || trace.cluster === chosen.cluster) && (chosen.verdict === "" || verdictOf(trace) === chosen.verdict);
   const traces = question.traces.filter(fits);
-  const size = traces.reduce((sum, trace) => sum + trace.pieces.reduce((inner, piece) => inner + piece[1].length, 0), 0);
-  const nodes = traces.map((trace) => traceNode(id, question, trace, size <= LONG));
-  const fold = (open) => () => nodes.forEach((node) => { node.open = open; });
-  const all = traces.length === question.traces.length;
+  const size = traces.reduce((sum, trace) => sum + textOf(trace).length, 0);
+  const details = traces.map((trace) => traceNode(id, question, trace, size <= LONG));
+  const pair = pairing(question, chosen);
+  const nodes = details.map((node, i) => element("div", { class: "sample" }, node, pair.box(traces[i])));
+  const fold = (open) => () => details.forEach((node) => { node.open = open; });
+  const all = !isChosen(chosen);
+  const clear = () => { Object.assign(chosen, nothingChosen(), { pair: chosen.pair }); refresh(); document.querySelector("#question .verdicts select").focus(); };
+  const verdicts = choice("Show", VERDICTS, (value) => { chosen.verdict = value; refresh(); document.querySelector("#question .verdicts select").focus(); });
+  verdicts.classList.add("verdicts");
+  verdicts.querySelector("select").value = chosen.verdict;
   return [
-    element("div", { class: "steer" }, element("h4", {}, all ? plural(traces.length, "trace") : traces.length + " of " + plural(question.traces.length, "trace")),
-      all ? null : element("button", { type: "button", onclick: () => { chosen.answer = chosen.cluster = undefined; refresh(); } }, "show all"),
+    element("div", { class: "steer" },
+      element("h4", { role: "status" }, all ? plural(traces.length, "trace") : traces.length + " of " + plural(question.traces.length, "trace")),
+      verdicts, all ? null : element("button", { type: "button", onclick: clear }, "show all"),
       element("button", { type: "button", onclick: fold(true) }, "expand"), element("button", { type: "button", onclick: fold(false) }, "collapse"), shadeSwitch(question, refresh)),
+    pair.node,
+    ...greedySection(question),
     ...groups(question, traces, nodes),
-    element("p", { class: "caption" }, "Each trace as the model wrote it, step by step; the box marks the stated answer. The bar of a step is blue where its equations hold, double and orange where one does not, grey where none can be checked; its kind (setup, calculation, check, conclusion) is found by rules on its words. P(right) is the probe’s cross-fitted score: it says how the trace ranks, not how likely it is to be right. After earlier steps it comes from a probe of last steps, which was fitted on no such states." + shadeCaption(question, page.traces.shading) + testedCaption(question)),
-  ];
+    element("p", { class: "caption" }, "Each trace as the model wrote it, step by step; the box marks the stated answer. A step’s bar is blue where its equations hold, double and orange where one does not, grey where none can be checked. P(right) is the probe’s cross-fitted score: it ranks traces and is no probability." + shadeCaption(question, page.traces.shading)),
+    testedCaption(question) && element("p", { class: "caption" }, testedCaption(question)),
+  ].filter(Boolean);
+}
+
+// The greedy trace stands before the sampled ones. It is no vote.
+function greedySection(question) {
+  if (!question.greedy) return [];
+  const node = traceNode(null, question, question.greedy, false);
+  return [element("h5", {}, "Greedy trace, which does not vote"), element("div", { class: "samples" }, node)];
+}
+
+// Two traces side by side: those whose boxes are ticked. A third takes the place of the first.
+function pairing(question, chosen) {
+  const node = element("section", { class: "pairing", tabindex: "-1", "aria-label": "Two traces side by side" });
+  const boxes = new Map();
+  const column = (index) => {
+    const trace = question.traces.find((each) => each.index === index);
+    return element("article", { class: "medoid", "data-pair": index },
+      element("h5", {}, "#" + index + " ", element("b", {}, answerOf(trace)), " ", trace.answer === null ? null : verdict(trace.right), wrongCount(trace.computed)),
+      steps(trace), computation(trace.computed));
+  };
+  const show = () => {
+    for (const [index, box] of boxes) box.checked = chosen.pair.includes(index);
+    const [first, second] = chosen.pair;
+    const close = () => { chosen.pair = []; show(); boxes.get(first)?.focus(); };
+    node.replaceChildren(...(second === undefined
+      ? [element("p", { class: "aside", role: "status" }, first === undefined ? "Tick two traces to see them side by side." : "#" + first + " is ticked: tick another to see both side by side.")]
+      : [element("div", { class: "steer" }, element("h4", {}, "Traces #" + first + " and #" + second + " side by side"),
+          element("button", { type: "button", onclick: close }, "close")),
+        element("div", { class: "medoids" }, column(first), column(second))]));
+  };
+  const tick = (index, on) => {
+    chosen.pair = [...chosen.pair.filter((each) => each !== index), ...(on ? [index] : [])].slice(-2);
+    show();
+    if (on && chosen.pair.length === 2) {
+      node.scrollIntoView({ block: "start" });
+      node.focus({ preventScroll: true });
+    }
+  };
+  const box = (trace) => {
+    const input = element("input", { type: "checkbox", onchange: () => tick(trace.index, input.checked) });
+    input.checked = chosen.pair.includes(trace.index);
+    boxes.set(trace.index, input);
+    return element("label", { class: "tick" }, input, " side by side", element("span", { class: "hidden" }, ": trace " + trace.index));
+  };
+  show();
+  return { node, box };
 }
 
 // Traces stand by cluster, the largest first, so that a cluster can be read as one; else in one group.
@@ -42,17 +119,18 @@ function traceNode(id, question, trace, open) {
   facts.push("ended: " + trace.finish);
   const answer = trace.status === null ? "not read yet" : trace.status === "ok" ? trace.answer : trace.status;
   const kind = trace.right === null ? "plain" : trace.right ? "right" : "wrong";
-  const node = element("details", { class: "trace " + (trace.status === "ok" ? kind : "none"), "data-index": trace.index },
-    element("summary", {}, element("span", { class: "index" }, "#" + trace.index), " ", element("b", {}, answer), " ",
+  const greedy = trace === question.greedy;
+  const node = element("details", { class: "trace " + (trace.status === "ok" ? kind : "none") + (greedy ? " greedy" : ""), "data-index": greedy ? null : trace.index },
+    element("summary", {}, element("span", { class: "index" }, greedy ? "greedy" : "#" + trace.index), " ", element("b", {}, answer), " ",
       trace.status === "ok" ? verdict(trace.right) : null, element("span", { class: "meta" }, facts.join(" · ")), wrongCount(trace.computed)));
-  node.addEventListener("toggle", () => {
-    if (node.open && node.children.length === 1) node.append(...inTrace(id, question, trace));
-  });
+  node.fill = () => { if (node.children.length === 1) node.append(...inTrace(id, question, trace)); };
+  node.addEventListener("toggle", () => { if (node.open) node.fill(); });
   node.open = open;
   return node;
 }
 
 function inTrace(id, question, trace) {
+  if (trace === question.greedy) return [steps(trace)];
   const link = element("a", { class: "tracelink", href: addressOf(id, trace.index), "aria-label": "Link to trace " + trace.index }, "link to #" + trace.index);
   return [steps(trace), computation(trace.computed), alongTrace(trace), latentSection(question, trace), testedSection(trace), link].filter(Boolean);
 }
@@ -89,7 +167,7 @@ function steps(trace) {
     if (equation === null) { block.append(...shown); return; }
     const check = trace.checks[equation];
     block.classList.add(check.wrong ? "false" : "true");
-    block.append(element("span", { class: check.wrong ? "equation false" : "equation" }, shown));
+    block.append(element("span", { class: check.wrong ? "equation false" : "equation", "data-equation": equation }, shown));
     const next = trace.pieces[i + 1];
     if (check.wrong && (!next || next[3] !== equation)) block.append(correction(check));
   });
