@@ -163,8 +163,8 @@ def find_spots(
         spans: a user's; a span that no token wrote has no spot.
     """
     keys = ["question_id", "sample_index"]
-    said = None if answers is None else answers.dropna(subset=["start", "end"])
-    stated = {} if said is None else _spans(said, keys)
+    known = None if answers is None else answers.dropna(subset=["start", "end"])
+    stated = {} if known is None else _spans(known, keys)
     stepped = {} if steps is None else _spans(steps, [*keys, "step"])
     own: Spans = spans or {}
     gaps = {name: int(match[1]) for name in positions if (match := EVERY.fullmatch(name))}

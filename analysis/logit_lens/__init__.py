@@ -6,9 +6,9 @@ become scalars as they arrive; a killed reading goes on where it was.
 
     >>> lens(run)[["consistency", "commitment_layer"]]                    # doctest: +SKIP
 
-The lens looks one token ahead. It reads what a state would *say next*, which is the answer only
-right before it; elsewhere, the candidates' odds are read among themselves, whatever else the state
-is about to say.
+The lens looks one token ahead. It reads the *next token* that a state predicts, which is the answer
+only right before it; elsewhere, the candidates' probabilities are compared among themselves,
+whatever other token the state predicts.
 """
 
 from __future__ import annotations
@@ -83,21 +83,21 @@ def lens(
     ends: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Ask every layer for the answer; the table `lens_traces`.
+    """Read each layer's latent answer; writes and returns the table `lens_traces`.
 
     A question's candidates are the answers that its traces state, told apart by their first token
-    (see `candidates`); an answer below is the name of one. Traces that can't be run again, or
-    without a valid answer, are left out, counted and named in a notice, and so are those
-    beyond the log-probability gap.
+    (see `analysis.logit_lens.inputs`); an answer below is the name of one. Traces that can't be run
+    again, without a valid answer, or beyond the log-probability gap are left out, counted and named
+    in a notice.
 
     `lens_traces`, one row a trace: question_id, sample_index, answer (stated), candidate (the one
     it belongs to), n_candidates, separable (whether the question's answers all differ in their
     first token), consistency and consistency_calibrated (share of the layers between embeddings
-    and last that say what the last one says; see `latent`), commitment_layer (the lowest from which
+    and last whose latent answer is the last one's), commitment_layer (the lowest from which
     all later ones do; Int64), emergence_step (the first step from whose end on the last layer keeps
     the answer that it gives right before the stated one; n_steps where no step's end does; Int64),
     n_steps (before the answer; Int64), lens_answer (the last layer's, right before the answer),
-    decided_at_prompt (whether the trace states what the last layer says at the prompt's end),
+    decided_at_prompt (whether the trace states the last layer's latent answer at the prompt's end),
     decided_control (the same with another question's prompt's end), coe_r, coe_c (see
     `chain_of_embedding`). Missing where the question has fewer than two candidates, or the answer
     no place in the text.
@@ -118,7 +118,7 @@ def lens(
       - `stated`: the share whose latent answer is the stated one;
       - `committed`: the share whose commitment layer is at most this one.
     Their control is the same share with the last layer's (or the stated) answer of *another* trace
-    of the question, over all ordered pairs of its traces: a layer that says the question's usual
+    of the question, over all ordered pairs of its traces: a layer that holds the question's usual
     answer agrees that often without having read the trace. Questions with one trace have no such
     pair and are left out of the three that have a control; `committed` and `p_stated` have none
     (NaN). `p_stated`, at each position: the mean probability of the stated answer over a question's

@@ -1,4 +1,4 @@
-"""Latent answers by question, as arrays: what layers say, and how far they agree.
+"""Latent answers by question, as arrays, and how far layers agree.
 
 An answer here is the number of a candidate; layers run from the embeddings (0) to the last block
 (L), whose answer is the model's own.
@@ -58,7 +58,7 @@ def calibrate(p: Sequence[Floats], tokens: Sequence[Sequence[tuple[int, ...]]]) 
     """Each probability's quantile among those of the same candidate tokens at the same layer.
 
     An intermediate layer may favour one token in every trace, whatever is asked. Each candidate is
-    therefore held against its own values over the run: with p at rank r of n (ties averaged), its
+    therefore ranked among its own values over the run: with p at rank r of n (ties averaged), its
     quantile is (r - 1/2)/n. What is ranked is p times the number of candidates, for 1/2 is much
     among nine and nothing among two.
 
@@ -74,7 +74,7 @@ def calibrate(p: Sequence[Floats], tokens: Sequence[Sequence[tuple[int, ...]]]) 
         tokens: the first tokens of each question's candidates.
 
     Returns:
-        Quantiles of the shapes of `p`. A candidate that one question alone has is held against
+        Quantiles of the shapes of `p`. A candidate that one question alone has is ranked among
         that question's other places.
     """
     from scipy.stats import rankdata

@@ -186,8 +186,8 @@ def _of_trace(
         logits = unembedding.candidates(done.vectors[:, looked].swapaxes(0, 1), candidates.tokens)
     for i in looked:
         if places[i].position == "pre_answer":
-            said = unembedding.vocabulary(done.vectors[:, i], int(ids[after[i]]))
-            vocabulary = np.stack([said.p, said.entropy])
+            words = unembedding.vocabulary(done.vectors[:, i], int(ids[after[i]]))
+            vocabulary = np.stack([words.p, words.entropy])
     following = np.full(len(looked), np.nan, np.float32)
     if known := [i for i in looked if after[i] < len(ids)]:
         tokens = [int(ids[after[i]]) for i in known]

@@ -46,7 +46,7 @@ LAYERS = {
 
 
 def lens_table(questions: Sequence[QuestionReadings], inputs: LensInputs) -> pd.DataFrame:
-    """The table `lens`; see `analysis.logit_lens.read_layers`."""
+    """The table `lens`; see `analysis.logit_lens.lens`."""
     stated = inputs.traces.set_index(TRACE_KEY)["answer"].to_dict()
     parts = []
     for question in questions:
@@ -88,7 +88,7 @@ def traces_table(
     *,
     ends: bool,
 ) -> pd.DataFrame:
-    """The table `lens_traces`; see `analysis.logit_lens.read_layers`."""
+    """The table `lens_traces`; see `analysis.logit_lens.lens`."""
     rows: dict[Key, dict[str, Any]] = {}
     for each in questions:
         names = inputs.candidates[each.question_id].names
@@ -174,7 +174,7 @@ def _compared(
 
     Args:
         pair: gives a question's latent answers [trace, layer], and the answers [trace] that they
-            are held against.
+            are compared with.
     """
     several = [each for each in questions if len(each.stated) > 1]
     if not several:

@@ -1,4 +1,4 @@
-"""The lens token by token: what each layer would say after each token of a few traces."""
+"""The lens token by token: each layer's next token after each token of a few traces."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def tokens_table(
     unembedding: Unembedding,
     tokenizer: Any,
 ) -> pd.DataFrame:
-    """The table `lens_tokens`; see `analysis.logit_lens.read_layers`."""
+    """The table `lens_tokens`; see `analysis.logit_lens.lens`."""
     jobs, about = [], {}
     columns = (chosen[name].tolist() for name in (*TRACE_KEY, "prompt_sha", "token_ids", "token"))
     for question_id, index, sha, ids, answer in zip(*columns, strict=True):
@@ -75,7 +75,7 @@ def tokens_table(
             continue
         last, read, answer = about[done.job]
         n_layers, n_tokens, width = done.vectors.shape
-        said = unembedding.vocabulary(done.vectors.swapaxes(0, 1).reshape(-1, width), answer)
+        words = unembedding.vocabulary(done.vectors.swapaxes(0, 1).reshape(-1, width), answer)
         parts.append(
             pd.DataFrame(
                 {
@@ -84,10 +84,10 @@ def tokens_table(
                     "token": np.repeat(last, n_layers),
                     "text": np.repeat(_texts(tokenizer, read), n_layers),
                     "layer": np.tile(np.asarray(layers), n_tokens),
-                    "top": _texts(tokenizer, said.top.tolist()),
-                    "p_top": said.p_top,
-                    "p_stated": said.p,
-                    "entropy": said.entropy,
+                    "top": _texts(tokenizer, words.top.tolist()),
+                    "p_top": words.p_top,
+                    "p_stated": words.p,
+                    "entropy": words.entropy,
                 }
             )
         )

@@ -1,4 +1,4 @@
-"""The logit lens: what a state of any layer would say next, head(norm(h)).
+"""The logit lens: the next token that a state of any layer predicts, head(norm(h)).
 
 Layer L is read *before* the final norm, so that all layers are normed alike, and once. Only the
 rows of the unembedding that are asked for are used: the whole vocabulary costs a hundred times as
@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vocabulary:
-    """What some states say of the whole vocabulary."""
+    """Predictions of some states over the whole vocabulary."""
 
     p: Floats
     """Probability of the asked token, shape [state]; NaN where none is asked for."""
@@ -52,7 +52,7 @@ class Unembedding:
         head: its head, where there is one already.
 
     Raises:
-        InputError: no final norm is found, or head(norm(h_L)) isn't what the model says.
+        InputError: no final norm is found, or head(norm(h_L)) isn't the model's own prediction.
     """
 
     def __init__(self, model: Any, head: Head | None = None) -> None:
@@ -83,12 +83,12 @@ class Unembedding:
         with torch.inference_mode():
             flat = self._normed(states)
             logits = self.head.logits(flat, asked)
-            said = [logits[:, [column[token] for token in some]].logsumexp(1) for some in tokens]
-            stacked: Floats = torch.stack(said, dim=1).cpu().numpy()
+            logit = [logits[:, [column[token] for token in some]].logsumexp(1) for some in tokens]
+            stacked: Floats = torch.stack(logit, dim=1).cpu().numpy()
         return stacked.reshape(*states.shape[:-1], len(tokens))
 
     def vocabulary(self, states: Floats, token: int | None) -> Vocabulary:
-        """What the states say of the whole vocabulary, and of one token.
+        """Predictions over the whole vocabulary, and of one token.
 
         Args:
             states: before the final norm, shape [state, d_model].

@@ -25,7 +25,7 @@ def check_probe(spec: str, seed: int = 0) -> None:
 
     - `fit` changes none of its arguments, leaves `validation_`, and gives the same again.
     - Predictions are finite, one a row, whatever the order of the rows; probabilities sum to 1.
-    - A direction that says it all is found, on questions that were not seen.
+    - A direction that tells the labels apart is found, on questions that were not seen.
     - Vectors that never vary, and labels that never do, are harmless: no row stands out.
     - With `layers_`, these give the same predictions.
 
@@ -50,7 +50,7 @@ def check_probe(spec: str, seed: int = 0) -> None:
     assert (predictions(again, X) == predictions(probe, X)).all(), "not the same again"
     fold = question_folds(hidden > 0, groups, 4, seed)
     found = cross_fit(make, X, np.arange(len(X)), [y], groups, fold, 4, seed).scores[0]
-    assert auroc(hidden > 0, found) > 0.9, "a direction that says it all is not found"
+    assert auroc(hidden > 0, found) > 0.9, "a direction that tells the labels apart is not found"
     for flat, labels in ((np.zeros_like(X), y), (X, np.zeros_like(y))):
         dull = make(seed=seed)
         dull.fit(flat, labels, groups)

@@ -1,4 +1,4 @@
-"""What can be read off the model's states?
+"""Probe the captured states, with controls and baselines.
 
 At each captured layer and position a probe is fitted and tested on questions that it has not seen
 (outer folds keep questions whole; what is tuned is tuned on inner folds of the training questions).

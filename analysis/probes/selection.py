@@ -2,8 +2,8 @@
 
 For each outer fold the cell is the one whose probe did best on inner folds, all of them training
 questions of that fold (a classifier: *within* questions; a regressor: R²); the fold's rows keep
-that cell's scores. (The pooled AUROC would choose what knows hard questions from easy ones.) The
-shuffled labels go through the same choice.
+that cell's scores. (The pooled AUROC would choose a cell that tells hard questions from easy ones.)
+The shuffled labels go through the same choice.
 """
 
 from __future__ import annotations

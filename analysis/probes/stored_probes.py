@@ -1,4 +1,4 @@
-"""A probe on disk, as plain weights, and what it says of another run.
+"""A probe on disk, as plain weights, and its scores of another run.
 
     RUN/probes/TARGET.safetensors   mean, scale [d_model]; for each head (one a choice, else one)
                                     and layer: HEAD.LAYER.weight [in, out], HEAD.LAYER.bias [out]
@@ -295,7 +295,7 @@ def _recoded(labels: Labels, fit: Fit) -> Labels:
     names = labels.rows["y"].map(dict(enumerate(labels.choices)))
     shared = names.isin(fit.choices)
     rows = labels.rows[shared].assign(y=[fit.choices.index(name) for name in names[shared]])
-    excluded = {**labels.excluded, "with a choice that the probe does not know": sum(~shared)}
+    excluded = {**labels.excluded, "with a choice that the probe was not fitted on": sum(~shared)}
     return replace(
         labels, rows=rows.reset_index(drop=True), choices=tuple(fit.choices), excluded=excluded
     )

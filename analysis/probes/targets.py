@@ -139,13 +139,11 @@ def captured_traces(run: Run) -> tuple[pd.DataFrame, dict[str, int]]:
     question's, or None), wrong_majority (missing without gold), text (masked), characters, tokens.
     """
     answers = need(run, "answers")
-    fidelity = need(run, "logprob_gaps")[[*TRACE_KEY, "n_tokens", "flagged"]]
+    gaps = need(run, "logprob_gaps")[[*TRACE_KEY, "n_tokens", "flagged"]]
     votes = outcomes(answers, load_rule("majority"))
     votes = votes.rename(columns={"answer": "majority", "correct": "right"})
     traces = run.traces(["text", "finish_reason", "meta"]).rename(columns={"text": "whole"})
-    traces = traces.merge(answers, on=TRACE_KEY, how="left").merge(
-        fidelity, on=TRACE_KEY, how="left"
-    )
+    traces = traces.merge(answers, on=TRACE_KEY, how="left").merge(gaps, on=TRACE_KEY, how="left")
     traces = traces.merge(votes[["question_id", "majority", "right"]], on="question_id", how="left")
     excluded: dict[str, int] = {}
     traces = without(traces, "whose states were not captured", traces["n_tokens"].isna(), excluded)

@@ -187,7 +187,7 @@ def _look(
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables `similarity` and `dimension`."""
-    alike: list[dict[str, Any]] = []
+    compared: list[dict[str, Any]] = []
     measured: list[dict[str, Any]] = []
     with track("comparing", total=len(places), unit="places") as advance:
         for position in dict.fromkeys(position for _, position in places):
@@ -201,10 +201,10 @@ def _look(
                     measured.append({**place, "n_questions": asked.nunique(), **found})
                 if position != "prompt_end":
                     traces, Y = read_rows(run, judged, layer, position)
-                    alike += compare_right_wrong(traces, Y, layer, position, seed)
+                    compared += compare_right_wrong(traces, Y, layer, position, seed)
                 advance(1)
-            alike += compare_layers(rows, position)
-    similarity = pd.DataFrame(alike, columns=list(SIMILARITY)).astype(SIMILARITY)
+            compared += compare_layers(rows, position)
+    similarity = pd.DataFrame(compared, columns=list(SIMILARITY)).astype(SIMILARITY)
     return similarity, pd.DataFrame(measured, columns=list(DIMENSION)).astype(DIMENSION)
 
 

@@ -1,4 +1,4 @@
-"""Clusters of hidden states: which traces of a question look alike inside, at each place.
+"""Clusters of hidden states: which traces of a question have similar states, at each place.
 
 States share a large common part, which makes all cosines alike; the run's mean state is taken off
 first. Then as for reasoning paths: average linkage on cosine distance, one threshold for a place.

@@ -1,4 +1,4 @@
-"""The headline numbers of geometry, at one place, each beside what could explain it away."""
+"""The table `findings_geometry`: the numbers of one place, each beside its control."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cot.types import Finding
 __all__ = ["findings"]
 
 CONTROLS = ("null_mean", "null_high")
-ALIKE = (
+CKA = (
     "debiased linear CKA of a question's mean right and mean wrong state, over questions with both"
 )
 GAP = (
@@ -105,8 +105,8 @@ def _right_wrong(
     counts |= {"n_excluded": n_traces - counts["n_traces"]}
     value, low, high = (row.get(name, np.nan) for name in ("value", "low", "high"))
     chance = row.get("shuffled_mean", np.nan)
-    basis = f"{ALIKE}, at {_named(place)}; 95% jackknife over questions"
-    alike = Finding(
+    basis = f"{CKA}, at {_named(place)}; 95% jackknife over questions"
+    cka = Finding(
         measure="right_wrong_cka",
         estimate=_known(value),
         low=_known(low),
@@ -126,7 +126,7 @@ def _right_wrong(
     )
     paired = {name: row.get(name, np.nan) for name in ("null_mean", "null_high")}
     shuffled = {"null_mean": chance - chance, "null_high": chance - row.get("shuffled_low", np.nan)}
-    return [(alike, paired), (lost, shuffled)]
+    return [(cka, paired), (lost, shuffled)]
 
 
 def _gap(within: str, gap: Gap, layer: int, n_traces: int, seed: int) -> tuple[Finding, Controls]:

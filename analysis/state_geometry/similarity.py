@@ -18,7 +18,7 @@ The table `similarity` compares layers over the same traces, and right with wron
 same questions: there a row is a question with both, the mean state of its right traces against that
 of its wrong ones. Two controls stand beside: questions paired at random (the similarity of unlike
 questions), and labels shuffled within questions (that of two random parts of a question's traces).
-Only a value below the second says that right and wrong differ.
+Only a value below the second shows that right and wrong differ.
 """
 
 from __future__ import annotations
@@ -220,8 +220,8 @@ def compare_layers(
         made = {layer: pairs_of(kind, X, common["question_id"]) for layer, X in vectors.items()}
         for layer, other in combinations(rows, 2):
             place = {"what": "layers", "position": position, "layer": layer, "other": other}
-            alike = asdict(compare(made[layer], made[other]))
-            found.append({"kind": kind, **place, **counts, **alike})
+            similarity = asdict(compare(made[layer], made[other]))
+            found.append({"kind": kind, **place, **counts, **similarity})
     return found
 
 
@@ -279,16 +279,16 @@ def right_and_wrong(
     found = {}
     for kind, values in shuffled.items():
         a, b = (pairs_of(kind, means, np.unique(codes)) for means in sets)
-        alike = compare(a, b)
+        similarity = compare(a, b)
         null = null_of(a, b, permutations=PAIRINGS, seed=seed)
         found[kind] = {
-            **asdict(alike),
+            **asdict(similarity),
             "null_mean": float(null.mean()),
             "null_high": float(np.quantile(null, 0.95)),
-            "p_paired": (1 + int((null >= alike.value).sum())) / (1 + PAIRINGS),
+            "p_paired": (1 + int((null >= similarity.value).sum())) / (1 + PAIRINGS),
             "shuffled_mean": float(np.mean(values)),
             "shuffled_low": float(np.quantile(values, 0.05)),
-            "p": (1 + int((np.array(values) <= alike.value).sum())) / (1 + SHUFFLES),
+            "p": (1 + int((np.array(values) <= similarity.value).sum())) / (1 + SHUFFLES),
         }
     return found
 

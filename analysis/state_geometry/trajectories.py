@@ -12,8 +12,8 @@ mean at a step (the spread):
 
 with D_qs = mean right − mean wrong state of question q at step s, and n_s the questions that have
 both there. Products are of different questions only, so that chance alone gives 0 in expectation,
-often less. The labels, shuffled over each question's traces, say how far chance goes: a small p
-says that right and wrong differ in these questions; an interval above 0 says that they differ in
+often less. The labels, shuffled over each question's traces, show how far chance goes: a small p
+shows that right and wrong differ in these questions; an interval above 0 says that they differ in
 the same direction in others too.
 
 Right traces may be shorter, and step 1 then is the last of one and the middle of another:

@@ -213,8 +213,8 @@ def test_the_largest_gap_allowed_is_the_users(run: Run) -> None:
     gaps = run.table("logprob_gaps")["max_logprob_gap"]
     bar = float(gaps.max()) / 2  # some machines give one gap to most traces
     capture(run, layers=[1], max_gap=bar)
-    fidelity = run.table("logprob_gaps")
-    assert fidelity["flagged"].tolist() == (gaps > bar).tolist()
+    table = run.table("logprob_gaps")
+    assert table["flagged"].tolist() == (gaps > bar).tolist()
     assert len(within_gap(run)) == int((gaps <= bar).sum()) < 12
 
 
@@ -254,10 +254,10 @@ def test_the_gap_is_small_and_another_models_is_not(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     capture(run, layers=[1])
-    fidelity = run.table("logprob_gaps")
-    assert len(fidelity) == 3 * len(TEXTS)
-    assert fidelity["max_logprob_gap"].max() < 1e-3
-    assert fidelity["n_tokens"].tolist() == run.traces(["token_ids"])["token_ids"].map(len).tolist()
+    table = run.table("logprob_gaps")
+    assert len(table) == 3 * len(TEXTS)
+    assert table["max_logprob_gap"].max() < 1e-3
+    assert table["n_tokens"].tolist() == run.traces(["token_ids"])["token_ids"].map(len).tolist()
     other = tmp_path / "other"
     save_model(other, "qwen2", seed=9)
     with pytest.raises(InputError, match=r"holds hidden states of .*delete the folder"):
