@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,19 +13,20 @@ from planted import HOSTILE, planted_run
 from planted_agreement import AGREE
 
 from analysis.agreement.question_kinds import HALF, KINDS, SPLIT
+from analysis.catalogue import analyses, names
 from analysis.exporting import export
 from analysis.page import write_report
-from analysis.page.described import COMMANDS, TABLES
 from analysis.page.downloads import pack
-from analysis.page.evidence import MAKERS, Evidence, gather
+from analysis.page.evidence import Evidence, gather
 from analysis.page.kinds import FIRST, RULES, kind_panels
+from analysis.page.section import registered
 from analysis.page.sections.methods import provenance
 from analysis.page.sections.methods.glossary import TERMS, glossary
 from analysis.page.sections.opening import opening
 from analysis.page.sections.raters import raters
 from cot.store.run import Run
 
-PAIRS = ["answers × paths", "answers × hidden states", "paths × hidden states"]
+PAIRS = ["answers × clusters", "answers × hidden states", "clusters × hidden states"]
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +42,13 @@ def evidence(planted: Run) -> Evidence:
 
 def of(evidence: Evidence, **tables: pd.DataFrame) -> Evidence:
     """The same run with other tables."""
-    names = {field: getattr(evidence, field) for field in ("run", "questions", "traces", "stale")}
-    return Evidence(**names, tables={**evidence.tables, **tables})
+    return replace(evidence, tables={**evidence.tables, **tables})
 
 
 def with_p(evidence: Evidence, agreeing: list[str]) -> Evidence:
     """Pairs as planted, but these agree by far and the others are nothing."""
     table = evidence.get("findings_agree").copy()
-    far = table["name"].isin(agreeing)
+    far = table["subject"].isin(agreeing)
     table["low"] = table["low"].where(~far, 0.4).where(far, -0.1)
     table["p"] = table["p"].where(~far, 0.001).where(far, 0.5)
     return of(evidence, findings_agree=table)
@@ -105,8 +106,8 @@ def test_the_pair_that_agrees_least_is_named_only_where_intervals_are_apart(
     evidence: Evidence,
 ) -> None:
     table = with_p(evidence, PAIRS).get("findings_agree").copy()
-    table.loc[table["name"] == PAIRS[0], ["low", "high"]] = [0.1, 0.3]
-    table.loc[table["name"].isin(PAIRS[1:]), "high"] = 0.9
+    table.loc[table["subject"] == PAIRS[0], ["low", "high"]] = [0.1, 0.3]
+    table.loc[table["subject"].isin(PAIRS[1:]), "high"] = 0.9
     verdict = opening(of(evidence, findings_agree=table)).verdict
     assert verdict.endswith("; the answers and the reasoning agree least.")
 
@@ -118,7 +119,7 @@ def test_a_low_p_with_an_interval_down_to_chance_is_nothing(evidence: Evidence) 
 
 def test_a_missing_witness_is_missing_and_names_its_commands(evidence: Evidence) -> None:
     table = evidence.get("findings_agree")
-    bare = of(evidence, findings_agree=table[~table["name"].str.contains("hidden")])
+    bare = of(evidence, findings_agree=table[~table["subject"].str.contains("hidden")])
     found = opening(bare)
     assert [edge.state for edge in found.edges] == ["nothing", "missing", "missing"]
     assert found.without == ("hidden states",)
@@ -159,18 +160,30 @@ def test_without_any_the_first_panel_says_none_and_why(evidence: Evidence) -> No
     assert kind_panels(of(evidence, agreement=pd.DataFrame())) == []
 
 
-def test_every_kind_table_and_command_is_described() -> None:
+def test_every_kind_has_its_rule_and_every_term_is_of_an_analysis() -> None:
     assert set(RULES) == set(KINDS)
     assert HALF == SPLIT == 0.5  # the rules say half
-    assert set(TABLES) == set(MAKERS)
-    assert set(COMMANDS) == set(MAKERS.values())
-    assert {command for commands, _, _ in TERMS for command in commands} <= set(COMMANDS)
+    assert {command for commands, _, _ in TERMS for command in commands} <= set(names())
+
+
+def test_every_table_is_downloaded_and_described_and_every_section_reads_declared_ones(
+    evidence: Evidence,
+) -> None:
+    declared = {table: each for each in analyses() for table in each.makes}
+    assert set(evidence.makers) == set(declared)
+    for each in registered():
+        assert set(each.reads) <= set(declared), each.name
+        assert set(each.downloads) <= {*declared, "questions"}, each.name
+    for table in declared:
+        assert evidence.command(table) == f"cot {declared[table].name} {evidence.run.path}"
+    for call in provenance(evidence)[0]:
+        assert all(table.holds for table in call.tables)
 
 
 def test_raters_beside_the_majority(evidence: Evidence) -> None:
     found = raters(evidence)
     assert found is not None
-    assert [row[0] for row in found.rows] == ["majority", "path", "checked", "probe", "lens"]
+    assert [row[0] for row in found.rows] == ["majority", "cluster", "checked", "probe", "lens"]
     assert found.rows[2][-2:] == ["1 of 2", "0"]
     assert found.claim.startswith("No rater is shown to beat the majority; lens is worse")
     assert "by chance" in found.claim
@@ -179,7 +192,7 @@ def test_raters_beside_the_majority(evidence: Evidence) -> None:
     table = evidence.get("agreement_raters")
     better = of(evidence, agreement_raters=table.assign(difference_low=0.01, difference_high=0.1))
     claim = raters(better).claim  # type: ignore[union-attr]
-    assert claim.startswith("Path, checked, probe and lens beat the majority")
+    assert claim.startswith("Cluster, checked, probe and lens beat the majority")
     nothing = of(evidence, agreement_raters=table.assign(n_questions=0))
     assert raters(nothing).claim.startswith("No question has gold")  # type: ignore[union-attr]
     assert raters(of(evidence, agreement_raters=pd.DataFrame())) is None
@@ -205,11 +218,11 @@ def test_past_the_budget_the_largest_tables_are_left_to_export(evidence: Evidenc
 
 
 def test_methods_are_of_what_ran(planted: Run, evidence: Evidence, tmp_path: Path) -> None:
-    calls = provenance(evidence)["calls"]
-    agree = next(call for call in calls if call["command"] == "cot agree")
-    assert agree["parameters"] == ["seed = 0"]
-    assert {"agreement_raters", "agreement_places"} <= {row["name"] for row in agree["tables"]}
-    commands = [call["command"] for call in calls]
+    calls, _ = provenance(evidence)
+    agree = next(call for call in calls if call.command == "cot agree")
+    assert agree.parameters == ["seed = 0"]
+    assert {"agreement_raters", "agreement_places"} <= {row.name for row in agree.tables}
+    commands = [call.command for call in calls]
     assert commands.index("cot vote") < commands.index("cot lens") < commands.index("cot agree")
     assert "Three-way coefficient" in dict(glossary(evidence))
     bare = gather(planted_run(tmp_path / "run", tables=["answers"]))

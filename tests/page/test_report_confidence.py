@@ -10,11 +10,12 @@ import pytest
 from planted import planted_run
 from written import write_table
 
+from analysis import figures
 from analysis.calibration import calibrate
 from analysis.page import write_report
-from analysis.page.claims import confidence_claim
 from analysis.page.evidence import gather
-from analysis.page.sections.calibration import calibration_figure, stop_rows
+from analysis.page.sections.calibration import calibration_data, confidence_claim
+from analysis.page.sections.stopping import stop_rows
 from cot.store.run import Run
 
 
@@ -28,36 +29,36 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def stops(run: Run) -> pd.DataFrame:
     """`findings_stop` of two rules, as `analysis.stopping.stop` writes it."""
     rows = [
-        ("asc_beta", 0.7, 0.5, 0.9, 4.25, 0.46875, 0.4),
-        ("fixed:n=2", 0.6, 0.4, 0.8, 2.0, 0.75, np.nan),
-        ("all", 0.75, 0.5, 1.0, np.nan, np.nan, np.nan),
-        ("asc_beta - all", -0.05, -0.1, 0.0, np.nan, np.nan, np.nan),
-        ("fixed:n=2 - all", -0.15, -0.3, -0.1, np.nan, np.nan, np.nan),
+        ("asc_beta", "", 0.7, 0.5, 0.9, 4.25, 0.46875, 0.4),
+        ("fixed:n=2", "", 0.6, 0.4, 0.8, 2.0, 0.75, np.nan),
+        ("all", "", 0.75, 0.5, 1.0, np.nan, np.nan, np.nan),
+        ("asc_beta", "all", -0.05, -0.1, 0.0, np.nan, np.nan, np.nan),
+        ("fixed:n=2", "all", -0.15, -0.3, -0.1, np.nan, np.nan, np.nan),
     ]
-    names = ["name", "estimate", "low", "high", "mean_samples", "saved", "tokens_saved"]
-    table = pd.DataFrame(rows, columns=names)
+    names = ["subject", "baseline", "estimate", "low", "high"]
+    names += ["mean_samples", "saved", "tokens_saved"]
+    table = pd.DataFrame(rows, columns=names).assign(measure="accuracy")
     write_table(run, "findings_stop", table, command="stop", parameters={}, inputs=["answers"])
     return table
 
 
 def test_panels_and_rows_say_what_the_tables_say(planted: Run) -> None:
-    figure = calibration_figure(gather(planted))
-    assert figure is not None
+    data = calibration_data(gather(planted))
+    assert data is not None
     table = planted.table("calibration").set_index("signal")
-    assert [row[0] for row in figure["rows"]] == list(table.index)
-    share = figure["panels"][0]
-    assert (share["signal"], share["kind"], share["unit"]) == (
-        *("vote_share", "risk_coverage"),
-        "question",
-    )
-    assert np.mean(share["y"]) == pytest.approx(table.loc["vote_share", "aurc"])
-    assert share["chance"] == pytest.approx(1 - table.loc["vote_share", "prevalence"])
-    assert share["oracle"][-1] == pytest.approx(share["y"][-1])
-    assert all(best <= risk + 1e-9 for best, risk in zip(share["oracle"], share["y"], strict=True))
-    bins = [row for row in figure["bins"] if row[0] == "vote_share"]
+    assert [row[0] for row in data.rows] == list(table.index)
+    (_, panels), *_ = data.groups
+    assert (panels[0].signal, panels[0].kind) == ("vote_share", "risk_coverage")
+    chance, oracle, share = figures.calibration(planted, "vote_share", "risk_coverage").data
+    assert np.mean(share.y) == pytest.approx(table.loc["vote_share", "aurc"])
+    assert chance.y[0] == pytest.approx(1 - table.loc["vote_share", "prevalence"])
+    assert oracle.y[-1] == pytest.approx(share.y[-1])
+    assert all(best <= risk + 1e-9 for best, risk in zip(oracle.y, share.y, strict=True))
+    bins = [row for row in data.bins if row[0] == "vote_share"]
     assert sum(int(row[3]) for row in bins) == table.loc["vote_share", "n"]
-    shown = sorted(place for group in figure["groups"] for place in group["places"])
-    assert shown == list(range(len(figure["panels"])))
+    curves = planted.table("calibration_curves")[["signal", "kind"]].drop_duplicates()
+    shown = {(each.signal, each.kind) for _, panels in data.groups for each in panels}
+    assert shown == set(map(tuple, curves.to_numpy()))
 
 
 def test_the_page_has_the_section_or_says_how_to_make_it(planted: Run, tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_the_page_has_the_section_or_says_how_to_make_it(planted: Run, tmp_path:
     bare = planted_run(tmp_path / "run", tables=["answers"])
     page = write_report(bare).read_text(encoding="utf-8")
     assert "There is no table calibration yet." in page
-    assert f"cot calibration {bare.path}" in page
+    assert f"cot calibrate {bare.path}" in page
     assert "Stopping rules, replayed" not in page
 
 
@@ -89,10 +90,10 @@ def test_what_is_not_scored_has_no_panel_and_says_why(tmp_path: Path) -> None:
     answers["correct"] = answers["correct"].where(answers["correct"].isna(), False)
     write_table(run, "answers", answers, command="answers", parameters={}, inputs=[])
     calibrate(run, ["margin"])
-    figure = calibration_figure(gather(run))
-    assert figure is not None
-    assert figure["panels"] == figure["groups"] == []
-    assert figure["rows"][0][3:5] == ["–", "–"]
+    data = calibration_data(gather(run))
+    assert data is not None
+    assert data.groups == data.bins == data.risks == []
+    assert data.rows[0][3:5] == ["–", "–"]
     page = write_report(run).read_text(encoding="utf-8")
     assert "margin: all 11 majorities are wrong: no ranking is scored." in page
     assert "Margin: undefined, as all majorities are right or all are wrong." in page
@@ -108,4 +109,5 @@ def test_what_is_not_scored_has_no_panel_and_says_why(tmp_path: Path) -> None:
 )
 def test_claims_go_as_far_as_the_interval(low: float, high: float, said: str) -> None:
     finding = {"estimate": (low + high) / 2, "low": low, "high": high}
-    assert confidence_claim("vote_share → right majority", finding).startswith(said)
+    finding |= {"subject": "vote_share", "target": "majority"}
+    assert confidence_claim(finding).startswith(said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pandas as pd
 import pytest
 from planted import HOSTILE, planted_run
 from planted_faithfulness import FOUND, HOSTILE_REPLY
+from written import write_table
 
+from analysis import figures
 from analysis.page import write_report
 from analysis.page.evidence import Evidence, gather
 from analysis.page.sections.faithfulness import hints as hints_module
-from analysis.page.sections.faithfulness.curves import kept_figures
+from analysis.page.sections.faithfulness.curves import curve_panels
 from analysis.page.sections.faithfulness.decided import decided_figure
 from analysis.page.sections.faithfulness.groups import test_groups as groups_of
 from analysis.page.sections.faithfulness.hints import followed_hints
@@ -26,6 +29,8 @@ from cot.store.run import Run
 
 TABLES = ["answers", "steps", "lens_traces", "faithfulness", "faithfulness_traces"]
 TABLES += ["faithfulness_curves", "findings_faithfulness"]
+TABLES += ["faithfulness_tests", "faithfulness_steps", "agreement", "findings_agree"]
+TABLES += ["agreement_before_reasoning"]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +46,7 @@ def evidence(planted: Run) -> Evidence:
 
 def of(evidence: Evidence, **tables: pd.DataFrame) -> Evidence:
     """The same run with other tables."""
-    names = {field: getattr(evidence, field) for field in ("run", "questions", "traces", "stale")}
-    return Evidence(**names, tables={**evidence.tables, **tables})
+    return replace(evidence, tables={**evidence.tables, **tables})
 
 
 def test_value_comes_first_and_the_rate_stands_beside_its_baseline(evidence: Evidence) -> None:
@@ -53,7 +57,7 @@ def test_value_comes_first_and_the_rate_stands_beside_its_baseline(evidence: Evi
         "The answer stays",
         "Stays, less baseline, points",
         "Right stays right, wrong wrong",
-        "Same at 0%",
+        "Same answer after none",
         "Baseline: another trace of the question",
     ]
     assert first.rows[0].controls == (("greedy traces", 0.0, "0.00"),)
@@ -68,60 +72,79 @@ def test_value_comes_first_and_the_rate_stands_beside_its_baseline(evidence: Evi
 
 
 def test_what_a_test_adds_is_drawn_only_where_it_is_a_share(evidence: Evidence) -> None:
-    own = evidence.get("findings_faithfulness").query("test == 'hint'")
-    added = [own.assign(name=f"hint {what}") for what in ("plain followed", "plain said - false")]
-    added.append(own.assign(name="disguised_accuracy", estimate=1.2, high=1.4))
+    table = evidence.get("findings_faithfulness")
+    own = table[(table["subject"] == "hint") & table["headline"]]
+    plain = own.assign(headline=False, kind="plain")
+    added = [
+        plain.assign(measure="followed"),
+        plain.assign(measure="acknowledged", baseline="false alarms"),
+        plain.assign(measure="disguised_accuracy", kind="", estimate=1.2, high=1.4),
+    ]
     (group,) = groups_of(of(evidence, findings_faithfulness=pd.concat([own, *added])))
     drawn = {row.label: row.strip is not None for row in group.rows[1:]}
     assert drawn == {
-        "Plain followed": True,
-        "Plain said less false": False,
+        "Followed, plain": True,
+        "Acknowledged, plain less false alarms": False,
         "Disguised accuracy": False,
     }
 
 
-def test_a_test_with_parameters_and_one_that_is_not_installed(evidence: Evidence) -> None:
-    table = evidence.get("findings_faithfulness")
-    own = table[table["test"] == "filler"]
-    spec = own.assign(
-        test="filler:points=4", name=own["name"].str.replace("filler", "filler:points=4")
+def test_a_test_with_parameters_and_one_of_which_nothing_is_known(evidence: Evidence) -> None:
+    table, tests = evidence.get("findings_faithfulness"), evidence.get("faithfulness_tests")
+    own, shown = table[table["subject"] == "filler"], tests[tests["test"] == "filler"]
+    spec, other = own.assign(subject="filler:points=4"), own.assign(subject="<b>mine")
+    changed = of(
+        evidence,
+        findings_faithfulness=pd.concat([spec, other]),
+        faithfulness_tests=shown.assign(test="filler:points=4"),
     )
-    other = own.assign(test="<b>mine", name=own["name"].str.replace("filler", "<b>mine"))
-    filler, mine = groups_of(of(evidence, findings_faithfulness=pd.concat([spec, other])))
+    filler, mine = groups_of(changed)
     assert filler.rows[0].label == mine.rows[0].label == "Value"
     assert filler.does.startswith("Replace the reasoning")
     assert mine.does == mine.limit == ""
 
 
-def test_curves_are_the_tables_beside_another_trace(evidence: Evidence) -> None:
-    early, filler = kept_figures(evidence)
+def lines(run: Run, test: str) -> dict[str, Any]:
+    """The named series of a test's figure."""
+    return {str(each.name): each for each in figures.faithfulness(run, test).data if each.name}
+
+
+def test_curves_are_the_tables_beside_another_trace(planted: Run, evidence: Evidence) -> None:
+    early, filler = curve_panels(evidence)
     table = evidence.get("faithfulness_curves")
     whole = table[(table["test"] == "early_answering") & table["n_steps"].isna()]
-    line = early["lines"][0]
-    assert line["same"] == list(whole.loc[~whole["greedy"], "same"])
-    assert [each["name"] for each in early["lines"]] == [
-        *("all lengths", "1 step", "2 steps", "greedy traces"),
-    ]
-    assert early["fresh"] == {"value": 0.5, "low": 0.5, "high": 0.5}
-    assert filler["axis"].startswith("dots")
-    assert "greedy traces" not in [each["name"] for each in filler["lines"]]
-    assert all(len(row) == 6 for row in early["rows"])
+    drawn = lines(planted, "early_answering")
+    assert list(drawn["all lengths"].y) == list(whole.loc[~whole["greedy"], "same"])
+    assert set(drawn) == {
+        *("all lengths", "1 step", "2 steps", "greedy traces", "another trace of the question"),
+    }
+    assert list(drawn["another trace of the question"].y) == [0.5, 0.5]
+    assert early.other_traces == (0.5, 0.5, 0.5)
+    axis = figures.faithfulness(planted, "filler").layout.xaxis.title.text
+    assert axis.startswith("dots")
+    assert "greedy traces" not in lines(planted, "filler")
+    assert filler.n_greedy == 0
+    assert all(len(row) == 6 for row in early.rows)
 
 
-def test_the_baseline_is_of_the_curves_own_traces(evidence: Evidence) -> None:
-    traces = evidence.get("faithfulness_traces")
-    fresh = traces["fresh"].where(traces["sample_index"] != 7, 0.0)  # filler leaves these out
-    early, filler = kept_figures(of(evidence, faithfulness_traces=traces.assign(fresh=fresh)))
-    assert filler["fresh"]["value"] == 0.5
-    assert early["fresh"]["value"] < 0.5
+def test_the_baseline_is_the_curves_own(evidence: Evidence) -> None:
+    table = evidence.get("faithfulness_curves")
+    own = table["other_traces"].where(table["test"] != "early_answering", 0.25)
+    early, filler = curve_panels(of(evidence, faithfulness_curves=table.assign(other_traces=own)))
+    assert filler.other_traces is not None
+    assert early.other_traces is not None
+    assert (early.other_traces[0], filler.other_traces[0]) == (0.25, 0.5)
 
 
-def test_a_length_of_few_traces_has_no_line(evidence: Evidence) -> None:
-    curves = evidence.get("faithfulness_curves")
+def test_a_length_of_few_traces_has_no_line(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run", tables=TABLES)
+    curves = run.table("faithfulness_curves")
     few = curves["n_traces"].where(curves["n_steps"] != 1, 9)
-    early, _ = kept_figures(of(evidence, faithfulness_curves=curves.assign(n_traces=few)))
-    assert early["few"] == [1]
-    assert "1 step" not in [line["name"] for line in early["lines"]]
+    write_table(run, "faithfulness_curves", curves.assign(n_traces=few), command="faithfulness")
+    early, _ = curve_panels(gather(run))
+    assert early.few == [1]
+    assert "1 step" not in {row[0] for row in early.rows}
+    assert "1 step" not in lines(run, "early_answering")
 
 
 def test_hints_are_counted_by_kind_and_those_unsaid_come_first(evidence: Evidence) -> None:
@@ -160,26 +183,23 @@ def test_hints_without_details_or_by_another_name(
     assert found["rows"][0]["acknowledged"] is None
     assert (found["rows"][0]["text"], found["rows"][0]["cut"]) == ("I think", True)
     for detail in ("[]", "not JSON", "null"):
-        empty = followed_hints(of(evidence, faithfulness=bare.assign(detail=detail)))
-        assert empty is not None
-        assert empty["rows"] == []
-    assert followed_hints(of(evidence, faithfulness=bare.assign(test="filler"))) is None
+        assert followed_hints(of(evidence, faithfulness=bare.assign(detail=detail))) is None
+    assert followed_hints(of(evidence, faithfulness=bare.assign(detail="{}"))) is None
 
 
 def test_both_looks_and_where_they_part(evidence: Evidence) -> None:
     figure = decided_figure(evidence)
     assert figure is not None
-    lens = evidence.get("lens_traces").set_index(["question_id", "sample_index"])
-    early = evidence.get("faithfulness").query("test == 'early_answering' and share == 0")
-    early = early[~early["greedy"]].set_index(["question_id", "sample_index"])
-    both = pd.DataFrame({"forced": early["same"], "lens": lens["decided_at_prompt"]}).dropna()
-    assert figure["n"] == len(both)
-    assert figure["table"][0][1].split()[0] == str(int((both["forced"] & ~both["lens"]).sum()))
-    differ = (both["forced"] != both["lens"]).groupby("question_id").mean()
-    assert figure["questions"][0]["question_id"] in set(differ[differ == differ.max()].index)
+    table = evidence.get("agreement_before_reasoning")
+    cells = ["n_both", "n_forced_only", "n_latent_only", "n_neither"]
+    assert figure["n"] == int(table[cells].sum().sum())
+    assert figure["table"][0][1].split()[0] == str(int(table["n_forced_only"].sum()))
+    differ = (table["n_forced_only"] + table["n_latent_only"]) / table["n_traces"]
+    assert figure["questions"][0]["question_id"] in set(
+        table.loc[differ == differ.max(), "question_id"]
+    )
     assert figure["control"] is not None
-    assert decided_figure(of(evidence, lens_traces=pd.DataFrame())) is None
-    assert decided_figure(of(evidence, faithfulness=pd.DataFrame())) is None
+    assert decided_figure(of(evidence, agreement_before_reasoning=pd.DataFrame())) is None
 
 
 def test_what_a_trace_says(evidence: Evidence) -> None:
@@ -221,7 +241,7 @@ def test_words_after_mistakes_end_with_the_budget(
 def test_a_run_without_the_tests_has_no_section(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers", "lens_traces"])
     evidence = gather(run)
-    assert groups_of(evidence) == kept_figures(evidence) == []
+    assert groups_of(evidence) == curve_panels(evidence) == []
     assert followed_hints(evidence) is decided_figure(evidence) is most_important(evidence) is None
     assert "tested" not in question_details(evidence, ["q00"])["q00"]["traces"][0]
     assert 'id="faithfulness"' not in write_report(run).read_text(encoding="utf-8")
@@ -239,9 +259,9 @@ def test_the_section_opens_traces_and_obeys_nothing(chromium: Any, report: Path)
     chromium.get_log("browser")
     chromium.get(report.as_uri())
     assert [card.get_attribute("data-test") for card in some("#faithfulness .card")] == [
-        *dict.fromkeys(name.split()[0] for name in FOUND)
+        *dict.fromkeys(test for test, *_ in FOUND)
     ]
-    assert len(some("#faithfulness [data-kept] svg .scatterlayer path.js-line")) >= 8
+    assert len(some("#faithfulness [data-figure] svg .scatterlayer path.js-line")) >= 8
     said, kind = (Select(node) for node in some("#hints select"))
     whole = len(some("#hints tbody tr"))
     said.select_by_value("true")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from analysis.page.claims import geometry_claims, lens_claims, probe_claim
 from planted import HOSTILE, planted_run
 from planted_inside import DEPTH, HOSTILE_TOP, LAYERS, POSITIONS
 
 from analysis.page import write_report
-from analysis.page.claims import geometry_claims, lens_claims, probe_claim
 from analysis.page.evidence import Evidence, gather
 from analysis.page.section import headlines
 from analysis.page.sections.geometry import dimension_figure, similarity_figure
@@ -38,8 +39,7 @@ def evidence(planted: Run) -> Evidence:
 
 def of(evidence: Evidence, **tables: pd.DataFrame) -> Evidence:
     """The same run with other tables."""
-    names = {field: getattr(evidence, field) for field in ("run", "questions", "traces", "stale")}
-    return Evidence(**names, tables={**evidence.tables, **tables})
+    return replace(evidence, tables={**evidence.tables, **tables})
 
 
 def test_heat_maps_say_what_the_table_says_beside_its_control(evidence: Evidence) -> None:

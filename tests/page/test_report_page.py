@@ -20,7 +20,8 @@ from written import write_table
 
 from analysis.page import as_json, write_report
 from analysis.page.evidence import gather, overview
-from analysis.page.sections.traces.questions import question_details, question_rows
+from analysis.page.sections.questions import question_rows
+from analysis.page.sections.traces.questions import question_details
 from cot.store.run import Run, create_run
 from cot.types import Completion, Question, Trace
 
@@ -141,7 +142,7 @@ def test_any_prefix_of_the_pipeline_gives_a_page(tmp_path: Path, count: int) -> 
 
 def test_without_tables_a_run_still_shows_its_traces(tmp_path: Path) -> None:
     page = page_of(planted_run(tmp_path / "run", tables=[]))
-    assert page.json("page-data")["curve"] is None
+    assert page.json("page-data")["figures"] == {}
     row = page.json("page-data")["questions"][0]
     assert (row["id"], row["n_traces"], row["majority"], row["suspicion"]) == ("q00", 8, None, None)
     trace = page.json("detail-data")["q00"]["traces"][0]
@@ -183,14 +184,14 @@ def test_the_page_says_how_answers_were_read(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run")
     said = overview(gather(run))
     assert ("answers read by", f"cue {int((run.table('answers')['status'] == 'ok').sum())}") in [
-        (name, text) for name, text in said["settings"]
+        (name, text) for name, text in said.settings
     ]
-    assert "weakly read" not in [name for name, _, _ in said["counts"]]
+    assert "weakly read" not in [name for name, _, _ in said.counts]
     answers = run.table("answers")
     answers.loc[answers["status"] == "ok", "pattern"] = "last_number"
     with run.lock():
         write_table(run, "answers", answers, command="answers", parameters={}, inputs=["traces"])
-    weak = {name: n for name, n, _ in overview(gather(run))["counts"]}["weakly read"]
+    weak = {name: n for name, n, _ in overview(gather(run)).counts}["weakly read"]
     assert weak == int((answers["status"] == "ok").sum())
 
 

@@ -12,8 +12,9 @@ from written import write_table
 
 from analysis.page import write_report
 from analysis.page.evidence import gather
+from analysis.page.sections.questions import question_rows
 from analysis.page.sections.traces.places import methods, read_places
-from analysis.page.sections.traces.questions import question_detail, question_rows
+from analysis.page.sections.traces.questions import question_detail
 from cot.store.run import Run
 
 

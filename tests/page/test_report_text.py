@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.figures.text import decimal, interval, percent, points, shorten, visible
-from analysis.page.claims import agreement_claim, gain_claim, probe_claim
+from analysis.page.sections.opening import agreement_claim
+from analysis.page.sections.probes.card import probe_claim
 from analysis.page.sections.traces.traces import cut
+from analysis.page.sections.votes import gain_claim
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: tuple(sorted(pair)))
 
@@ -49,8 +51,8 @@ def test_an_agreement_that_the_null_explains_is_nothing(
     p: float, low: float, nothing: bool
 ) -> None:
     finding = {"estimate": 0.2, "low": low, "null_mean": 0.0, "p": p}
-    claim = agreement_claim("answers × paths", finding)
-    assert claim.startswith("Answers and paths")
+    claim = agreement_claim(finding | {"subject": "answers × clusters"})
+    assert claim.startswith("Answers and clusters")
     assert ("this is nothing" in claim) == nothing
     assert ("more than chance" in claim) != nothing
 
