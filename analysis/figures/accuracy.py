@@ -17,7 +17,6 @@ from analysis.figures.look import (
     split,
 )
 from analysis.figures.tables import read
-from analysis.findings import pick
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -40,6 +39,8 @@ def curve(run: Run) -> Figure:
         InputError: no such table.
     """
     import pandas as pd
+
+    from analysis.findings import pick
 
     table = read(run, "curve", "cot curve RUN").sort_values("n")
     compared = run.table("curve_comparison") if "curve_comparison" in run.tables() else None

@@ -72,7 +72,7 @@ def draw(
     subtitle = {"text": "<br>".join(lines), "font": {"size": 12}}
     figure.update_layout(
         template="none",
-        meta={"title": title, "caption": caption, "height": height},
+        meta={"title": shown(title), "caption": shown(caption), "height": height},
         title={"text": shown(title), "subtitle": subtitle, "x": 0.01, "y": 1, "yanchor": "top"}
         | {"yref": "container", "pad": {"t": 16}},
         height=height + top,

@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
-
 __all__ = [
     "chance",
     "count",
@@ -49,7 +47,7 @@ def shorten(text: str, length: int) -> str:
 
 def number(value: Any) -> float | None:
     """A float, or None for null, NaN and infinity, which JSON and a reader can't use."""
-    if value is None or pd.isna(value):
+    if _missing(value):
         return None
     converted = float(value)
     return converted if math.isfinite(converted) else None
@@ -57,17 +55,26 @@ def number(value: Any) -> float | None:
 
 def text(value: Any) -> str | None:
     """A string, or None for null."""
-    return None if value is None or pd.isna(value) else str(value)
+    return None if _missing(value) else str(value)
 
 
 def flag(value: Any) -> bool | None:
     """True or False, or None for null."""
-    return None if value is None or pd.isna(value) else bool(value)
+    return None if _missing(value) else bool(value)
 
 
 def count(value: Any) -> int | None:
     """An integer, or None for null."""
-    return None if value is None or pd.isna(value) else int(value)
+    return None if _missing(value) else int(value)
+
+
+def _missing(value: Any) -> bool:
+    """None, NaN or pandas' NA."""
+    if value is None:
+        return True
+    import pandas as pd
+
+    return bool(pd.isna(value))
 
 
 def percent(value: float | None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.look import HEIGHT
@@ -86,8 +87,8 @@ def _embed(section: str, name: str, figure: Figure) -> Embedded:
     return Embedded(
         section=section,
         name=name,
-        title=str(about.get("title", "")),
-        caption=str(about.get("caption", "")),
+        title=unescape(about.get("title", "")),
+        caption=unescape(about.get("caption", "")),
         height=None if height is None else int(height),
         drawing={"data": drawing["data"], "layout": layout},
     )

@@ -21,17 +21,21 @@ from cot.store.run import create_run
 
 ROOT = Path(__file__).parent.parent.parent
 HOSTILE = '<a href="https://x.test">$x$</a>\n\u202e<script>'
-PAIRS = ("answers × paths", "answers × hidden states", "paths × hidden states")
+PAIRS = ("answers × clusters", "answers × hidden states", "clusters × hidden states")
 COEFFICIENTS = pd.DataFrame(
     [
-        {"name": name, "measure": measure, "estimate": 0.1 * i, "low": 0.1 * i - 0.05}
+        {"subject": name, "measure": measure, "estimate": 0.1 * i, "low": 0.1 * i - 0.05}
         | {"high": 0.1 * i + 0.08, "null_mean": 0.01, "null_low": -0.04, "null_high": 0.06}
         | {"p": 0.5, "n_questions": 9, "n_traces": 70, "n_excluded": 3, "seed": 0}
         for measure in ("ami", "ari", "vi")
         for i, name in enumerate(PAIRS)
     ]
     + [
-        {"name": "answers × paths × hidden states", "measure": "three_way", "estimate": np.nan}
+        {
+            "subject": "answers × clusters × hidden states",
+            "measure": "three_way",
+            "estimate": np.nan,
+        }
         | {"low": np.nan, "high": np.nan, "null_mean": np.nan, "null_low": np.nan}
         | {"null_high": np.nan, "p": np.nan, "n_questions": 0, "n_traces": 70}
         | {"n_excluded": 12, "seed": 0}
@@ -146,19 +150,20 @@ def test_a_missing_table_names_the_command(bare, name):
 
 def test_curve(run):
     table = run.table("curve")
-    (series,) = figures.curve(run).data
+    band, series, greedy = figures.curve(run).data
     assert list(series.x) == list(table["n"])
     np.testing.assert_allclose(series.y, table["accuracy"])
-    np.testing.assert_allclose(np.add(series.y, series.error_y.array), table["high"])
-    np.testing.assert_allclose(np.subtract(series.y, series.error_y.arrayminus), table["low"])
+    np.testing.assert_allclose(np.array(series.customdata, float), table[["low", "high"]])
+    np.testing.assert_allclose(band.y, [*table["high"], *table["low"][::-1]])
+    assert list(greedy.y) == [1.0, 1.0]
 
 
 def test_votes(run):
     table = run.table("findings_vote")
-    own = table[~table["name"].str.contains(" - ")]
+    own = table[table["baseline"] == ""]
     figure = figures.votes(run)
     same(dots(figure, "x"), own, ["majority", "single", "greedy"], ("estimate", "low", "high"))
-    gain = table[table["name"] == "majority - single"]
+    gain = table[table["baseline"] == "single"]
     same(dots(figure, "x2"), gain, ["majority"], ("estimate", "low", "high"))
 
 
@@ -199,11 +204,11 @@ def test_answers_that_are_not_judged_are_not_wrong(run):
 def test_probes_and_their_controls_have_one_colour_scale(run):
     table = run.table("probes").query("target == 'correct'")
     figure = figures.probes(run)
-    columns = ("auroc", "within_question_auroc", "control", "control_within")
+    columns = ("auroc", "control", "within_question_auroc", "control_within")
     assert [title.text for title in figure.layout.annotations] == [
         "pooled",
-        "within questions",
         "pooled, labels shuffled",
+        "within questions",
         "within questions, labels shuffled",
     ]
     for heat, column in zip(figure.data, columns, strict=True):
@@ -211,9 +216,15 @@ def test_probes_and_their_controls_have_one_colour_scale(run):
         for i, layer in enumerate(heat.y):
             for j, position in enumerate(heat.x):
                 assert heat.z[i][j] == cells[int(layer), position]
-    assert {(heat.zmin, heat.zmax) for heat in figure.data} == {(0.4, 1.0)}
+    reach = max(abs(table[name] - 0.5).max() for name in columns)
+    ends = {(heat.zmin, heat.zmid, heat.zmax) for heat in figure.data}
+    assert ends == {(0.5 - reach, 0.5, 0.5 + reach)}
     assert len({heat.colorscale for heat in figure.data}) == 1
-    assert "(0.520 to 0.680), n = 88" in figure.data[0].text[0][0]
+    assert figure.data[2].text[2][2] == "0.58 ★"
+    assert figure.data[2].customdata[2][2] == (
+        "Layer 20 at pre_answer: 0.58 (0.49 to 0.67), labels shuffled 0.49, length 0.52, "
+        "TF-IDF 0.55, embedding 0.54, position alone 0.50; 9 questions"
+    )
     with pytest.raises(InputError, match="no target 'length'"):
         figures.probes(run, "length")
 
@@ -221,7 +232,7 @@ def test_probes_and_their_controls_have_one_colour_scale(run):
 def test_the_colours_reach_down_to_the_lowest_value(run, bare):
     table = run.table("probes").query("target == 'correct'")
     write(bare, "probes", table.assign(control=[0.21, *[np.nan] * (len(table) - 1)]))
-    assert {heat.zmin for heat in figures.probes(bare).data} == {0.21}
+    assert {round(heat.zmin, 9) for heat in figures.probes(bare).data} == {0.21}
 
 
 def test_lens(run):
@@ -240,45 +251,66 @@ def test_lens(run):
         figures.lens(run, "q99", 4)
 
 
-def test_consistency_by_hand(bare):
-    """Two traces of a; b has one candidate only, and says nothing."""
-    said = {("a", 0): "112", ("a", 1): "222", ("b", 0): "111", ("b", 1): "111"}
-    rows = [
-        {"question_id": question, "sample_index": index, "position": position, "layer": layer}
-        | {"answer": answer if position == "pre_answer" else "9", "answer_calibrated": answers[-1]}
-        for (question, index), answers in said.items()
-        for layer, answer in enumerate(answers)
-        for position in ("step_end", "pre_answer")
-    ]
-    traces = [
-        {"question_id": name, "sample_index": i, "n_candidates": 1 + (name == "a")}
-        for name, i in said
-    ]
-    write(bare, "lens", pd.DataFrame(rows))
-    write(bare, "lens_traces", pd.DataFrame(traces))
-    figure = figures.consistency(bare)
-    own, other, calibrated, _ = (list(series.y) for series in figure.data)
-    assert (own, other) == ([0.5, 0.5, 1.0], [0.5, 0.5, 1.0])
-    assert calibrated == [1.0, 1.0, 1.0]
-    assert "n = 1 questions" in caption(figure)
-    assert "1 left out" in caption(figure)
+def test_consistency_and_stated_draw_the_table_beside_its_control(run):
+    table = run.table("lens_layers")
+    named = {series.name: series for series in figures.consistency(run).data if series.name}
+    for measure, name in (("agreement", "as read"), ("agreement_calibrated", "calibrated")):
+        rows = table[table["measure"] == measure].sort_values("layer")
+        np.testing.assert_allclose(named[name].y, rows["estimate"])
+        np.testing.assert_allclose(
+            np.array(named[name].customdata, float)[:, :2], rows[["low", "high"]]
+        )
+        other = named[f"another trace’s final answer, {name}"]
+        np.testing.assert_allclose(other.y, rows["control"])
+    stated = {series.name: series for series in figures.stated(run).data if series.name}
+    assert list(stated) == ["step_end", "pre_answer"]
+    for position, series in stated.items():
+        rows = table[(table["measure"] == "p_stated") & (table["position"] == position)]
+        np.testing.assert_allclose(series.y, rows.sort_values("layer")["estimate"])
 
 
-def test_consistency_control_is_another_trace(bare):
-    """Every trace says one thing at all layers; two of the three say the same."""
-    rows = [
-        {"question_id": "a", "sample_index": i, "position": "pre_answer", "layer": layer}
-        | {"answer": str(min(i, 1)), "answer_calibrated": str(i)}
-        for i in range(3)
-        for layer in range(2)
-    ]
-    write(bare, "lens", pd.DataFrame(rows))
-    traces = pd.DataFrame({"question_id": "a", "sample_index": range(3), "n_candidates": 3})
-    write(bare, "lens_traces", traces)
-    own, other, _, calibrated_other = (list(series.y) for series in figures.consistency(bare).data)
-    assert own == [1.0, 1.0]
-    assert other == pytest.approx([1 / 3, 1 / 3]), "of 6 ordered pairs, 2 are alike"
-    assert calibrated_other == [0.0, 0.0]
+def test_the_commitment_layer_is_that_of_traces_with_two_candidates(run):
+    traces = run.table("lens_traces")
+    known = traces.loc[traces["n_candidates"] > 1, "commitment_layer"].dropna()
+    band, line = figures.consistency(run).layout.shapes
+    assert (band.x0, line.x0, band.x1) == tuple(known.quantile([0.25, 0.5, 0.75]))
+
+
+def test_a_run_without_two_candidates_has_nothing_to_agree(run, bare):
+    table = run.table("lens_layers")
+    write(bare, "lens_layers", table.assign(estimate=np.nan))
+    with pytest.raises(InputError, match="two candidates and two traces"):
+        figures.consistency(bare)
+
+
+def test_states_step_by_step(run):
+    table, answers = run.table("trajectory_steps"), run.table("answers")
+    n = answers["correct"].dropna().astype(bool)
+    named = {series.name: series for series in figures.state_steps(run).data if series.xaxis == "x"}
+    for side, of in (("right", n.sum()), ("wrong", (~n).sum())):
+        rows = table[(table["what"] == side) & (table["n_traces"] >= 5)].sort_values("step")
+        np.testing.assert_allclose(named[f"{side} ({of})"].y, rows["x"])
+        np.testing.assert_array_equal(named[f"{side} ({of})"].customdata, rows["n_traces"])
+
+
+def test_similarity_is_the_same_both_ways_and_one_with_itself(run):
+    table = run.table("similarity").query("what == 'layers' and kind == 'cka'")
+    for heat in figures.similarity(run).data:
+        values = np.array(heat.z, float)
+        np.testing.assert_array_equal(values, values.T)
+        assert set(np.diag(values)) == {1.0}
+    first = table[table["position"] == "prompt_end"].iloc[0]
+    assert (
+        f"layers {first['layer']} and {first['other']}"
+        in figures.similarity(run).data[0].customdata[0][1]
+    )
+
+
+def test_dimension(run):
+    table = run.table("dimension").sort_values("layer")
+    named = {series.name: series for series in figures.dimension(run).data if series.name}
+    for position, rows in table.groupby("position"):
+        np.testing.assert_allclose(named[position].y, rows["dimension"])
 
 
 def test_trajectories(run):
@@ -298,7 +330,7 @@ def test_trajectories(run):
 
 def test_agreement(run):
     figure = figures.agreement(run)
-    three = "answers × paths × hidden states"
+    three = "answers × clusters × hidden states"
     first = COEFFICIENTS[COEFFICIENTS["measure"].isin(["ami", "three_way"])]
     same(dots(figure, "x"), first, [*PAIRS, three], ("estimate", "low", "high"))
     last = COEFFICIENTS[COEFFICIENTS["measure"] == "vi"]
@@ -309,30 +341,19 @@ def test_agreement(run):
     assert "n = 0 to 9 questions" in caption(figure)
 
 
-def test_kinds(run):
-    table = run.table("agreement")
+def test_kinds_beside_their_control(run):
+    table = run.table("agreement_kinds").set_index("kind")
     figure = figures.kinds(run)
     found = dots(figure, "x")
-    assert set(found) == {kind for kinds in table["kinds"] for kind in kinds}
-    there = [kind for kind in KINDS if kind in found]
+    there = [kind for kind in KINDS if table.loc[kind, "n"]]
+    assert set(found) == set(there)
     assert list(figure.layout.yaxis.categoryarray) == there
-    split = table["kinds"].map(lambda kinds: "split answers" in kinds).mean()
-    value, low, high = found["split answers"]
-    assert value == split
-    assert low < value < high
-    assert found["same answer, different reasoning"] == (1.0, 1.0, 1.0)
-
-
-def test_kinds_beside_their_control(run, bare):
-    table = run.table("agreement").assign(decided_control=[True] * 3 + [False] * 5 + [None] * 4)
-    table["kinds"] = [["decided before reasoning"]] * 12
-    write(bare, "agreement", table.astype({"decided_control": "boolean"}))
-    figure = figures.kinds(bare)
-    assert [(list(series.x), list(series.y)) for series in figure.data] == [
-        ([0.375], ["decided before reasoning"]),
-        ([1.0], ["decided before reasoning"]),
-    ]
-    assert "8 questions" in caption(figure)
+    for kind in there:
+        np.testing.assert_allclose(found[kind], table.loc[kind, ["share", "low", "high"]].tolist())
+    (grey, _) = figure.data
+    assert list(grey.y) == ["decided before reasoning"]
+    assert list(grey.x) == [table.loc["decided before reasoning", "control"]]
+    assert "12 questions" in caption(figure)
 
 
 def test_raters(run):

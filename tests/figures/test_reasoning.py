@@ -14,6 +14,7 @@ from cot.errors import InputError
 from cot.store.run import Run
 
 TABLES = ["answers", "steps", "faithfulness", "faithfulness_traces", "faithfulness_curves"]
+TABLES += ["faithfulness_steps", "faithfulness_tests"]
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +28,21 @@ def test_a_panel_a_test_with_both_kinds_of_traces_and_the_control(run: Run) -> N
     table = run.table("faithfulness_curves")
     whole = table[table["n_steps"].isna()]
     assert [title.text for title in figure.layout.annotations] == ["early_answering", "filler"]
-    sampled, greedy, filler = figure.data
+    first = {series.name: series for series in figure.data if series.xaxis == "x" and series.name}
+    second = {series.name: series for series in figure.data if series.xaxis == "x2" and series.name}
     for series, test, of in (
-        (sampled, "early_answering", False),
-        (greedy, "early_answering", True),
-        (filler, "filler", False),
+        (first["all lengths"], "early_answering", False),
+        (first["greedy traces"], "early_answering", True),
+        (second["all lengths"], "filler", False),
     ):
         rows = whole[(whole["test"] == test) & (whole["greedy"] == of)]
         np.testing.assert_allclose(series.x, rows["share"])
         np.testing.assert_allclose(series.y, rows["same"])
     mine = whole[(whole["test"] == "early_answering") & ~whole["greedy"]]
-    np.testing.assert_allclose(np.add(sampled.y, sampled.error_y.array), mine["high"])
-    assert [line.y0 for line in figure.layout.shapes] == [0.5, 0.5]
+    ends = np.array(first["all lengths"].customdata, float)[:, :2]
+    np.testing.assert_allclose(ends, mine[["low", "high"]])
+    for panel in (first, second):
+        assert list(panel["another trace of the question"].y) == [0.5, 0.5]
 
 
 def test_a_bar_a_step_with_its_words(run: Run) -> None:

@@ -51,7 +51,7 @@ def test_an_agreement_that_the_null_explains_is_nothing(
     p: float, low: float, nothing: bool
 ) -> None:
     finding = {"estimate": 0.2, "low": low, "null_mean": 0.0, "p": p}
-    claim = agreement_claim(finding | {"subject": "answers × clusters"})
+    claim = agreement_claim(finding | {"measure": "ami", "subject": "answers × clusters"})
     assert claim.startswith("Answers and clusters")
     assert ("this is nothing" in claim) == nothing
     assert ("more than chance" in claim) != nothing
