@@ -20,6 +20,7 @@ __all__ = ["BUDGET", "Downloads", "pack"]
 
 BUDGET = 3_000_000
 """Characters of packed tables that one page carries."""
+QUESTIONS = "one row a question: its text, reference answer and choices"
 CELLS = 1_000_000
 """A table with more cells than this is left to `cot export`, unpacked and unmeasured."""
 
@@ -32,6 +33,8 @@ class Downloads:
     """Table to its CSV, gzipped, in base64."""
     rows: dict[str, int]
     """Table to its number of rows, for those that are packed."""
+    sentences: dict[str, str]
+    """Table to what it holds, as its analysis declares it, for those that are packed."""
     left_out: tuple[str, ...]
     """Tables too large for the page."""
     command: str
@@ -53,6 +56,10 @@ def pack(evidence: Evidence, budget: int = BUDGET) -> Downloads:
     return Downloads(
         packed=packed,
         rows={name: len(frames[name]) for name in packed},
+        sentences={
+            name: evidence.makers[name].makes[name] if name in evidence.makers else QUESTIONS
+            for name in packed
+        },
         left_out=tuple(name for name in frames if name not in packed),
         command=f"cot export {evidence.run.path} --to csv",
     )
