@@ -56,7 +56,7 @@ def test_traces_without_a_place_are_left_out(tmp_path: Path) -> None:
 
 def test_paths_have_terms_and_a_medoid(planted: Run) -> None:
     detail = question_detail(gather(planted), "q03")
-    named = {path["path"]: (path["medoid"], path["terms"]) for path in detail["paths"]}
+    named = {path["cluster"]: (path["medoid"], path["terms"]) for path in detail["clusters"]}
     assert named == {0: (0, "starts, pens, more"), 1: (1, "gets, more")}
     assert detail["map"] == "pca"
 
@@ -86,11 +86,14 @@ def test_uncheckable_equations_are_not_marked(tmp_path: Path) -> None:
 def test_paths_of_an_older_run_are_shown_without_what_they_lack(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers", "steps", "paths"])
     paths = run.table("paths")
-    replace(run, "paths", paths[["question_id", "sample_index", "path", "silhouette"]])
+    replace(run, "paths", paths[["question_id", "sample_index", "cluster", "silhouette"]])
     detail = question_detail(gather(run), "q02")
     assert detail["map"] is None
     assert all(trace["computed"] is None for trace in detail["traces"])
-    assert [(path["path"], path["medoid"]) for path in detail["paths"]] == [(0, None), (1, None)]
+    assert [(path["cluster"], path["medoid"]) for path in detail["clusters"]] == [
+        (0, None),
+        (1, None),
+    ]
     page = write_report(run).read_text(encoding="utf-8")
     assert "There is no table step_checks yet." in page
     assert len(page) < 1_000_000  # nothing to draw, so no plotly
@@ -98,18 +101,18 @@ def test_paths_of_an_older_run_are_shown_without_what_they_lack(tmp_path: Path) 
 
 def test_noise_is_counted_as_the_paths_command_counts_it(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers", "steps", "paths"])
-    replace(run, "paths", run.table("paths").assign(path=-1))
-    counted = pd.DataFrame({"question_id": ["q02"], "n_paths": [8]})
+    replace(run, "paths", run.table("paths").assign(cluster=-1))
+    counted = pd.DataFrame({"question_id": ["q02"], "n_clusters": [8]})
     replace(run, "path_questions", counted)
-    rows = {row["id"]: row["n_paths"] for row in question_rows(gather(run))}
+    rows = {row["id"]: row["n_clusters"] for row in question_rows(gather(run))}
     assert rows["q02"] == 8
-    assert question_detail(gather(run), "q02")["paths"][0]["path"] == -1
+    assert question_detail(gather(run), "q02")["clusters"][0]["cluster"] == -1
 
 
 def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run")
     found = run.table("findings_paths")
-    ami = found.iloc[[0]].assign(name="answers × paths AMI", estimate=0.4)
+    ami = found.iloc[[0]].assign(measure="ami", subject="answers × clusters", estimate=0.4)
     both = pd.concat([found, ami], ignore_index=True).assign(
         null_mean=[*[np.nan] * len(found), 0.1]
     )

@@ -49,7 +49,7 @@ class StateMaps:
 
     maps: list[StateMap]
     """At most `MAPS`."""
-    traces: list[tuple[str, int | None, bool | None, int | None, int | None]]
+    traces: list[list[Any]]
     """Question, index, right, rank of the answer, rank of the cluster; None where unknown."""
     left_out: int
     """Maps beyond the first `MAPS`."""
@@ -93,9 +93,7 @@ def state_maps(evidence: Evidence) -> StateMaps | None:
     )
 
 
-def _described(
-    keys: pd.DataFrame, evidence: Evidence
-) -> list[tuple[str, int | None, bool | None, int | None, int | None]]:
+def _described(keys: pd.DataFrame, evidence: Evidence) -> list[list[Any]]:
     """[question, index, right, answer's rank, path's rank] of each trace; ranks are by size in the
     question, None without one."""
     frame = keys
