@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pandas as pd
 import pytest
 from written import write_table
 
-from analysis.commands.run import WIDTH, _ending
+from analysis.commands.run import WIDTH, _ending, _shown
 from analysis.findings import as_table, extent
 from analysis.summary import following_commands, summary
+from cot.console import Output, emit
 from cot.store.run import Run, create_run
 from cot.types import Finding, Question
 
@@ -130,3 +132,12 @@ def test_the_end_fits_80_columns_and_gives_the_page_a_line_of_its_own(tmp_path: 
     assert sentences
     assert max(map(len, sentences)) <= WIDTH
     assert len([line for line in lines if line.startswith("  cot ")]) == 3
+
+
+def test_a_finding_in_the_longest_words_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    longest = finding("three_way", "answers × clusters × hidden states", (0.6244, 0.4771, 0.7604))
+    emit(Output(), {}, rows=[_shown(asdict(longest))])
+    printed = capsys.readouterr().out
+    assert "three_way: answers × clusters × hidden states" in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    assert _shown(asdict(replace(longest, baseline="single")))["finding"].endswith("− single")

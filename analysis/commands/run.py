@@ -21,6 +21,7 @@ COLUMNS += ["n_questions", "n_traces", "n_excluded"]
 """Of the findings that are printed as JSON."""
 SAVINGS = ("mean_samples", "saved")
 """Columns that stopping rules' findings have beside the others'."""
+FINDINGS = "Estimates with 95% intervals over n questions:"
 WIDTH = 80
 """Characters a line of the sentences at the end."""
 
@@ -60,7 +61,7 @@ def run(
     for name in stages:
         own = [row for row in found if row["analysis"] == name]
         if own and name != "curve":
-            emit(output, {}, rows=[_shown(row) for row in own], note=f"Findings of cot {name}.\n")
+            emit(output, {}, rows=[_shown(row) for row in own], note=f"{FINDINGS} cot {name}.\n")
     emit(output, {}, note=_ending(done))
 
 
@@ -145,7 +146,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     than = f" − {row['baseline']}" if row["baseline"] else ""
     names = ["estimate", "low", "high", *(name for name in SAVINGS if name in row)]
     numbers = {name: row[name] for name in names}
-    return {"finding": f"{of}{than}", **numbers, "questions": row["n_questions"]}
+    return {"finding": f"{of}{than}", **numbers, "n": row["n_questions"]}
 
 
 def _ending(run: Run) -> str:
