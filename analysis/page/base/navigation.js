@@ -1,7 +1,7 @@
 // Sections are linked in a bar that stays in view and says where the reader is; j and k scroll to the next and the
 // previous one, and in an open question from trace to trace.
 
-const bar = document.querySelector(".bar");
+const bar = document.querySelector(".topbar");
 let visited = null; // {node, y}: where j or k went last, and the place of the page then
 
 function barHeight() {
@@ -17,10 +17,12 @@ function markSection() {
   });
   const atEnd = window.innerHeight + window.scrollY >= document.documentElement.scrollHeight - 2;
   const current = atEnd ? links[links.length - 1] : above[above.length - 1];
-  for (const link of links) {
-    if (link === current) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
-  }
+  if (!current || current.hasAttribute("aria-current")) return;
+  for (const link of links) link.removeAttribute("aria-current");
+  current.setAttribute("aria-current", "true");
+  // On a narrow screen the links are wider than the bar.
+  const row = current.parentNode;
+  row.scrollLeft = current.offsetLeft - row.offsetLeft - (row.clientWidth - current.offsetWidth) / 2;
 }
 
 function scrollByPart(by) {

@@ -76,7 +76,8 @@ def geometry_data(evidence: Evidence) -> Geometry:
 
 def geometry_figures(run: Run) -> dict[str, Figure]:
     """`steps/LAYER`, `similarity/MEASURE` and `dimension`, of the tables that are there."""
-    there, found = run.tables(), {}
+    there = run.tables()
+    found: dict[str, Figure] = {}
     if {"trajectory_steps", "trajectories", "answers"} <= set(there):
         layers = _drawn_layers(run.table("trajectory_steps"))
         found |= {f"steps/{layer}": figures.state_steps(run, layer) for layer in layers}

@@ -46,7 +46,7 @@ function flowSection(question) {
   lefts.forEach((left) => picture.append(...flowNode(left, FLOW.left, n, true)));
   rights.forEach((right) => picture.append(...flowNode(right, FLOW.right, n, false)));
   return element("section", {}, element("h4", {}, "From clusters to answers"), picture,
-    element("p", { class: "caption" }, "Each band is the traces of a cluster that end in an answer; its width is their number, of " + plural(n, "trace") + " with a cluster. ✓ right, ✗ wrong. Counts of one question, without interval: they show where clusters and answers part, not that one causes the other. Whether they go together more than by chance is said over the run."));
+    element("p", { class: "caption" }, "Each band is the traces of a cluster that end in an answer; its width is their number, of " + plural(n, "trace") + " with a cluster. ✓ right, ✗ wrong. Counts of one question, without interval: they show where clusters and answers part, not that one causes the other."));
 }
 
 // Places the nodes of a column from above; its height.

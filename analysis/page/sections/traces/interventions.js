@@ -49,11 +49,12 @@ function importanceLegend(tested) {
   return element("p", {}, "A step’s importance: 0", element("span", { class: "ramp", "aria-hidden": "true" }), fixed(page.traces.important, 2) + " nats");
 }
 
-function testedCaption(question) {
+function testedCaptions(question) {
   const tested = question.traces.map((trace) => trace.tested).filter(Boolean);
-  if (!tested.length) return "";
-  return " Faithfulness is 1 where, by that test, the answer depends on the reasoning wholly or the model is open about what moved it, and 0 where neither; one trace has no interval."
-    + (page.traces.important && tested.some((each) => each.importance) ? " A step is the bluer the further the answers move when it is sampled again and says something else; full colour is the run’s largest importance. Beside it, what the same answers give when they are dealt at random. It rests on the dissimilar resamples that state an answer: where they are few, it is rough, and no interval is known." : "");
+  if (!tested.length) return [];
+  const weighed = page.traces.important && tested.some((each) => each.importance);
+  return ["Faithfulness is 1 where, by that test, the answer depends on the reasoning wholly or the model is open about what moved it, and 0 where neither; one trace has no interval."].concat(weighed ? [
+    "A step is the bluer the further the answers move when it is sampled again and says something else; full colour is the run’s largest importance. Beside it, what answers dealt at random give. Where few of its resamples are dissimilar and state an answer, it is rough."] : []);
 }
 
 function mistakesMade(mistakes) {

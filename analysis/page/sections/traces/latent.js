@@ -49,7 +49,7 @@ function latentMap(question, trace) {
   return [
     element("p", { class: "signs" }, element("span", { class: "shade over" }, "= what the trace states"), element("span", { class: "shade under" }, "≠ another answer")),
     grid,
-    element("p", { class: "caption" }, "The answer that each layer holds most probable among the question’s candidates, at the prompt’s end, after each step and right before the answer; the stronger the colour, the more probable. Answers that share a first token are one candidate. One trace, no interval; early layers weren’t trained to be read so: the finding on the lens has the control."),
+    element("p", { class: "caption" }, "The answer that each layer holds most probable among the question’s candidates, at the prompt’s end, after each step and right before the answer; the stronger the colour, the more probable. Answers that share a first token are one candidate. One trace, no interval: the finding on the lens has the control."),
   ];
 }
 

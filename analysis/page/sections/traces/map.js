@@ -89,7 +89,7 @@ function mapSection(question) {
       element("div", { class: "plot tall", id: "map-plot", role: "img", "aria-label": "Map of " + plural(placed.length, "trace") + ", coloured by answer and shaped by cluster. The numbers are in the table below." }),
       legend(question)),
     element("p", { class: "caption" }, "A point is a trace; near ones have similar text, as the clusters see it. " + (METHODS[question.map] || question.map)
-      + ". Nested points stand at one place, and a larger one for more traces. Axes have no unit and each map is scaled to its own question, so that distances of different questions can't be compared."
+      + ". Nested points stand at one place, a larger one for more traces. Axes have no unit; maps of two questions can't be compared."
       + (rest ? " Without a place: " + plural(rest, "trace") + "." : "") + " A click opens the trace."),
     numberTable("Places on the map", ["Trace", "Answer", "", "Cluster", "x", "y"], rows));
 }

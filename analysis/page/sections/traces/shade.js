@@ -56,7 +56,7 @@ function shadeSwitch(question, refresh) {
 }
 
 function shadeCaption(question, reason) {
-  if (reason) return " Tokens can't be shaded: " + reason + ".";
-  if (!question.traces.some((trace) => trace.shade)) return " No token of these traces has a stored log-probability.";
-  return " Shaded, a token is the darker the less probable the model held it, before temperature and top-p; an improbable token is no error.";
+  if (reason) return "Tokens can't be shaded: " + reason + ".";
+  if (!question.traces.some((trace) => trace.shade)) return "No token of these traces has a stored log-probability.";
+  return "Shaded, a token is the darker the less probable the model held it, before temperature and top-p; an improbable token is no error.";
 }

@@ -49,9 +49,9 @@ function traceSection(id, question, chosen, refresh) {
     pair.node,
     ...greedySection(question),
     ...groups(question, traces, nodes),
-    element("p", { class: "caption" }, "Each trace as the model wrote it, step by step; the box marks the stated answer. A step’s bar is blue where its equations hold, double and orange where one does not, grey where none can be checked. P(right) is the probe’s cross-fitted score: it ranks traces and is no probability." + shadeCaption(question, page.traces.shading)),
-    testedCaption(question) && element("p", { class: "caption" }, testedCaption(question)),
-  ].filter(Boolean);
+    element("p", { class: "caption" }, "Each trace as the model wrote it, step by step; the box marks the stated answer. A step’s bar is blue where its equations hold, double and orange where one does not, grey where none can be checked. P(right) is the probe’s cross-fitted score: it ranks traces and is no probability."),
+    ...[shadeCaption(question, page.traces.shading), ...testedCaptions(question)].map((text) => element("p", { class: "caption" }, text)),
+  ];
 }
 
 // The greedy trace stands before the sampled ones. It is no vote.
@@ -126,6 +126,7 @@ function traceNode(id, question, trace, open) {
   node.fill = () => { if (node.children.length === 1) node.append(...inTrace(id, question, trace)); };
   node.addEventListener("toggle", () => { if (node.open) node.fill(); });
   node.open = open;
+  if (open) node.fill(); // at once, so that nothing moves after a link has scrolled here
   return node;
 }
 
