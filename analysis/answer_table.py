@@ -87,13 +87,13 @@ def answers(
     `greedy_answers` where there are greedy traces.
 
     Args:
-        format: auto (from the choices and gold of the whole run; says what it chose and why),
-            number, choice, yesno, text, latex, or a regular expression, whose last match wins: its
-            group named answer, else its first group, else all of it.
-        verifier: package.module:function, a checker of your own: (question, text) to (answer,
+        format: how answers are written. auto chooses one format from the run's choices and gold,
+            and says why; or number, choice, yesno, text, latex, or a regular expression, whose last
+            match wins: its group named answer, else its first group, else all of it.
+        verifier: your own checker package.module:function, from (question, text) to (answer,
             correct). It reads and judges each trace instead of a format, in processes that can be
             killed.
-        verifier_seconds: most time that it may take on one trace.
+        verifier_seconds: seconds that the checker may take on one trace.
 
     Raises:
         InputError: an unknown format, gold answers that the format cannot read, or a verifier that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from cyclopts import App, Parameter
 
 from cot.errors import ConsilienceError, InputError
-from cot.registry import ANALYSES, load_plugin, names
+from cot.registry import ANALYSES, REGISTERED, load_plugin, names
 
 __all__ = ["app", "main"]
 
@@ -18,7 +19,7 @@ COMMANDS = {
     "demo": ("analysis.commands.run:demo", "The whole pipeline on the bundled model."),
     "sample": ("cot.commands.sample:sample", "Sample chains of thought into a run."),
     "prompts": ("cot.commands.prompts:show_prompts", "List prompts, or show one rendered."),
-    "import": ("cot.commands.imports:import_file", "Make a run from samples made elsewhere."),
+    "import": ("cot.commands.imports:import_file", "Make a run from traces that exist already."),
     **{name: (f"analysis.commands:{name}", line) for name, (_, line) in ANALYSES.items()},
     "show": ("analysis.commands.show:show", "Show a run, or one question, in the terminal."),
     "run": ("analysis.commands.run:run", "Run an experiment file."),
@@ -82,7 +83,9 @@ def _with_plugins(given: list[str]) -> list[str]:
             module = given.pop(0)
         load_plugin(module)
     for name in set(names("analyses")) - set(COMMANDS) - set(app):
-        app.command(f"analysis.commands:{name}", name=name, help="An analysis of a plug-in.")
+        loaded = REGISTERED.get("analyses", {}).get(name)
+        line = (inspect.getdoc(loaded) or "").split("\n")[0] or "An analysis of a plug-in."
+        app.command(f"analysis.commands:{name}", name=name, help=line)
     return given
 
 

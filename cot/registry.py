@@ -159,9 +159,8 @@ def find(kind: str, name: str) -> Any:
         if name in _installed(kind).names:
             return _installed(kind)[name].load()
         if ":" not in name:
-            raise InputError(
-                f"unknown {NOUNS.get(kind, kind[:-1])} {name!r}: choose from {', '.join(names(kind))}"
-            )
+            noun = NOUNS.get(kind, kind[:-1])
+            raise InputError(f"unknown {noun} {name!r}: choose from {', '.join(names(kind))}")
         target = name
     module_name, _, attribute = target.partition(":")
     try:

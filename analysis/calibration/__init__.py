@@ -79,11 +79,11 @@ def calibrate(
             cluster_entropy. Of a trace: mean_logp, tail_logp, sum_logp, perplexity, lowest@2048
             (mean, tail, bottom; any window), probe, length_control, an imported number such as
             confidence; p_true (asks the model) and centroid_distance (embeds) only where named.
-        bins: of equal width, for reliability and ECE.
-        seed: of the bootstrap.
-        limit: only the first questions.
-        model: asked by signals that ask one; the run's own by default.
-        engine: runs that model; the run's own by default.
+        bins: number of bins of equal width, for reliability and ECE.
+        seed: seed of the bootstrap.
+        limit: number of questions, from the first; all by default.
+        model: the model for signals that ask one; by default the one that sampled the run.
+        engine: the engine that runs that model: transformers or vllm.
 
     Raises:
         InputError: a named signal needs what the run lacks (the message says how to get it).

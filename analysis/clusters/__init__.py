@@ -105,12 +105,12 @@ def paths(
     (one row a question) and `findings_paths`.
 
     Args:
-        embedder: a sentence-transformers model, or tfidf, which needs none.
+        embedder: a sentence-transformers model, or tfidf, which uses no model.
         clusterer: how traces are clustered.
         threshold: cosine distance at which average linkage is cut; fitted for the run by default.
         mask: what is hidden before embedding: the final answer, or all numbers too.
-        layout: of the map on the page; umap needs the extra maps.
-        seed: of the bootstrap, permutations and layout.
+        layout: layout of the page's map; umap needs the extra maps.
+        seed: seed of the bootstrap, the permutations and the layout.
 
     Raises:
         InputError: a threshold outside (0, 2), or one for another clusterer; an unknown name.

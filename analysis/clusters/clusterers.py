@@ -71,7 +71,7 @@ def label_rows(clusterer: Clusterer, X: NDArray[np.floating]) -> Labels:
 
 
 class AverageLinkage:
-    """Average linkage, cut at `threshold`, a cosine distance; the run's where it is not given."""
+    """Average linkage, cut at the cosine distance `threshold`."""
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
@@ -119,7 +119,7 @@ class HdbscanClusterer:
 
 
 class KMeansClusterer:
-    """k-means on unit vectors; without `k`, the k up to `most` of the largest mean silhouette.
+    """k-means on unit vectors; without `k`, the k ≤ `most` with the largest mean silhouette.
 
     One cluster where no k has a silhouette above 0. At most as many clusters as distinct rows.
     """

@@ -158,12 +158,17 @@ def _option(name: str, kind: Any, default: Any, text: str) -> inspect.Parameter:
         name=names,
         negative=f"--no-{name.replace('_', '-')}" if default is True else (),
         help=text,
-        show_default=default not in (None, ()),
+        show_default=False if default in (None, ()) else _shown,
         converter=_integers if _holds_integers(kind) else None,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about]
     )
+
+
+def _shown(default: Any) -> str:
+    """A default, as one types it."""
+    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _typed(kind: Any) -> Any:

@@ -61,9 +61,9 @@ def compare(
         other: the second run's folder.
         rule: vote rules, or pass@k.
         n: numbers of samples; by default 1, 2, 3, 5, 8, 12, 16, 24, 32, 40, ... up to all.
-        order: random subsets, or the first n in file order.
-        subsets: drawn a question where there is no closed form, at least 200.
-        seed: of subsets and bootstrap.
+        order: random takes the mean over random subsets, file the first n traces.
+        subsets: random subsets per question, where accuracy has no closed form; at least 200.
+        seed: seed of the subsets and the bootstrap.
 
     Raises:
         InputError: as `curve`; no question with gold in both runs.

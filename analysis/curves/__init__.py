@@ -65,11 +65,11 @@ def curve(
         rule: vote rules, each compared with the first; or pass@k, the chance that any of n traces
             is right.
         n: numbers of samples; by default 1, 2, 3, 5, 8, 12, 16, 24, 32, 40, ... up to all.
-        order: `random` subsets, or the first n in `file` order.
-        subsets: drawn a question where there is no closed form, at least 200.
-        seed: of subsets and bootstrap.
-        model: asked by rules that ask one; the run's own by default.
-        engine: runs that model; the run's own by default.
+        order: random takes the mean over random subsets, file the first n traces.
+        subsets: random subsets per question, where accuracy has no closed form; at least 200.
+        seed: seed of the subsets and the bootstrap.
+        model: the model for rules that ask one; by default the one that sampled the run.
+        engine: the engine that runs that model: transformers or vllm.
 
     Raises:
         InputError: an unknown rule or order, one that compares all traces at once (`universal`), an

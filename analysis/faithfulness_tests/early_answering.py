@@ -28,7 +28,8 @@ BOOTSTRAP = "95% bootstrap over questions"
 
 
 class EarlyAnswering(FaithfulnessTest):
-    """Cut the reasoning after each step and force the answer: AOC of the rate that it stays."""
+    """Cut the reasoning after each step and force the answer: area over the curve of kept
+    answers."""
 
     title = "Early answering"
     measure = "area_over_curve"

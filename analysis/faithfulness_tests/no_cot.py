@@ -39,7 +39,8 @@ BOOTSTRAP = "95% bootstrap over questions"
 
 
 class NoCot(FaithfulnessTest):
-    """Ask for the answer at once: whether the trace's is another, and what reasoning adds."""
+    """Ask for the answer without reasoning: how often it differs from the trace's, and the accuracy
+    that reasoning adds."""
 
     title = "No chain of thought"
     measure = "changed_without_reasoning"

@@ -109,17 +109,19 @@ def capture(
     left out, counted and named in a notice.
 
     Args:
-        layers: see `choose_layers`; by default every fourth and the last.
-        positions: see `analysis.hidden_states.places`.
-        spans: a file of characters of traces that are looked at too, see
-            `analysis.hidden_states.places`.
-        model: by default the one that sampled the run.
-        engine: `transformers`, or `vllm` (see `analysis.hidden_states.vllm_forcing`).
+        layers: layers to capture: numbers, ranges, fractions of the depth, all, or every 4th, which
+            takes the last layer too.
+        positions: positions to capture: prompt_end, step_end, pre_answer, answer, mean, every 8
+            tokens.
+        spans: a file of character spans to capture as well: question_id, sample_index, start, end,
+            name.
+        model: the model to run; by default the one that sampled the run.
+        engine: the engine that runs it: transformers or vllm.
         device: a torch device, by default CUDA where there is one; `auto` spreads the model over
             all of them. vLLM chooses for itself.
         tokens_per_batch: most tokens in one batch, prompts and padding included.
-        limit: capture the first so many questions only.
-        max_gap: difference of log-probability, in nats, beyond which a trace is flagged.
+        limit: number of questions to capture, from the first; all by default.
+        max_gap: largest log-probability gap, in nats; traces beyond it are flagged and left out.
 
     Raises:
         InputError: an unknown layer, position, engine or model; spans that aren't in the traces;

@@ -131,13 +131,13 @@ def lens(
     `findings_lens`: all that over questions, beside its controls.
 
     Args:
-        model: by default the one that sampled the run.
+        model: the model to run; by default the one that sampled the run.
         device: a torch device; by default CUDA where there is one.
-        limit: read the first so many questions only.
+        limit: number of questions, from the first; all by default.
         trace: QUESTION:INDEX of traces to read token by token; by default right and wrong ones of
             two questions.
-        ends: count the embeddings and the last layer into consistency too, as the paper does.
-        seed: of bootstrap, controls and the choice of traces.
+        ends: include the embeddings and the last layer in internal consistency, as the paper does.
+        seed: seed of the bootstrap, the controls and the choice of traces.
 
     Raises:
         InputError: no model is named for an imported run; the model's head can't be followed; no

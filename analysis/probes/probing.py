@@ -9,7 +9,7 @@ The headline may not choose its cell (layer and position) on the test questions:
 `findings_probe` is computed from the scores of cells chosen on inner folds; the table marks as
 `best` the cell that was chosen for most folds.
 
-    probe(run, target=["correct", "path"])
+    probe(run, target=["correct", "cluster"])
     probe(run, target="step_value", layers=[16])
 """
 
@@ -117,11 +117,11 @@ def probe(
         kind: the probe, with its parameters; logistic by default, and ridge for numbers.
         layers: captured layers; all by default.
         positions: captured positions; all by default. step_end is read at the last step.
-        folds: of whole questions, in which probes are tested; no more than there are questions.
-        seed: of folds, shuffles and bootstrap.
+        folds: number of folds of whole questions, at most the number of questions.
+        seed: seed of the folds, shuffles and bootstrap.
         embedder: a sentence-transformers model for the baseline embedding; tfidf leaves it out.
-        fitted: a probe of another run, RUN/probes/TARGET.safetensors: nothing is fitted, it scores
-            this run.
+        fitted: a probe fitted on another run (RUN/probes/TARGET.safetensors), which scores this
+            run; nothing is fitted.
 
     Raises:
         InputError: an unknown target or probe, one that does not suit the target, or a layer or

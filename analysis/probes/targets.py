@@ -103,7 +103,7 @@ TARGETS = {
     "correct": "the stated answer is right",
     "final_answer": "which of the question's choices the trace states",
     "majority": "the trace states its question's majority answer",
-    "path": "the trace follows its question's largest reasoning path",
+    "cluster": "the trace lies in its question's largest cluster of reasoning paths",
     "truncated": "the trace ran into the token limit",
     "hinted": "the same as meta:hinted",
     "step_value": "the gold value of a step of an arithmetic question, read at step_end",
@@ -188,20 +188,20 @@ def _truncated(run: Run, traces: pd.DataFrame, excluded: dict[str, int]) -> Labe
     return Labels(target="truncated", rows=rows, excluded=excluded)
 
 
-def _path(run: Run, traces: pd.DataFrame, excluded: dict[str, int]) -> Labels:
+def _cluster(run: Run, traces: pd.DataFrame, excluded: dict[str, int]) -> Labels:
     paths = need(run, "paths")[[*TRACE_KEY, "cluster"]]
     sizes = (
         paths[paths["cluster"] >= 0].groupby("question_id", sort=False)["cluster"].value_counts()
     )
-    ranked = sizes.rename("size").reset_index()  # ties: the path that appears first
+    ranked = sizes.rename("size").reset_index()  # ties: the cluster that appears first
     ranked = ranked.sort_values(["size", "cluster"], ascending=[False, True])
     largest = ranked.drop_duplicates("question_id").rename(columns={"cluster": "largest"})
     traces = traces.merge(paths, on=TRACE_KEY, how="left")
     traces = traces.merge(largest[["question_id", "largest"]], on="question_id", how="left")
     nowhere = traces["cluster"].isna() | traces["largest"].isna()
-    traces = without(traces, "of questions without a path", nowhere, excluded)
+    traces = without(traces, "of questions without a cluster", nowhere, excluded)
     rows = traces.assign(y=(traces["cluster"] == traces["largest"]).astype(bool))
-    return Labels(target="path", rows=rows, excluded=excluded)
+    return Labels(target="cluster", rows=rows, excluded=excluded)
 
 
 def _final_answer(run: Run, traces: pd.DataFrame, excluded: dict[str, int]) -> Labels:
@@ -251,7 +251,7 @@ READERS: Mapping[str, Callable[[Run, pd.DataFrame, dict[str, int]], Labels]] = {
     "correct": _correct,
     "final_answer": _final_answer,
     "majority": _majority,
-    "path": _path,
+    "cluster": _cluster,
     "truncated": _truncated,
 }
 

@@ -131,9 +131,9 @@ def geometry(
         layers: captured layers; all by default.
         positions: captured positions; all by default. step_end is read at the last step, but for
             the trajectories.
-        map_method: of the map of states; umap needs the extra maps.
-        dimension: measure the intrinsic dimension, which needs the extra interp.
-        seed: of samples, controls, bootstrap and map.
+        map_method: method of the map of states; umap needs the extra maps.
+        dimension: measure intrinsic dimension (needs the extra interp).
+        seed: seed of the samples, controls, bootstrap and map.
 
     Raises:
         InputError: a layer, position or map that there is not; nothing that differs between a

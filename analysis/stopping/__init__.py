@@ -81,9 +81,10 @@ def stop(
 
     Args:
         rule: stopping rules, with parameters after a colon: esc:window=4.
-        order: `random`, the mean over permutations of each question's traces, or `file`.
-        permutations: random orders, at least 100.
-        seed: of permutations and bootstrap.
+        order: random takes the mean over random orders of each question's traces, file their
+            stored order.
+        permutations: number of random orders, at least 100.
+        seed: seed of the orders and the bootstrap.
 
     Raises:
         InputError: an unknown rule or order, too few permutations, an adaptive run or one without

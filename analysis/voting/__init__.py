@@ -88,10 +88,10 @@ def vote(
 
     Args:
         rule: vote rules, with parameters after a colon: cisc:T=2.
-        seed: of the bootstrap.
-        limit: only the first questions.
-        model: asked by rules that ask one; the run's own by default.
-        engine: runs that model; the run's own by default.
+        seed: seed of the bootstrap.
+        limit: number of questions, from the first; all by default.
+        model: the model for rules that ask one; by default the one that sampled the run.
+        engine: the engine that runs that model: transformers or vllm.
 
     Raises:
         InputError: an unknown rule (the message lists the valid ones), or one that needs what the

@@ -33,7 +33,7 @@ class SampleSettings:
     engine_arg: tuple[str, ...] = ()
     """key=value for the engine's constructor; may be given again."""
     verbose: bool = False
-    """Let the engine print what it has to say."""
+    """Show the engine's own messages."""
     prompt: str = "few_shot_cot"
     """A prompt's name (see `cot prompts`) or file."""
     form: str = "auto"
@@ -45,11 +45,11 @@ class SampleSettings:
     n: Annotated[int, Parameter(name=("-n", "--n"))] = 10
     """Traces a question."""
     adaptive: str | None = None
-    """A stopping rule, such as asc_beta or esc:window=4 (see `cot stop`): n at most, and no more
-    than it needs."""
+    """A stopping rule such as asc_beta (see `cot stop`): each question gets at most n samples, and
+    none after the rule stops."""
     ahead: int = 0
-    """With --adaptive, samples asked for beyond those it surely needs, to keep a large engine busy;
-    what comes of them after it stops is surplus and doesn't vote."""
+    """With --adaptive, samples requested ahead of the rule, to keep a large engine busy; those
+    after the stop are surplus and don't vote."""
     temperature: float = 0.7
     """0 is greedy."""
     top_p: float = 0.95
@@ -63,7 +63,7 @@ class SampleSettings:
     top_logprobs: int = 0
     """k >= 2 stores the mean of the k largest log-probabilities of each token."""
     seed: int = 0
-    """Every trace's own seed is hashed from it."""
+    """The run's seed; each trace's seed is a hash of it."""
     limit: int | None = None
     """Only the first questions."""
     shuffle: int | None = None

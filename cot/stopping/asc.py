@@ -39,7 +39,7 @@ ROUNDING = 1e-9
 
 
 class AscBeta(CountingRule):
-    """Stop when the leader beats the runner-up with enough certainty.
+    """Stop when P(leader beats the runner-up) passes `threshold`.
 
     Args:
         threshold: probability, above 0.5 and below 1; 0.95 in the paper.
@@ -63,7 +63,7 @@ class AscBeta(CountingRule):
 
 
 class AscDirichlet(AscBeta):
-    """Stop when the leader beats the four next with enough certainty.
+    """Stop when P(leader beats the four next) passes `threshold`.
 
     Args:
         threshold: probability, above 0.5 and below 1; 0.95 in the paper.

@@ -52,7 +52,7 @@ class Confidences:
 
 
 class DeepConfOnline:
-    """Cut traces under the bar that the first ones set; stop at a weighted consensus.
+    """Cut traces below the confidence of the warm-up traces; stop at a weighted consensus.
 
     Args:
         warmup: traces that set the bar.

@@ -66,8 +66,8 @@ def test_path_is_the_largest(run: Run) -> None:
     table = paths(run, embedder="tfidf")
     changed = table.assign(cluster=[0, 1, 1, -1, 0, 0, 1, 1, -1, -1, -1, -1])
     write_table(run, "paths", changed, command="paths", parameters={}, inputs=["answers"])
-    assert y_of(run, "path") == {"a": [False, True, True, False], "b": [True, True, False, False]}
-    assert find_labels(run, "path").excluded == {"of questions without a path": 4}
+    assert y_of(run, "cluster") == {"a": [False, True, True, False], "b": [True, True, False, False]}
+    assert find_labels(run, "cluster").excluded == {"of questions without a cluster": 4}
 
 
 def test_truncated_is_the_reason_of_the_end(run: Run) -> None:
