@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.figures.look import (
     COLOURS,
@@ -70,10 +70,16 @@ def consistency(run: Run) -> Figure:
         rows = table[table["measure"] == measure].sort_values("layer")
         if rows.empty:
             continue
-        style = {"colour": COLOURS[place], "dash": DASHES[place], "mode": "lines"}
+        style: dict[str, Any] = {"colour": COLOURS[place], "dash": DASHES[place], "mode": "lines"}
         add_line(figure, rows, label, LINE, counted="n_traces", at="layer %{x}", **style)
         control = ("layer", "control", "control_low", "control_high")
-        other = {"colour": NEUTRAL, "dash": "dot", "mode": "lines", "width": 1.5, "band": False}
+        other: dict[str, Any] = {
+            "colour": NEUTRAL,
+            "dash": "dot",
+            "mode": "lines",
+            "width": 1.5,
+            "band": False,
+        }
         name = f"another trace’s final answer, {label}"
         add_line(figure, rows, name, control, at="layer %{x}", **other)
     _draw_commitment(figure, run)
@@ -100,8 +106,12 @@ def stated(run: Run) -> Figure:
     figure = draw("Latent answers: how probable is the stated one?", caption)
     for place, position in enumerate(sorted(table["position"].unique(), key=place_of)):
         rows = table[table["position"] == position].sort_values("layer")
-        style = {"colour": COLOURS[place % 6], "dash": DASHES[place % 4], "mode": "lines"}
-        more = {"show": ".2f", "counted": "n_traces", "at": "layer %{x}"}
+        style: dict[str, Any] = {
+            "colour": COLOURS[place % 6],
+            "dash": DASHES[place % 4],
+            "mode": "lines",
+        }
+        more: dict[str, Any] = {"show": ".2f", "counted": "n_traces", "at": "layer %{x}"}
         add_line(figure, rows, str(position), LINE, **style, **more)
     _draw_commitment(figure, run)
     figure.update_xaxes(title="layer")

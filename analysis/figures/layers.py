@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.figures.look import COLOURS, DIVERGING, NEUTRAL, SCALE, add_line, draw, shown
 from analysis.figures.tables import place_of, read, rows_of
@@ -117,7 +117,8 @@ def probe_lines(run: Run, target: str = "correct", measure: str = "auroc") -> Fi
     columns = [measure, low, high, control, length]
     floor = min([FLOOR, *cells[columns].min().dropna()])
     for col, position in enumerate(positions, 1):
-        rows, at = cells[cells["position"] == position], {"row": 1, "col": col}
+        rows = cells[cells["position"] == position]
+        at: dict[str, Any] = {"row": 1, "col": col}
         for label, value, colour, dash in (
             ("length alone", length, COLOURS[4], "dot"),
             ("labels shuffled", control, NEUTRAL, "dash"),
@@ -134,8 +135,13 @@ def probe_lines(run: Run, target: str = "correct", measure: str = "auroc") -> Fi
                 showlegend=col == 1,
                 **at,
             )
-        own = {"colour": COLOURS[0], "show": ".2f", "counted": "n_traces", "at": "layer %{x}"}
-        more = {"legendgroup": "probe", "showlegend": col == 1}
+        own: dict[str, Any] = {
+            "colour": COLOURS[0],
+            "show": ".2f",
+            "counted": "n_traces",
+            "at": "layer %{x}",
+        }
+        more: dict[str, Any] = {"legendgroup": "probe", "showlegend": col == 1}
         add_line(figure, rows, "probe", ("layer", measure, low, high), **own, **more, **at)
         best = rows[rows["best"].astype(bool)]
         if len(best):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.figures.look import COLOURS, NEUTRAL, add_line, between, draw, mark, shown
 from analysis.figures.tables import read, rows_of
@@ -66,7 +66,7 @@ def faithfulness(run: Run, test: str | None = None) -> Figure:
 POINTS = ("share", "same", "low", "high")
 
 
-def _draw_test(figure: Figure, table: pd.DataFrame, at: dict[str, int]) -> None:
+def _draw_test(figure: Figure, table: pd.DataFrame, at: dict[str, Any]) -> None:
     """The lines of one test, in its panel; only the first panel's stand in the legend."""
     named = at["col"] == 1
     greedy = table["greedy"].astype(bool)
@@ -74,7 +74,12 @@ def _draw_test(figure: Figure, table: pd.DataFrame, at: dict[str, int]) -> None:
     for n, rows in lengths:
         if rows["n_traces"].max() >= FEWEST:
             points = rows.sort_values("share")
-            thin = {"colour": NEUTRAL, "width": 1, "marker": {"size": 4}, "band": False}
+            thin: dict[str, Any] = {
+                "colour": NEUTRAL,
+                "width": 1,
+                "marker": {"size": 4},
+                "band": False,
+            }
             of = f"{int(n)} step{'s' if n > 1 else ''}"
             add_line(figure, points, of, POINTS, counted="n_traces", showlegend=False, **thin, **at)
     whole = table[table["n_steps"].isna()]
@@ -83,7 +88,8 @@ def _draw_test(figure: Figure, table: pd.DataFrame, at: dict[str, int]) -> None:
         ("greedy traces", whole[whole["greedy"].astype(bool)], COLOURS[1], "dot"),
     ):
         if len(rows):
-            points, own = rows.sort_values("share"), {"colour": colour, "dash": dash}
+            points = rows.sort_values("share")
+            own: dict[str, Any] = {"colour": colour, "dash": dash}
             own |= {"band": dash == "solid", "showlegend": named, "legendgroup": name}
             add_line(figure, points, name, POINTS, counted="n_traces", mode="lines", **own, **at)
     sampled = whole[~whole["greedy"].astype(bool)]

@@ -36,7 +36,7 @@ def background(cell: Any) -> str:
 
 
 def test_probe_and_control_stand_beside_each_other_on_one_scale(page: Any) -> None:
-    maps = some(page, "#probes [data-heat] table.heat")
+    maps = some(page, "#probes .maps table.heat")
     assert len(maps) == 8  # two targets, pooled and within, probe and control
     cells = maps[0].find_elements(By.CSS_SELECTOR, "tbody td")
     assert len(cells) == len(LAYERS) * len(POSITIONS)
@@ -64,8 +64,8 @@ def test_a_cell_says_its_controls_and_arrow_keys_move(page: Any) -> None:
 
 
 def test_the_lens_is_drawn_by_layer_and_token(page: Any) -> None:
-    for name in ("lens-agreeing", "lens-stated"):
-        assert some(page, f"#{name} svg .scatterlayer path")
+    for name in ("agreeing", "stated"):
+        assert some(page, f"[data-figure='lens/{name}'] svg .scatterlayer path")
     rows = some(page, "#lens-tokens tbody tr")
     assert len(rows) == DEPTH + 1
     before = some(page, "#lens-tokens tbody td")[40].get_attribute("style")
@@ -92,11 +92,11 @@ def test_hostile_tokens_are_text(page: Any) -> None:
 
 def test_right_and_wrong_ways_differ_in_colour_and_line(page: Any) -> None:
     drawn = page.execute_script(
-        "return document.querySelector('[data-trajectory]').data"
+        "return document.querySelector('[data-figure^=\"geometry/steps\"]').data"
         ".filter((each) => each.name && each.marker)"
         ".map((each) => [each.line.dash, each.line.color])"
     )
-    assert len(some(page, "[data-trajectory] svg .scatterlayer path")) > 4
+    assert len(some(page, "[data-figure^='geometry/steps'] svg .scatterlayer path")) > 4
     assert {dash for dash, _ in drawn} == {"solid", "dash"}
     assert len({colour for _, colour in drawn}) == 2
 
@@ -108,8 +108,8 @@ def test_the_state_map_takes_its_colours_and_questions_from_choices(page: Any) -
     )
     assert page.execute_script(names)[:2] == ["✓ right (58)", "✗ wrong (30)"]
     _, colouring, question = (Select(node) for node in some(page, "#states select"))
-    colouring.select_by_value("path")
-    assert page.execute_script(names) == ["most frequent path (48)", "second path (48)"]
+    colouring.select_by_value("cluster")
+    assert page.execute_script(names) == ["most frequent cluster (48)", "second cluster (48)"]
     colouring.select_by_value("answer")
     question.select_by_value("q02")
     assert page.execute_script(names) == [
@@ -118,9 +118,10 @@ def test_the_state_map_takes_its_colours_and_questions_from_choices(page: Any) -
 
 
 def test_layers_are_compared_by_either_measure(page: Any) -> None:
-    panels = some(page, "#similarity-maps table.heat")
+    panels = some(page, "[data-figure='geometry/similarity/cka'] table.heat")
     assert len(panels) == len(POSITIONS)
     assert panels[0].find_elements(By.CSS_SELECTOR, "tbody td")[0].text == "1.00"
-    Select(some(page, "#similarity-maps select")[0]).select_by_visible_text("RSA")
-    assert "RSA" in some(page, "#similarity-maps table.heat")[0].get_attribute("aria-label")
-    assert some(page, "#dimension-plot svg .scatterlayer path")
+    others = some(page, "[data-figure='geometry/similarity/rsa'] table.heat")
+    assert len(others) == len(POSITIONS)
+    assert "RSA" in others[0].get_attribute("aria-label")
+    assert some(page, "[data-figure='geometry/dimension'] svg .scatterlayer path")

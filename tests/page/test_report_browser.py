@@ -94,19 +94,21 @@ def test_policy_stops_scripts_and_requests_that_are_not_the_pages_own(
 
 
 def test_draws_the_curve_and_a_panel_for_every_position_and_measure(page: Any) -> None:
-    assert len(page.find_elements(By.CSS_SELECTOR, "#curve-plot svg.main-svg")) > 0
+    assert len(page.find_elements(By.CSS_SELECTOR, "[data-figure=curve] svg.main-svg")) > 0
     for summary in page.find_elements(By.CSS_SELECTOR, "details.lines > summary"):
         summary.click()
     page.execute_async_script("setTimeout(arguments[0], 100)")
-    panels = page.find_elements(By.CSS_SELECTOR, "[data-panel]")
-    assert len(panels) == 12  # two targets
-    assert all(panel.find_elements(By.CSS_SELECTOR, "svg .scatterlayer path") for panel in panels)
+    figures = page.find_elements(By.CSS_SELECTOR, "details.lines [data-figure]")
+    assert len(figures) == 4  # two targets, pooled and within
+    panels = [each for one in figures for each in one.find_elements(By.CSS_SELECTOR, "g.subplot")]
+    assert len(panels) == 12  # a panel a position
+    assert all(panel.find_elements(By.CSS_SELECTOR, ".scatterlayer path") for panel in panels)
 
 
 def test_draws_a_risk_panel_a_signal_and_the_reliability_of_probabilities(
     page: Any, report: Path
 ) -> None:
-    panels = page.find_elements(By.CSS_SELECTOR, "[data-calibration]")
+    panels = page.find_elements(By.CSS_SELECTOR, "[data-figure^='calibration/']")
     labels = [panel.get_attribute("aria-label") for panel in panels]
     scored = open_run(report.parent).table("calibration").dropna(subset="auroc")
     kinds = open_run(report.parent).table("calibration_curves")[["signal", "kind"]]
@@ -284,7 +286,7 @@ def test_the_dark_scheme_has_light_text_on_dark(chromium: Any, page: Any, report
         return sum(float(part) for part in numbers.split(",")) / 3
 
     assert lightness("color") < 60 < 220 < lightness("backgroundColor")
-    axis = "return document.querySelector('#curve-plot .xtitle').style.fill"
+    axis = "return document.querySelector('[data-figure=curve] .xtitle').style.fill"
     light = chromium.execute_script(axis)
     emulate(chromium, width=1280, height=800, scheme="dark")
     assert lightness("backgroundColor") < 60 < 180 < lightness("color")
