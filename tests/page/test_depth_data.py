@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from math import exp
 from pathlib import Path
@@ -123,13 +124,7 @@ def test_the_lens_of_a_trace_is_what_the_table_says(deep: Run) -> None:
 def test_details_have_ballots_kinds_and_scores_along_the_trace(deep: Run) -> None:
     agreement = pd.DataFrame(deep.table("agreement")).assign(odd_vote="12", majority_vote="0")
     evidence = gather(deep)
-    evidence = type(evidence)(
-        run=deep,
-        questions=evidence.questions,
-        traces=evidence.traces,
-        tables={**evidence.tables, "agreement": agreement},
-        stale={},
-    )
+    evidence = replace(evidence, tables={**evidence.tables, "agreement": agreement}, stale={})
     detail = question_details(evidence, ["q02"])["q02"]
     by_name = {each["name"]: each for each in detail["ballots"]}
     assert by_name["majority"] == {

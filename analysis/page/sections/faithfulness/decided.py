@@ -32,7 +32,9 @@ def decided_figure(evidence: Evidence) -> dict[str, Any] | None:
     both, forced, other, neither = (int(table[name].sum()) for name in names)
     n = both + forced + other + neither
     control = None if other_question is None else number(other_question["estimate"])
-    differ = table[table["n_forced_only"] + table["n_latent_only"] > 0]
+    share = (table["n_forced_only"] + table["n_latent_only"]) / table["n_traces"]
+    most_first = share[share > 0].sort_values(ascending=False, kind="stable").index
+    differ = table.loc[most_first]
     return {
         "n": n,
         "n_questions": len(table),
