@@ -178,7 +178,9 @@ def unmeasured(evidence: Evidence) -> list[Unmeasured]:
         missing = [name for name in each.reads if name not in evidence.tables]
         for i, name in enumerate(missing):
             command = evidence.command(name)
-            texts.setdefault(command, f"There is no table {name} yet.")
+            main = next(iter(evidence.makers[name].makes))
+            named = name if main in evidence.tables else main
+            texts.setdefault(command, f"There is no table {named} yet.")
             lacking.setdefault(command, [])
             if each not in lacking[command]:
                 lacking[command].append(each)

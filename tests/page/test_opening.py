@@ -73,43 +73,94 @@ def test_three_numbers_are_as_planted_and_say_which_are_nothing(evidence: Eviden
     assert (found.without, found.commands, found.place) == ((), (), "layer 20 at pre_answer")
 
 
+FAR = {PAIRS[0]: 0.01, PAIRS[1]: 0.62, PAIRS[2]: 0.2}
+
+
 @pytest.mark.parametrize(
     ("agreeing", "said"),
     [
-        ([], "No two witnesses are shown to agree more than chance."),
+        ([], "No two witnesses are shown to agree beyond chance."),
         (
             PAIRS[1:2],
-            "The answers and the hidden states agree; the reasoning is not shown to go with "
-            "either.",
+            "The answers and the hidden states strongly agree; the answers and the reasoning, and "
+            "the reasoning and the hidden states, are not shown to agree beyond chance.",
         ),
         (
             PAIRS[:2],
-            "The answers agree with the reasoning and with the hidden states, which are not shown "
-            "to agree with each other.",
+            "The answers and the reasoning hardly agree; the answers and the hidden states "
+            "strongly agree; the reasoning and the hidden states are not shown to agree beyond "
+            "chance.",
         ),
         (
-            [PAIRS[0], PAIRS[2]],
-            "The reasoning agrees with the answers and with the hidden states, which are not shown "
-            "to agree with each other.",
+            PAIRS,
+            "The answers and the reasoning hardly agree; the answers and the hidden states "
+            "strongly agree; the reasoning and the hidden states weakly agree.",
         ),
-        (PAIRS, "All three witnesses agree more than chance."),
     ],
 )
-def test_the_verdict_says_who_agrees_and_no_more(
+def test_the_verdict_says_who_agrees_how_far_and_no_more(
     evidence: Evidence, agreeing: list[str], said: str
 ) -> None:
     table = with_p(evidence, agreeing).get("findings_agree").assign(high=0.9)
-    assert opening(of(evidence, findings_agree=table)).verdict == said
+    pairs = table["subject"].isin(PAIRS)
+    table.loc[pairs, "estimate"] = table.loc[pairs, "subject"].map(FAR)
+    found = opening(of(evidence, findings_agree=table))
+    assert found.verdict == said
+    extents = {PAIRS[0]: "hardly", PAIRS[1]: "strongly", PAIRS[2]: "weakly"}
+    told = {" × ".join(edge.ends): edge.extent for edge in found.edges}
+    assert told == {pair: extents[pair] if pair in agreeing else "" for pair in PAIRS}
 
 
-def test_the_pair_that_agrees_least_is_named_only_where_intervals_are_apart(
+def vote(evidence: Evidence, low: float, high: float) -> Evidence:
+    """The run as planted, but the majority's gain has this interval."""
+    table = evidence.get("findings_vote").copy()
+    gain = (table["subject"] == "majority") & (table["baseline"] == "single")
+    table.loc[gain, ["estimate", "low", "high"]] = [(low + high) / 2, low, high]
+    return of(evidence, findings_vote=table)
+
+
+def test_the_majority_and_its_gain_are_said_with_what_the_interval_shows(
     evidence: Evidence,
 ) -> None:
-    table = with_p(evidence, PAIRS).get("findings_agree").copy()
-    table.loc[table["subject"] == PAIRS[0], ["low", "high"]] = [0.1, 0.3]
-    table.loc[table["subject"].isin(PAIRS[1:]), "high"] = 0.9
-    verdict = opening(of(evidence, findings_agree=table)).verdict
-    assert verdict.endswith("; the answers and the reasoning agree least.")
+    found = opening(vote(evidence, 0.02, 0.1)).voted
+    assert found is not None
+    assert found.verdict == (
+        f"The majority vote is right on {found.accuracy.shown} of 11 questions, 6.0 points more "
+        "than a single trace."
+    )
+    assert found.claim == "Beats a single trace."
+    found = opening(vote(evidence, -0.02, 0.1)).voted
+    assert found is not None
+    assert found.verdict.endswith(f"; it is not shown to beat a single trace ({found.single}).")
+    assert found.claim == "Not shown to beat a single trace: the interval includes 0."
+    found = opening(vote(evidence, -0.1, -0.02)).voted
+    assert found is not None
+    assert found.verdict.endswith(", 6.0 points less than a single trace.")
+    assert opening(of(evidence, findings_vote=pd.DataFrame())).voted is None
+
+
+def test_what_was_not_measured_is_named_once_with_its_command(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run", tables=["answers", "votes", "findings_vote", "probes"])
+    found = opening(gather(run)).unmeasured
+    commands = [item.command for item in found]
+    assert len(set(commands)) == len(commands)
+    by = {item.command: item for item in found}
+    assert f"cot vote {run.path}" not in by
+    assert by[f"cot curve {run.path}"].text == "There is no table curve yet."
+    assert by[f"cot curve {run.path}"].absent == ("curve",)
+    probe = by[f"cot probe {run.path}"]
+    assert probe.text == "There is no table probe_scores yet."
+    assert probe.absent == ()  # the section of probes is there
+    said = [item.text for item in found if not item.sections]
+    assert said == ["Not compared: answers, reasoning and hidden states."]
+
+
+def test_what_the_agreement_left_out_is_in_the_list(evidence: Evidence) -> None:
+    row = {"what": "logit lens", "why": "not made yet", "command": "cot lens RUN"}
+    found = opening(of(evidence, agreement_missing=pd.DataFrame([row]))).unmeasured
+    assert ("The agreement is without logit lens: not made yet.", "cot lens RUN") in [
+        (item.text, item.command) for item in found
+    ]
 
 
 def test_a_low_p_with_an_interval_down_to_chance_is_nothing(evidence: Evidence) -> None:
@@ -140,7 +191,7 @@ def test_right_for_the_wrong_reason_comes_first_and_names_its_questions(
     assert [(case.id, case.n_wrong, case.n_checked) for case in first.cases] == [("q04", 5, 8)]
     (case,) = first.cases
     assert (case.n_stated, case.n_valid, case.tied) == (8, 8, False)
-    assert case.equations == ((0, "7 + 9 = 17", "16"),)
+    assert case.equations == ((0, 0, "7 + 9 = 17", "16"),)
     unchecked = kind_panels(of(evidence, step_checks=pd.DataFrame()))[0].cases[0]
     assert unchecked.equations == ()
     assert "9 of 12 questions" in first.applies

@@ -55,7 +55,8 @@ def test_three_numbers_and_one_picture_fit_the_first_screen(page: Any) -> None:
         "return document.querySelector('.triangle').getBoundingClientRect().bottom"
     )
     assert bottom <= 800
-    assert "the reasoning is not shown" in page.find_element(By.ID, "opening-title").text
+    verdict = page.find_element(By.ID, "opening-title").text
+    assert "the reasoning and the hidden states, are not shown to agree" in verdict
 
 
 def test_the_planted_kind_comes_first_and_its_question_opens(page: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a question's traces answer, the prompt as the model got it, and the greedy trace beside them."""
+"""What a question's traces answer: the prompt as the model got it; and the greedy trace."""
 
 from __future__ import annotations
 
