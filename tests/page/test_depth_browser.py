@@ -56,6 +56,13 @@ def wait(browser: Any, true: Any) -> None:
     WebDriverWait(browser, 10).until(lambda _: true())
 
 
+def shade(browser: Any) -> None:
+    """Turn the shades of tokens on or off; the switch may lie under the bar of links."""
+    switch = browser.find_element(By.CSS_SELECTOR, ".switch input")
+    browser.execute_script("arguments[0].scrollIntoView({ block: 'center' })", switch)
+    switch.click()
+
+
 def shown(browser: Any) -> str:
     return str(browser.find_element(By.ID, "question").text)
 
@@ -87,18 +94,18 @@ def test_hostile_text_is_inert_with_and_without_shades(page: Any, report: Path) 
     visit(page, report, "#q=q03&t=1")
     text = '[data-index="1"] .text'
     assert page.find_element(By.CSS_SELECTOR, text).get_attribute("textContent") == visible(HOSTILE)
-    page.find_element(By.CSS_SELECTOR, ".switch input").click()
+    shade(page)
     node = page.find_element(By.CSS_SELECTOR, text)
     assert node.get_attribute("textContent") == visible(HOSTILE)
     assert node.find_elements(By.CSS_SELECTOR, "script, img") == []
     assert page.execute_script("return window.hacked") is None
-    page.find_element(By.CSS_SELECTOR, ".switch input").click()
+    shade(page)
 
 
 def test_tokens_are_shaded_by_their_log_probability(page: Any, report: Path) -> None:
     visit(page, report, "#q=q00&t=0")
     assert page.find_elements(By.CSS_SELECTOR, "#question .token") == []
-    page.find_element(By.CSS_SELECTOR, ".switch input").click()
+    shade(page)
     drawn = page.execute_script(
         "return [...document.querySelectorAll('[data-index=\"0\"] .text .token')].map("
         "(t) => [t.textContent, Number(t.style.getPropertyValue('--heat')), t.title])"
@@ -106,14 +113,14 @@ def test_tokens_are_shaded_by_their_log_probability(page: Any, report: Path) -> 
     assert "".join(text for text, _, _ in drawn).startswith("Ada starts with 3 pens.")
     assert {text for text, heat, _ in drawn if heat > 0.4} == {"3", "5", "8"}
     assert {title for text, _, title in drawn if text == "8"} == {"p ≈ 0.02, −4.1 nats"}
-    page.find_element(By.CSS_SELECTOR, ".switch input").click()
+    shade(page)
     assert page.find_elements(By.CSS_SELECTOR, "#question .token") == []
 
 
 def test_flow_steps_lens_and_scores_are_drawn(page: Any, report: Path) -> None:
     visit(page, report, "#q=q02&t=6")
     ribbons = page.find_elements(By.CSS_SELECTOR, ".flow .ribbon title")
-    assert {each.get_attribute("textContent") for each in ribbons} >= {"● path 0 → 12: 2 traces"}
+    assert {each.get_attribute("textContent") for each in ribbons} >= {"● cluster 0 → 12: 2 traces"}
     labels = [each.text for each in page.find_elements(By.CSS_SELECTOR, ".flow text")]
     assert {"12 ✓ · 4", "no answer · 1"} <= set(labels)
     assert "majority" in page.find_element(By.CSS_SELECTOR, ".ballots").text
@@ -147,7 +154,7 @@ def test_axe_finds_nothing_serious(page: Any, report: Path) -> None:
     page.set_script_timeout(120)
     visit(page, report, "#q=q02&t=6")
     page.find_element(By.CSS_SELECTOR, '[data-index="6"] .latent summary').click()
-    page.find_element(By.CSS_SELECTOR, ".switch input").click()
+    shade(page)
     for scheme in ("light", "dark"):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
@@ -161,7 +168,7 @@ def test_axe_finds_nothing_serious(page: Any, report: Path) -> None:
             if each["impact"] in ("serious", "critical")
         ]
         assert serious == [], scheme
-    page.find_element(By.CSS_SELECTOR, ".switch input").click()
+    shade(page)
 
 
 def test_a_file_of_another_writing_is_refused(chromium: Any, deep: Run) -> None:

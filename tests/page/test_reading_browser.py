@@ -166,7 +166,8 @@ def test_n_and_p_move_between_questions(page: Any) -> None:
 
 def test_traces_come_after_the_votes_and_the_prompt(page: Any, whole: Path) -> None:
     visit(page, whole, "#q=q05")
-    places = [".topbars", ".prompt", ".traces", ".crossing", ".map", ".medoids"]
+    places = [".bars", ".prompt", ".traces", ".crossing", ".map", ".medoids"]
+    assert [each for each in places if not some(page, f"#question {each}")] == []
     tops = [top(page, f"#question {each}") for each in places]
     assert tops == sorted(tops)
 
