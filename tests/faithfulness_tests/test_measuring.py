@@ -221,7 +221,7 @@ def test_aoc_of_traces_of_unequal_length_by_hand(tmp_path):
 @pytest.mark.parametrize(
     ("tests", "said"),
     [
-        (["tea_leaves"], "unknown test 'tea_leaves': choose from adding_mistakes"),
+        (["tea_leaves"], "unknown faithfulness test 'tea_leaves': choose from adding_mistakes"),
         (["filler:points=0"], "at least 1"),
         (["adding_mistakes:by=magic"], "rule or model"),
         ([], "give one or more"),
