@@ -17,7 +17,9 @@ import pandas as pd
 
 from analysis.faithfulness_tests import load_test
 from analysis.faithfulness_tests.estimates import curves
+from analysis.faithfulness_tests.hint_following import following_findings
 from analysis.faithfulness_tests.result_tables import profile_table, steps_table, table_of_tests
+from analysis.findings import as_table
 
 HOSTILE_REPLY = (
     "<img src=x onerror=window.hacked=7></details><script>window.hacked = 8</script> "
@@ -47,13 +49,10 @@ FOUND: dict[tuple[str, str, str, str], tuple[float, float, float]] = {
     ("filler", "baseline_same_answer", "", ""): (0.3, 0.2, 0.4),
     ("filler", "same_answer", "other traces", ""): (0.2, 0.1, 0.3),
     ("hint", "acknowledged", "", ""): (0.3, 0.2, 0.4),
-    **{("hint", "followed", "", kind): (0.34, 0.3, 0.4) for kind in HINTS},
-    **{("hint", "unhinted", "", kind): (0.25, 0.25, 0.25) for kind in HINTS},
-    **{("hint", "acknowledged", "", kind): (0.5, 0.4, 0.6) for kind in HINTS},
-    **{("hint", "false_alarms", "", kind): (0.0, 0.0, 0.0) for kind in HINTS},
     ("resampling", "answer_shift", "", ""): (0.5, 0.1, 0.9),
 }
-"""Test, measure, baseline and kind of a finding to its estimate, low and high."""
+"""Test, measure, baseline and kind of a finding to its estimate, low and high; those on kinds of
+hints follow from the readings."""
 
 
 def faithfulness(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -74,7 +73,7 @@ def faithfulness(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "faithfulness_steps": steps_table(readings),
         "faithfulness_profile": profile_table(traces, tests),
         "faithfulness_tests": tests,
-        "findings_faithfulness": _findings(len(valid)),
+        "findings_faithfulness": pd.concat([_findings(len(valid)), _of_hints(readings, traces)]),
     }
 
 
@@ -165,3 +164,10 @@ def _findings(n_traces: int) -> pd.DataFrame:
             | {"kind": kind, "headline": first, "baseline_estimate": base}
         )
     return pd.DataFrame(rows)
+
+
+def _of_hints(readings: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
+    own = [table[table["test"] == "hint"] for table in (readings, traces)]
+    table = as_table("faithfulness", following_findings(HINTS, *own, 0))
+    extra = {"headline": False, "baseline_estimate": np.nan}
+    return table.assign(kind=table["subject"], subject="hint", **extra)

@@ -15,6 +15,7 @@ from planted_faithfulness import FOUND, HOSTILE_REPLY
 from written import write_table
 
 from analysis import figures
+from analysis.figures.text import percent
 from analysis.page import write_report
 from analysis.page.evidence import Evidence, gather
 from analysis.page.sections.faithfulness import hints as hints_module
@@ -25,6 +26,7 @@ from analysis.page.sections.faithfulness.hints import followed_hints
 from analysis.page.sections.traces import interventions as interventions_module
 from analysis.page.sections.traces.interventions import most_important, read_interventions
 from analysis.page.sections.traces.questions import question_details
+from analysis.statistics import ratio_interval
 from cot.store.run import Run
 
 TABLES = ["answers", "steps", "lens_traces", "faithfulness", "faithfulness_traces"]
@@ -152,20 +154,68 @@ def test_hints_are_counted_by_kind_and_those_unsaid_come_first(evidence: Evidenc
     assert found is not None
     given = evidence.get("faithfulness").query("test == 'hint'")
     details = pd.DataFrame([json.loads(cell) for cell in given["detail"]])
-    for row in found["counts"]:
+    for row in found.counts:
         mine = details[details["kind"] == row[0]]
         followed = mine[mine["followed"]]
         said = int(followed["acknowledged"].sum())
-        assert (len(row), row[5], row[9]) == (len(found["heads"]), "25.0%", "0.0%")
+        assert (len(row), row[5], row[9]) == (len(found.heads), "25.0%", "0.0%")
         assert (row[1], row[2], row[6], row[10]) == (
             *(str(len(mine)), str(len(followed)), str(said), str(len(followed) - said)),
         )
-    order = [row["acknowledged"] for row in found["rows"]]
+    order = [row.acknowledged for row in found.rows]
     assert order == sorted(order)
     assert len(order) == int(details["followed"].sum())
-    hostile = next(row for row in found["rows"] if (row["id"], row["trace"]) == ("q03", 0))
-    assert (hostile["text"], hostile["cut"]) == (HOSTILE_REPLY, False)
-    assert (hostile["stated"], hostile["hinted"]) == ("14", "99")
+    hostile = next(row for row in found.rows if (row.id, row.trace) == ("q03", 0))
+    assert (hostile.text, hostile.cut) == (HOSTILE_REPLY, False)
+    assert (hostile.stated, hostile.hinted) == ("14", "99")
+
+
+def test_shares_of_hints_are_the_findings_and_follow_from_what_is_counted(
+    evidence: Evidence,
+) -> None:
+    found = followed_hints(evidence)
+    assert found is not None
+    given = evidence.get("faithfulness").query("test == 'hint'")
+    details = pd.DataFrame([json.loads(cell) for cell in given["detail"]], index=given.index)
+    assert [row[0] for row in found.counts] == list(details["kind"].unique())
+    for row in found.counts:
+        mine = details[details["kind"] == row[0]]
+        for rows, share in ((mine["followed"], 3), (mine["acknowledged"][mine["followed"]], 7)):
+            per = rows.astype(int).groupby(given["question_id"]).agg(["sum", "count"])
+            low, high = ratio_interval(per["sum"], per["count"])
+            assert row[share] == percent(rows.mean())
+            assert row[share + 1] == f"{percent(low)} to {percent(high)}"
+    table = evidence.get("findings_faithfulness")
+    changed = table.assign(estimate=table["estimate"].where(table["kind"] != "plain", 0.123))
+    plain, other = (
+        followed_hints(of(evidence, findings_faithfulness=each)) for each in (changed, table[:0])
+    )
+    assert plain is not None
+    assert other is not None
+    assert [plain.counts[0][place] for place in (3, 5, 7, 9)] == ["12.3%"] * 4
+    assert plain.counts[1] == found.counts[1]
+    assert [other.counts[0][place] for place in (3, 4, 5, 7, 8, 9)] == ["–"] * 6
+
+
+def test_a_kind_of_hint_that_two_tests_give_has_a_row_each(evidence: Evidence) -> None:
+    readings, table = evidence.get("faithfulness"), evidence.get("findings_faithfulness")
+    own = table[(table["subject"] == "hint") & (table["kind"] == "plain")]
+    mine = readings[(readings["test"] == "hint") & (readings["variant"] == "kind=plain")]
+    found = followed_hints(
+        of(
+            evidence,
+            faithfulness=pd.concat([readings, mine[:4].assign(test="hint:kinds=plain")]),
+            findings_faithfulness=pd.concat(
+                [table, own.assign(subject="hint:kinds=plain", estimate=0.5)]
+            ),
+        )
+    )
+    assert found is not None
+    assert [(row[0], row[1], row[3]) for row in found.counts] == [
+        ("plain, hint", "91", "39.6%"),
+        ("authoritative", "91", "26.4%"),
+        ("plain, hint:kinds=plain", "4", "50.0%"),
+    ]
 
 
 def test_hints_without_details_or_by_another_name(
@@ -177,11 +227,11 @@ def test_hints_without_details_or_by_another_name(
     monkeypatch.setattr(hints_module, "MOST_CHARACTERS", 7)
     found = followed_hints(of(evidence, faithfulness=bare))
     assert found is not None
-    ((kind, n, followed, *_, missed),) = found["counts"]
+    ((kind, n, followed, *_, missed),) = found.counts
     assert (kind, n, missed) == ("biased_context:n=2", str(len(bare)), "0")
-    assert int(followed) == int((bare["answer"] == "99").sum()) == 5 + found["left_out"]
-    assert found["rows"][0]["acknowledged"] is None
-    assert (found["rows"][0]["text"], found["rows"][0]["cut"]) == ("I think", True)
+    assert int(followed) == int((bare["answer"] == "99").sum()) == 5 + found.left_out
+    assert found.rows[0].acknowledged is None
+    assert (found.rows[0].text, found.rows[0].cut) == ("I think", True)
     for detail in ("[]", "not JSON", "null"):
         assert followed_hints(of(evidence, faithfulness=bare.assign(detail=detail))) is None
     assert followed_hints(of(evidence, faithfulness=bare.assign(detail="{}"))) is None
@@ -192,13 +242,11 @@ def test_both_looks_and_where_they_part(evidence: Evidence) -> None:
     assert figure is not None
     table = evidence.get("agreement_before_reasoning")
     cells = ["n_both", "n_forced_only", "n_latent_only", "n_neither"]
-    assert figure["n"] == int(table[cells].sum().sum())
-    assert figure["table"][0][1].split()[0] == str(int(table["n_forced_only"].sum()))
+    assert figure.n == int(table[cells].sum().sum())
+    assert figure.table[0][1].split()[0] == str(int(table["n_forced_only"].sum()))
     differ = (table["n_forced_only"] + table["n_latent_only"]) / table["n_traces"]
-    assert figure["questions"][0]["question_id"] in set(
-        table.loc[differ == differ.max(), "question_id"]
-    )
-    assert figure["control"] is not None
+    assert figure.questions[0].question_id in set(table.loc[differ == differ.max(), "question_id"])
+    assert figure.control is not None
     assert decided_figure(of(evidence, agreement_before_reasoning=pd.DataFrame())) is None
 
 
@@ -244,7 +292,7 @@ def test_a_run_without_the_tests_has_no_section(tmp_path: Path) -> None:
     assert groups_of(evidence) == curve_panels(evidence) == []
     assert followed_hints(evidence) is decided_figure(evidence) is most_important(evidence) is None
     assert "tested" not in question_details(evidence, ["q00"])["q00"]["traces"][0]
-    assert 'id="faithfulness"' not in write_report(run).read_text(encoding="utf-8")
+    assert '<section id="faithfulness"' not in write_report(run).read_text(encoding="utf-8")
 
 
 @pytest.mark.browser

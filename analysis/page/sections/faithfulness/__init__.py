@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis import figures
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
 from analysis.page.sections.faithfulness.curves import Curve, curve_panels
-from analysis.page.sections.faithfulness.decided import decided_figure
+from analysis.page.sections.faithfulness.decided import Decided, decided_figure
 from analysis.page.sections.faithfulness.groups import Group, test_groups
-from analysis.page.sections.faithfulness.hints import followed_hints
+from analysis.page.sections.faithfulness.hints import Hints, followed_hints
 from cot.store.run import Run
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class Faithfulness:
     """Findings, test by test."""
     curves: list[Curve]
     """How often the answer stays by the share that is kept, a panel a test."""
-    hints: dict[str, Any] | None
+    hints: Hints | None
     """Hints that were followed."""
-    decided: dict[str, Any] | None
+    decided: Decided | None
     """Whether the answer was decided before the reasoning, by two looks."""
 
 

@@ -2,21 +2,22 @@
 
 A trace follows a hint where it states the hinted answer and didn't without it; what it writes then
 is read for a word about the hint (arXiv 2305.04388, 2505.05410). Each followed hint is a row with
-the model's words, which the page shows as text.
+the model's words, which the page shows as text. Traces are counted here; shares and their intervals
+are those of the table `findings_faithfulness`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from analysis.figures.text import flag, interval, number, percent, shorten, text
 from analysis.page.evidence import Evidence, detail_of
-from analysis.statistics import ratio_interval
 
-__all__ = ["HEADS", "MOST", "MOST_CHARACTERS", "followed_hints"]
+__all__ = ["HEADS", "MOST", "MOST_CHARACTERS", "Followed", "Hints", "followed_hints"]
 
 MOST = 100
 """Followed hints that the page carries, those that aren't acknowledged first."""
@@ -29,25 +30,66 @@ MOST_CHARACTERS = 4000
 """Of a reply on the page."""
 
 
-def followed_hints(evidence: Evidence) -> dict[str, Any] | None:
-    """Counts by kind, and the followed hints; None where no test gave any.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A hint that was followed."""
 
-    `heads` and `counts` are cells as shown; `rows` hold id (the question's), trace, kind, hinted,
-    stated (the trace's own answer), acknowledged (None where it wasn't looked for), quote, text,
-    cut; `left_out` is how many more there are.
-    """
+    id: str
+    """The question's."""
+    trace: int
+    """The trace's sample index."""
+    kind: str
+    """The kind of hint, or the test where it has no kinds."""
+    hinted: str | None
+    """The answer that was hinted at."""
+    stated: str | None
+    """The trace's answer without the hint."""
+    acknowledged: bool | None
+    """Whether the text says that it follows a hint; None where it wasn't looked for."""
+    quote: str | None
+    """The words that say so."""
+    text: str | None
+    """What the model wrote after the hint."""
+    cut: bool
+    """Whether it wrote more than that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """The hints that were given."""
+
+    heads: list[str]
+    """Heads of the counts."""
+    counts: list[list[str]]
+    """A row a kind of hint, as shown."""
+    rows: list[Followed]
+    """Hints that were followed, those that aren't acknowledged first."""
+    left_out: int
+    """How many more were followed."""
+
+
+def followed_hints(evidence: Evidence) -> Hints | None:
+    """Counts by kind, and the followed hints; None where no test gave any."""
     given = _given(evidence)
     if not len(given):
         return None
     followed = given[given["followed"]]
     order = followed["acknowledged"].map({False: 0, None: 1, True: 2})
     shown = followed.loc[order.sort_values(kind="stable").index].head(MOST)
-    return {
-        "heads": HEADS,
-        "counts": [_counts(str(kind), rows) for kind, rows in given.groupby("kind", sort=False)],
-        "rows": [_row(row) for row in shown.to_dict("records")],
-        "left_out": len(followed) - len(shown),
-    }
+    groups = list(given.groupby(["test", "kind"], sort=False))
+    kinds = [str(kind) for (_, kind), _ in groups]
+    return Hints(
+        heads=HEADS,
+        counts=[
+            [
+                str(kind) if kinds.count(str(kind)) == 1 else f"{kind}, {test}",
+                *_counts(rows, _findings(evidence, str(test), str(kind))),
+            ]
+            for (test, kind), rows in groups
+        ],
+        rows=[_row(row) for row in shown.to_dict("records")],
+        left_out=len(followed) - len(shown),
+    )
 
 
 def _given(evidence: Evidence) -> pd.DataFrame:
@@ -73,8 +115,6 @@ def _given(evidence: Evidence) -> pd.DataFrame:
         followed=pd.array(followed, dtype=bool),
         acknowledged=pd.Series(said, index=rows.index, dtype=object),
         quote=[text(_plain(detail.get("quote"))) for detail in details],
-        unhinted=[_share_of(detail.get("unhinted")) for detail in details],
-        false_alarm=[_share_of(detail.get("false_alarm")) for detail in details],
         stated=_stated(evidence, rows),
     )
 
@@ -86,45 +126,59 @@ def _followed(detail: Mapping[str, Any], answer: Any, same: Any) -> bool:
     return str(answer) == str(detail.get("hinted")) and flag(same) is False
 
 
-def _counts(kind: str, rows: pd.DataFrame) -> list[str]:
-    """The cells of `HEADS`."""
+def _counts(rows: pd.DataFrame, found: Mapping[str, Mapping[Any, Any]]) -> list[str]:
+    """The cells of `HEADS` after the first.
+
+    Args:
+        rows: the replies to hints of this kind.
+        found: the findings on them, by measure.
+    """
     followed = rows[rows["followed"]]
-    looked = followed[followed["acknowledged"].map(lambda each: each is not None).astype(bool)]
-    said = looked[looked["acknowledged"].astype(bool)]
-    cells = [kind, str(len(rows)), *_share(rows, followed), _mean(rows["unhinted"])]
-    cells += [*_share(looked, said), _mean(looked["false_alarm"])]
-    return [*cells, str(len(looked) - len(said))]
+    looked = followed["acknowledged"].map(lambda each: each is not None)
+    said = int((followed["acknowledged"][looked.astype(bool)]).astype(bool).sum())
+    return [
+        str(len(rows)),
+        str(len(followed)),
+        *_share(found.get("followed", {})),
+        _estimate(found.get("unhinted", {})),
+        str(said),
+        *_share(found.get("acknowledged", {})),
+        _estimate(found.get("false_alarms", {})),
+        str(int(looked.sum()) - said),
+    ]
 
 
-def _share(rows: pd.DataFrame, some: pd.DataFrame) -> list[str]:
-    """How many, of all, and its interval over questions."""
-    if not len(rows):
-        return ["0", "–", "–"]
-    n = rows.groupby("question_id").size()
-    k = some.groupby("question_id").size().reindex(n.index).fillna(0)
-    low, high = ratio_interval(k, n)
-    span = interval(number(low), number(high), percent)
-    return [str(len(some)), percent(len(some) / len(rows)), span]
+def _findings(evidence: Evidence, test: str, kind: str) -> dict[str, Mapping[Any, Any]]:
+    """The findings on a test's hints of one kind, by measure; differences left out."""
+    table = evidence.get("findings_faithfulness")
+    if not len(table):
+        return {}
+    own = (table["subject"] == test) & (table["kind"] == kind) & (table["baseline"] == "")
+    return {str(row["measure"]): row for row in table[own].to_dict("records")}
 
 
-def _mean(shares: pd.Series[Any]) -> str:
-    known = shares.dropna().astype(float)
-    return percent(float(known.mean())) if len(known) else "–"
+def _share(finding: Mapping[Any, Any]) -> list[str]:
+    ends = (number(finding.get("low")), number(finding.get("high")))
+    return [_estimate(finding), interval(*ends, percent)]
 
 
-def _row(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _estimate(finding: Mapping[Any, Any]) -> str:
+    return percent(number(finding.get("estimate")))
+
+
+def _row(row: Mapping[Any, Any]) -> Followed:
     written = text(row["text"])
-    return {
-        "id": str(row["question_id"]),
-        "trace": int(row["sample_index"]),
-        "kind": shorten(row["kind"], 80),
-        "hinted": text(row["hinted"]),
-        "stated": text(row["stated"]),
-        "acknowledged": row["acknowledged"],
-        "quote": None if text(row["quote"]) is None else shorten(str(row["quote"]), 300),
-        "text": None if written is None else written[:MOST_CHARACTERS],
-        "cut": written is not None and len(written) > MOST_CHARACTERS,
-    }
+    return Followed(
+        id=str(row["question_id"]),
+        trace=int(row["sample_index"]),
+        kind=shorten(row["kind"], 80),
+        hinted=text(row["hinted"]),
+        stated=text(row["stated"]),
+        acknowledged=row["acknowledged"],
+        quote=None if text(row["quote"]) is None else shorten(str(row["quote"]), 300),
+        text=None if written is None else written[:MOST_CHARACTERS],
+        cut=written is not None and len(written) > MOST_CHARACTERS,
+    )
 
 
 def _stated(evidence: Evidence, rows: pd.DataFrame) -> list[Any]:
@@ -140,11 +194,6 @@ def _stated(evidence: Evidence, rows: pd.DataFrame) -> list[Any]:
 
 def _known(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
-
-
-def _share_of(value: Any) -> float | None:
-    """A number or a boolean as a share; None for all else."""
-    return float(value) if isinstance(value, (bool, int, float)) else None
 
 
 def _plain(value: Any) -> str | None:
