@@ -1,11 +1,13 @@
 """Questions by kind: a panel each, with its rule in plain words, its count and what chance gives.
 
 What people come for, questions that are right for the wrong reason, comes first, even where there
-are none; it names its questions with what speaks against each.
+are none; it names its questions with what speaks against each. The counts are those of the table
+`agreement_kinds`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,42 +103,39 @@ class Panel:
 
 def kind_panels(evidence: Evidence) -> list[Panel]:
     """Right for the wrong reason, then every kind that has questions, in the order of KINDS; none
-    without the table `agreement`."""
-    table = evidence.get("agreement")
-    if not len(table):
+    without the tables `agreement` and `agreement_kinds`."""
+    table, counted = evidence.get("agreement"), evidence.get("agreement_kinds")
+    if not len(table) or not len(counted):
         return []
-    has = {kind: table["kinds"].map(lambda kinds, kind=kind: kind in list(kinds)) for kind in KINDS}
-    order = [FIRST, *(kind for kind in KINDS if kind != FIRST and has[kind].any())]
+    counts = {str(row["kind"]): row for row in counted.to_dict("records")}
+    order = [FIRST, *(kind for kind in KINDS if kind != FIRST and counts[kind]["n"])]
+    of_first = table["kinds"].map(lambda kinds: FIRST in list(kinds)).astype(bool)
     return [
         Panel(
             kind=kind,
             rule=RULES[kind],
-            n=int(has[kind].sum()),
-            of=len(table),
-            applies=_applies(table) if kind == FIRST else "",
-            control=_control(table) if kind == "decided before reasoning" else None,
-            cases=_cases(evidence, table[has[kind]]) if kind == FIRST else (),
+            n=int(counts[kind]["n"]),
+            of=int(counts[kind]["n_questions"]),
+            applies=_applies(counts[kind], table) if kind == FIRST else "",
+            control=_control(counts[kind]),
+            cases=_cases(evidence, table[of_first]) if kind == FIRST else (),
         )
         for kind in order
     ]
 
 
-def _applies(table: pd.DataFrame) -> str:
-    right = table["correct"].fillna(False).astype(bool)
+def _applies(counts: Mapping[Any, Any], table: pd.DataFrame) -> str:
     if table["correct"].isna().all():
         return "No question has gold, so that none can be told to be right."
-    n = int((right & (table["n_checked"] > 0)).sum()) if "n_checked" in table else 0
     return (
-        f"It can be told of {n} of {len(table)} questions: those whose majority is right and has a "
-        "trace with an equation that can be checked."
+        f"It can be told of {counts['n_applicable']} of {counts['n_questions']} questions: those "
+        "whose majority is right and has a trace with an equation that can be checked."
     )
 
 
-def _control(table: pd.DataFrame) -> tuple[int, int] | None:
-    if "decided_control" not in table:
-        return None
-    known = table["decided_control"].dropna().astype(bool)
-    return (int(known.sum()), len(known)) if len(known) else None
+def _control(counts: Mapping[Any, Any]) -> tuple[int, int] | None:
+    n = int(counts["n_control"])
+    return (int(counts["n_by_chance"]), n) if n else None
 
 
 def _cases(evidence: Evidence, rows: pd.DataFrame) -> tuple[Case, ...]:

@@ -12,7 +12,7 @@ import pytest
 from planted import HOSTILE, planted_run
 from planted_agreement import AGREE
 
-from analysis.agreement.question_kinds import HALF, KINDS, SPLIT
+from analysis.agreement.question_kinds import HALF, KINDS, SPLIT, kinds_table
 from analysis.catalogue import analyses, names
 from analysis.exporting import export
 from analysis.page import write_report
@@ -201,10 +201,28 @@ def test_right_for_the_wrong_reason_comes_first_and_names_its_questions(
     assert controls == {"decided before reasoning": (4, 12)}
 
 
+def test_counts_of_kinds_are_the_tables_and_follow_from_the_questions(evidence: Evidence) -> None:
+    table, counted = evidence.get("agreement"), evidence.get("agreement_kinds")
+    known = table["decided_control"].dropna().astype(bool)
+    for panel in kind_panels(evidence):
+        marked = [panel.kind in list(kinds) for kinds in table["kinds"]]
+        assert (panel.n, panel.of) == (sum(marked), len(table))
+        chance = (int(known.sum()), len(known))
+        assert panel.control == (chance if panel.kind == "decided before reasoning" else None)
+    more = counted.assign(n=counted["n"] + 1, n_questions=40, n_applicable=30, n_control=0)
+    first, *others = kind_panels(of(evidence, agreement_kinds=more))
+    assert (first.n, first.of) == (2, 40)
+    assert "30 of 40 questions" in first.applies
+    assert [panel.kind for panel in others] == [kind for kind in KINDS if kind != FIRST]
+    assert {panel.control for panel in others} == {None}
+    assert kind_panels(of(evidence, agreement_kinds=pd.DataFrame())) == []
+
+
 def test_without_any_the_first_panel_says_none_and_why(evidence: Evidence) -> None:
     table = evidence.get("agreement")
-    kinds = [["unanimous"]] * len(table)
-    first, other = kind_panels(of(evidence, agreement=table.assign(kinds=kinds)))
+    alike = table.assign(kinds=[["unanimous"]] * len(table))
+    changed = of(evidence, agreement=alike, agreement_kinds=kinds_table(alike, 0))
+    first, other = kind_panels(changed)
     assert (first.kind, first.n, first.cases, other.kind) == (FIRST, 0, (), "unanimous")
     unknown = table.assign(correct=pd.array([None] * len(table), dtype="boolean"))
     assert "No question has gold" in kind_panels(of(evidence, agreement=unknown))[0].applies

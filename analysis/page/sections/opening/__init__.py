@@ -391,7 +391,7 @@ section(
     navigation="Overview",
     order=10,
     always=True,
-    reads=["findings_vote", "agreement", "findings_agree"],
+    reads=["findings_vote", "agreement", "agreement_kinds", "findings_agree"],
     downloads=["agreement_coefficients", "agreement_places", "findings_agree"],
     data=opening,
     cards=((60, agreement_card), (70, suspicion_card)),
