@@ -10,7 +10,6 @@ never read as rich markup. At 80 columns a cell folds over lines; nothing is cut
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from rich.box import SIMPLE, SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -18,11 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.figures.text import decimal, flag, number, percent, visible
-from analysis.page.comparison import compare
+from analysis.page.comparison import Comparison, compare
 from analysis.page.evidence import Evidence, gather, overview
 from analysis.page.section import headlines
-from analysis.page.sections.traces.questions import question_detail
-from analysis.page.sections.traces.traces import Piece, joined
+from analysis.page.sections.traces.questions import Agreement, QuestionDetail, question_detail
+from analysis.page.sections.traces.traces import Check, Piece, Trace, joined
 from analysis.summary import suspicious
 from cot.store.run import Run
 
@@ -72,13 +71,13 @@ def show_question(run: Run, question_id: str) -> RenderableType:
     detail = question_detail(gather(run), question_id)
     return Group(
         _line(f"{question_id} · {_gold(detail)}", "bold"),
-        _line(detail["text"]),
-        *(_line(f"  {chr(65 + i)}) {choice}") for i, choice in enumerate(detail["choices"] or [])),
-        *_agreement(detail["agreement"]),
+        _line(detail.text),
+        *(_line(f"  {chr(65 + i)}) {choice}") for i, choice in enumerate(detail.choices or [])),
+        *_agreement(detail.agreement),
         Text(),
         _votes(detail),
         *_clusters(detail),
-        *(each for trace in detail["traces"] for each in _trace(trace)),
+        *(each for trace in detail.traces or [] for each in _trace(trace)),
     )
 
 
@@ -91,48 +90,50 @@ def show_comparison(run: Run, question_id: str, first: int, second: int) -> Rend
         InputError: as `compare`.
     """
     compared = compare(run, question_id, first, second)
-    traces = compared["traces"]
+    traces = compared.traces
     table = Table(box=SIMPLE, pad_edge=False, expand=True)
     table.add_column("")
     for trace in traces:
-        table.add_column(Text(f"#{trace['index']}"), ratio=1, overflow="fold")
+        table.add_column(Text(f"#{trace.index}"), ratio=1, overflow="fold")
     facts = [_facts(trace) for trace in traces]
     for name in facts[0]:
         left, right = (fact[name] for fact in facts)
         table.add_row(_line(name, "dim" if left == right else "yellow"), _line(left), _line(right))
     table.add_section()
-    for row in compared["rows"]:
-        cells = [_step(block, trace["checks"]) for block, trace in zip(row, traces, strict=True)]
+    for row in compared.rows:
+        cells = [_step(block, trace.checks) for block, trace in zip(row, traces, strict=True)]
         table.add_row("=" if cells[0].plain == cells[1].plain else "", *cells)
     heading = f"{question_id} · {_gold(compared)}"
-    return Group(_line(heading, "bold"), _line(compared["text"]), table)
+    return Group(_line(heading, "bold"), _line(compared.text), table)
 
 
-def _facts(trace: dict[str, Any]) -> dict[str, str]:
+def _facts(trace: Trace) -> dict[str, str]:
     """What two traces are compared by, in words."""
-    computed = trace["computed"] or {}
-    wrong, checked = computed.get("n_wrong"), computed.get("n_checked")
-    used = ", used later" if computed.get("wrong_used") else ""
+    computed = trace.computed
+    equations = "–"
+    if computed and computed.n_checked:
+        used = ", used later" if computed.wrong_used else ""
+        equations = f"{computed.n_wrong} of {computed.n_checked} wrong{used}"
     return {
         "answer": f"{_stated(trace)} {_verdict(_right(trace))}".strip(),
-        "cluster": _cluster(trace["cluster"]),
-        "signature": computed.get("signature") or "–",
-        "dataflow": computed.get("dataflow") or "–",
-        "equations": f"{wrong} of {checked} wrong{used}" if checked else "–",
-        "ended": trace["finish"],
+        "cluster": _cluster(trace.cluster),
+        "signature": (computed and computed.signature) or "–",
+        "dataflow": (computed and computed.dataflow) or "–",
+        "equations": equations,
+        "ended": trace.finish,
     }
 
 
-def _step(block: Sequence[Piece] | None, checks: Sequence[dict[str, Any]]) -> Text:
+def _step(block: Sequence[Piece] | None, checks: Sequence[Check]) -> Text:
     """A step's text, its equations marked."""
     shown = Text()
     for i, (_, piece, stated, equation) in enumerate(block or ()):
-        check = {} if equation is None else checks[equation]
-        style = ("red " if check["wrong"] else "green ") if check else ""
+        check = None if equation is None else checks[equation]
+        style = "" if check is None else "red " if check.wrong else "green "
         shown.append(visible(piece), style=style + ("bold" if stated else ""))
         ends = i + 1 == len(block or ()) or (block or ())[i + 1][3] != equation
-        if check.get("wrong") and ends:
-            value = "wrong" if check["value"] is None else f"is {check['value']}"
+        if check is not None and check.wrong and ends:
+            value = "wrong" if check.value is None else f"is {check.value}"
             shown.append(visible(f" ✗ {value}"), style="bold red")
     return shown
 
@@ -199,54 +200,54 @@ def _analyses(evidence: Evidence) -> Table:
     return table
 
 
-def _agreement(agreement: dict[str, Any] | None) -> Iterable[Text]:
+def _agreement(agreement: Agreement | None) -> Iterable[Text]:
     if agreement is not None:
-        kinds = ", ".join(agreement["kinds"])
-        yield _line(f"suspicion {decimal(agreement['suspicion'])}: {agreement['why']}")
+        kinds = ", ".join(agreement.kinds)
+        yield _line(f"suspicion {decimal(agreement.suspicion)}: {agreement.why}")
         yield _line(f"kinds: {kinds or 'none'}")
 
 
-def _votes(detail: dict[str, Any]) -> Table:
-    voters = sum(entry["n"] for entry in detail["answers"])
+def _votes(detail: QuestionDetail) -> Table:
+    voters = sum(entry.n for entry in detail.answers)
     rows = [
-        (entry["answer"], str(entry["n"]), percent(entry["n"] / voters), _verdict(entry["right"]))
-        for entry in detail["answers"]
+        (entry.answer, str(entry.n), percent(entry.n / voters), _verdict(entry.right))
+        for entry in detail.answers
     ]
-    rows += [(f"({status})", str(n), "no vote", "") for status, n in detail["excluded"].items()]
+    rows += [(f"({status})", str(n), "no vote", "") for status, n in detail.excluded.items()]
     return _table(["answer", "traces", "share", ""], rows)
 
 
-def _clusters(detail: dict[str, Any]) -> Iterable[Table]:
-    if detail["clusters"]:
-        names = [str(entry["answer"]) for entry in detail["answers"]]
+def _clusters(detail: QuestionDetail) -> Iterable[Table]:
+    if detail.clusters:
+        names = [entry.answer for entry in detail.answers]
         rows = [
             (
-                _cluster(cluster["cluster"]),
-                str(cluster["n"]),
+                _cluster(cluster.cluster),
+                str(cluster.n),
                 ", ".join(
-                    f"{name} × {n}" for name, n in zip(names, cluster["counts"], strict=True) if n
+                    f"{name} × {n}" for name, n in zip(names, cluster.counts, strict=True) if n
                 ),
-                "–" if cluster["medoid"] is None else f"#{cluster['medoid']}",
-                cluster["terms"] or "–",
+                "–" if cluster.medoid is None else f"#{cluster.medoid}",
+                cluster.terms or "–",
             )
-            for cluster in detail["clusters"]
+            for cluster in detail.clusters
         ]
         yield _table(["cluster", "traces", "answers", "medoid", "terms"], rows)
 
 
-def _trace(trace: dict[str, Any]) -> Iterable[RenderableType]:
+def _trace(trace: Trace) -> Iterable[RenderableType]:
     """A line on the trace, then its text."""
-    computed = trace["computed"] or {}
+    computed = trace.computed
     facts = [
-        f"#{trace['index']}",
+        f"#{trace.index}",
         f"{_stated(trace)} {_verdict(_right(trace))}".strip(),
-        f"cluster {_cluster(trace['cluster'])}",
-        f"P(right) {decimal(trace['score'])}" if trace["score"] is not None else "",
-        f"computes {computed['signature']}" if computed.get("signature") else "",
-        f"false equations {computed['n_wrong']}" if computed.get("n_wrong") else "",
-        "" if trace["finish"] == "stop" else f"ended by {trace['finish']}",
+        f"cluster {_cluster(trace.cluster)}",
+        f"P(right) {decimal(trace.score)}" if trace.score is not None else "",
+        f"computes {computed.signature}" if computed and computed.signature else "",
+        f"false equations {computed.n_wrong}" if computed and computed.n_wrong else "",
+        "" if trace.finish == "stop" else f"ended by {trace.finish}",
     ]
-    text = joined(trace["pieces"]).strip()
+    text = joined(trace.pieces).strip()
     yield Text()
     yield _line(" · ".join(fact for fact in facts if fact), "bold")
     yield _line(text[:MOST_TEXT])
@@ -254,21 +255,20 @@ def _trace(trace: dict[str, Any]) -> Iterable[RenderableType]:
         yield _line(f"… {len(text) - MOST_TEXT:,} more characters; --json has them", "dim")
 
 
-def _gold(detail: dict[str, Any]) -> str:
-    return "no gold" if detail["gold"] is None else f"gold {detail['gold']}"
+def _gold(shown: QuestionDetail | Comparison) -> str:
+    return "no gold" if shown.gold is None else f"gold {shown.gold}"
 
 
 def _cluster(label: int | None) -> str:
     return "–" if label is None else "noise" if label == -1 else str(label)
 
 
-def _stated(trace: dict[str, Any]) -> str:
-    answer = trace["answer"]
-    return str(answer) if answer is not None else f"({trace['status'] or 'not read'})"
+def _stated(trace: Trace) -> str:
+    return trace.answer if trace.answer is not None else f"({trace.status or 'not read'})"
 
 
-def _right(trace: dict[str, Any]) -> bool | None:
-    return trace["right"] if trace["status"] == "ok" else None
+def _right(trace: Trace) -> bool | None:
+    return trace.right if trace.status == "ok" else None
 
 
 def _verdict(right: bool | None) -> str:

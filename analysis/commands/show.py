@@ -74,9 +74,14 @@ def _as_json(run: Run, question: str | None, pair: tuple[int, int] | None) -> di
         ranked = suspicious(run)[columns].to_dict("records")
         return {**asdict(overview(gather(run))), "suspicious": ranked}
     if pair is None:
-        detail = question_detail(gather(run), question)
+        detail = asdict(question_detail(gather(run), question))
         traces = [{"text": joined(trace.pop("pieces")), **trace} for trace in detail["traces"]]
         return {"question_id": question, **detail, "traces": traces}
     compared = compare(run, question, *pair)
-    rows = [[cell and joined(cell) for cell in row] for row in compared["rows"]]
-    return {**compared, "rows": rows}
+    left_out = {"pieces", "at"}  # the steps are in the rows, the place is the map's
+    traces = [
+        {name: value for name, value in asdict(trace).items() if name not in left_out}
+        for trace in compared.traces
+    ]
+    rows = [[cell and joined(cell) for cell in row] for row in compared.rows]
+    return {**asdict(compared), "traces": traces, "rows": rows}

@@ -152,7 +152,12 @@ def _details(
     """What the sections show of each question, by id."""
     found = [each.details(evidence, data[each.name], ids) for each in registered() if each.details]
     for key in ids:
-        yield key, {name: value for shown in found for name, value in shown[key].items()}
+        yield key, {name: value for shown in found for name, value in _named(shown[key]).items()}
+
+
+def _named(value: Any) -> Mapping[str, Any]:
+    """A section's details of a question by name, whether a dataclass or a mapping."""
+    return value if isinstance(value, Mapping) else _fields(value)
 
 
 def _parts(

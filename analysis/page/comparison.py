@@ -11,29 +11,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby, zip_longest
-from typing import Any
 
 from analysis.figures.text import shorten
 from analysis.page.evidence import gather
 from analysis.page.sections.traces.questions import question_detail
-from analysis.page.sections.traces.traces import Piece, joined
+from analysis.page.sections.traces.traces import Piece, Trace, joined
 from cot.errors import InputError
 from cot.store.run import Run
 
-__all__ = ["align", "compare"]
+__all__ = ["Comparison", "align", "compare"]
 
 ALIKE = 0.3
 """Share of words (of either step) that two steps have in common, above which they may be a row."""
 Pair = tuple[int | None, int | None]
 
 
-def compare(run: Run, question_id: str, first: int, second: int) -> dict[str, Any]:
-    """Two traces of a question and rows of their steps.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two traces of a question, and rows of their steps."""
 
-    Returns a dict with `question_id`, `text`, `gold`; `traces`, two dicts (index, answer, status,
-    right, finish, path, computed, checks); and `rows`, each two lists of pieces (see `Piece`), or
-    None where a trace has no step in that row.
+    question_id: str
+    """The question's id."""
+    text: str
+    """What it asks."""
+    gold: str | None
+    """Its gold answer."""
+    traces: tuple[Trace, Trace]
+    """Both traces."""
+    rows: list[tuple[list[Piece] | None, list[Piece] | None]]
+    """A step of each, as pieces; None where a trace has no step in that row."""
+
+
+def compare(run: Run, question_id: str, first: int, second: int) -> Comparison:
+    """Two traces of a question beside each other.
 
     Raises:
         InputError: no such question or sample index, or twice the same.
@@ -41,28 +53,23 @@ def compare(run: Run, question_id: str, first: int, second: int) -> dict[str, An
     if first == second:
         raise InputError(f"--compare {first} {second}: name two different traces")
     detail = question_detail(gather(run), question_id)
-    traces = {trace["index"]: trace for trace in detail["traces"]}
+    traces = {trace.index: trace for trace in detail.traces or []}
     for index in (first, second):
         if index not in traces:
             there = shorten(", ".join(map(str, sorted(traces))) or "none", 80)
             raise InputError(
                 f"{run.path} question {question_id!r} has no trace {index}: choose from {there}"
             )
-    chosen = [traces[first], traces[second]]
-    left, right = (_blocks(trace["pieces"]) for trace in chosen)
+    chosen = (traces[first], traces[second])
+    left, right = (_blocks(trace.pieces) for trace in chosen)
     pairs = align([joined(block) for block in left], [joined(block) for block in right])
-    return {
-        "question_id": question_id,
-        "text": detail["text"],
-        "gold": detail["gold"],
-        "traces": [
-            {name: trace[name] for name in trace if name not in ("pieces", "at")}
-            for trace in chosen
-        ],
-        "rows": [
-            [None if i is None else left[i], None if j is None else right[j]] for i, j in pairs
-        ],
-    }
+    return Comparison(
+        question_id=question_id,
+        text=detail.text,
+        gold=detail.gold,
+        traces=chosen,
+        rows=[(None if i is None else left[i], None if j is None else right[j]) for i, j in pairs],
+    )
 
 
 def align(left: Sequence[str], right: Sequence[str]) -> list[Pair]:

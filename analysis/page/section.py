@@ -68,7 +68,8 @@ class Section:
     cards: tuple[tuple[float, Callable[[Evidence], Headline]], ...] = ()
     """What it adds to the findings, with the place there."""
     details: Callable[[Evidence, Any, Sequence[str]], Mapping[str, Any]] | None = None
-    """What it shows of each of these questions once one is opened; it is given `data` too."""
+    """What it shows of each of these questions once one is opened, by id: a dataclass, or values by
+    name. It is given `data` too."""
     folder: str = ""
     """The package that holds its template, scripts and styles; empty where it has none."""
 

@@ -60,7 +60,7 @@ def main() -> None:
     print(
         f"{page}: {megabytes:.1f} MB, {beside / 1e6:.1f} MB beside it, written in {written:.1f} s"
     )
-    loads = [load(f"{page.resolve().as_uri()}#q={quote(rows[0]['id'])}") for _ in range(ROUNDS)]
+    loads = [load(f"{page.resolve().as_uri()}#q={quote(rows[0].id)}") for _ in range(ROUNDS)]
     content, shown = (statistics.median(column) for column in zip(*loads, strict=True))
     print(f"content loaded after {content:.2f} s, a question shown after {shown:.2f} s")
     result = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import unescape
 from math import exp
 from pathlib import Path
@@ -103,14 +103,19 @@ def test_odd_names_of_models_shade_nothing(tmp_path: Path, name: str | None) -> 
 def test_the_lens_of_a_trace_is_what_the_table_says(deep: Run) -> None:
     detail = question_details(gather(deep), ["q02"])["q02"]
     lens = deep.table("lens").query("question_id == 'q02'")
-    trace = detail["traces"][6]
-    layers, answers = detail["latent"]["layers"], detail["latent"]["answers"]
+    assert detail.traces is not None
+    assert detail.latent is not None
+    trace = detail.traces[6]
+    assert trace.latent is not None
+    assert detail.latent.prompt is not None
+    assert trace.latent.stated is not None
+    layers, answers = detail.latent.layers, detail.latent.answers
     assert layers == sorted(lens["layer"].unique(), reverse=True)
     own = lens[lens["sample_index"] == 6]
-    steps = [own[own["step"] == step] for step in trace["latent"]["steps"]]
+    steps = [own[own["step"] == step] for step in trace.latent.steps]
     places = [lens[lens["position"] == "prompt_end"], *steps, own[own["position"] == "pre_answer"]]
-    cells = runs_of(detail["latent"]["prompt"] + trace["latent"]["cells"])
-    assert trace["latent"]["before"]
+    cells = runs_of(detail.latent.prompt + trace.latent.cells)
+    assert trace.latent.before
     assert len(cells) == len(places) * len(layers)
     for place, rows in enumerate(places):
         by_layer = rows.set_index("layer")
@@ -118,7 +123,7 @@ def test_the_lens_of_a_trace_is_what_the_table_says(deep: Run) -> None:
             code, p = cells[place * len(layers) + i]
             assert answers[code] == by_layer.loc[layer, "answer"]
             assert p / 63 == pytest.approx(by_layer.loc[layer, "p"], abs=0.5 / 63)
-    assert answers[trace["latent"]["stated"]] == trace["answer"] == "11"
+    assert answers[trace.latent.stated] == trace.answer == "11"
 
 
 def test_details_have_ballots_kinds_and_scores_along_the_trace(deep: Run) -> None:
@@ -126,16 +131,17 @@ def test_details_have_ballots_kinds_and_scores_along_the_trace(deep: Run) -> Non
     evidence = gather(deep)
     evidence = replace(evidence, tables={**evidence.tables, "agreement": agreement}, stale={})
     detail = question_details(evidence, ["q02"])["q02"]
-    by_name = {each["name"]: each for each in detail["ballots"]}
+    by_name = {each.name: asdict(each) for each in detail.ballots}
     assert by_name["majority"] == {
         **{"name": "majority", "rater": False, "answer": "12", "right": True},
         **{"share": pytest.approx(4 / 7), "tied": False},
     }
     odd = {"rater": True, "answer": "12", "right": True, "share": None, "tied": None}
     assert by_name["odd"] == {"name": "odd", **odd}
-    trace = detail["traces"][0]
-    assert trace["kinds"] == ["setup", "calculation", "conclusion"]
-    assert trace["along"] == [[0, 0.2], [1, 0.45], [2, 0.7]]
+    assert detail.traces is not None
+    trace = detail.traces[0]
+    assert trace.kinds == ["setup", "calculation", "conclusion"]
+    assert trace.along == [[0, 0.2], [1, 0.45], [2, 0.7]]
 
 
 def test_a_large_page_has_its_questions_in_files_beside_it(tmp_path: Path) -> None:

@@ -24,7 +24,12 @@ from analysis.page.sections.faithfulness.decided import decided_figure
 from analysis.page.sections.faithfulness.groups import test_groups as groups_of
 from analysis.page.sections.faithfulness.hints import followed_hints
 from analysis.page.sections.traces import interventions as interventions_module
-from analysis.page.sections.traces.interventions import most_important, read_interventions
+from analysis.page.sections.traces.interventions import (
+    Interventions,
+    Value,
+    most_important,
+    read_interventions,
+)
 from analysis.page.sections.traces.questions import question_details
 from analysis.statistics import ratio_interval
 from cot.store.run import Run
@@ -253,23 +258,29 @@ def test_both_looks_and_where_they_part(evidence: Evidence) -> None:
 def test_what_a_trace_says(evidence: Evidence) -> None:
     tested = read_interventions(evidence)
     one, decided = tested["q00", 2], tested["q00", 0]
-    assert one["values"][0] == ["early_answering", 0.75, 2, None]
-    assert (one["early"], one["first"]) == (["0", "0", "8"], 2)
-    assert (decided["early"], decided["first"]) == (["8", "8", "8"], 0)
-    assert one["importance"] == [[0, 0.9, 0.2, 10, 0.75, 6], [1, 0.1, 0.2, 10, 0.75, 6]]
-    assert [(each["step"], each["answer"], each["stays"]) for each in one["mistakes"]] == [
+    assert values_of(one)[0] == ("early_answering", 0.75, 2, None)
+    assert (one.early, one.first) == (["0", "0", "8"], 2)
+    assert (decided.early, decided.first) == (["8", "8", "8"], 0)
+    assert one.importance == [(0, 0.9, 0.2, 10, 0.75, 6), (1, 0.1, 0.2, 10, 0.75, 6)]
+    assert one.mistakes is not None
+    assert [(each.step, each.answer, each.stays) for each in one.mistakes] == [
         *((0, "8", True), (1, "0", False)),
     ]
-    assert one["mistakes"][1]["original"] == "She gets 5 more, so 3 + 5 = 8."
-    assert tested["q00", 7]["values"][2] == ["filler", None, 1, "an answer is missing"]
-    assert tested["q02", 7]["values"][0] == [
+    assert one.mistakes[1].original == "She gets 5 more, so 3 + 5 = 8."
+    assert values_of(tested["q00", 7])[2] == ("filler", None, 1, "an answer is missing")
+    assert values_of(tested["q02", 7])[0] == (
         "early_answering",
         None,
         None,
         "without a valid answer",
-    ]
+    )
     assert most_important(evidence) == 0.9
-    assert "early" not in tested["q03", 1]
+    assert tested["q03", 1].early is None
+
+
+def values_of(tested: Interventions) -> list[Value]:
+    assert tested.values is not None
+    return tested.values
 
 
 def test_words_after_mistakes_end_with_the_budget(
@@ -277,13 +288,11 @@ def test_words_after_mistakes_end_with_the_budget(
 ) -> None:
     monkeypatch.setattr(interventions_module, "BUDGET", 100)
     mistakes = [
-        each
-        for trace in read_interventions(evidence).values()
-        for each in trace.get("mistakes", [])
+        each for trace in read_interventions(evidence).values() for each in trace.mistakes or []
     ]
-    assert mistakes[0]["text"] is not None
-    assert mistakes[-1]["text"] is mistakes[-1]["original"] is None
-    assert mistakes[-1]["answer"] is not None
+    assert mistakes[0].text is not None
+    assert mistakes[-1].text is mistakes[-1].original is mistakes[-1].changed is None
+    assert mistakes[-1].answer is not None
 
 
 def test_a_run_without_the_tests_has_no_section(tmp_path: Path) -> None:
@@ -291,7 +300,9 @@ def test_a_run_without_the_tests_has_no_section(tmp_path: Path) -> None:
     evidence = gather(run)
     assert groups_of(evidence) == curve_panels(evidence) == []
     assert followed_hints(evidence) is decided_figure(evidence) is most_important(evidence) is None
-    assert "tested" not in question_details(evidence, ["q00"])["q00"]["traces"][0]
+    traces = question_details(evidence, ["q00"])["q00"].traces
+    assert traces is not None
+    assert traces[0].tested is None
     assert '<section id="faithfulness"' not in write_report(run).read_text(encoding="utf-8")
 
 

@@ -11,11 +11,18 @@ from planted import planted_run
 from written import write_table
 
 from analysis.page import write_report
-from analysis.page.evidence import gather
+from analysis.page.evidence import Evidence, gather
 from analysis.page.sections.questions import question_rows
 from analysis.page.sections.traces.places import methods, read_places
 from analysis.page.sections.traces.questions import question_detail
+from analysis.page.sections.traces.traces import Check, Computed, Trace
 from cot.store.run import Run
+
+
+def traces_of(evidence: Evidence, question_id: str) -> list[Trace]:
+    found = question_detail(evidence, question_id).traces
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +55,7 @@ def test_traces_without_a_place_are_left_out(tmp_path: Path) -> None:
     replace(run, "path_map", places)
     evidence = gather(run)
     assert "q00" not in methods(evidence)
-    at = [trace["at"] for trace in question_detail(evidence, "q01")["traces"]]
+    at = [trace.at for trace in traces_of(evidence, "q01")]
     assert at == [[0.0, 0.0], *[None] * 7]
     assert {tuple(read_places(evidence)["q02", k]) for k in range(8)} == {(0.0, 0.0)}
     write_report(run)
@@ -56,31 +63,31 @@ def test_traces_without_a_place_are_left_out(tmp_path: Path) -> None:
 
 def test_paths_have_terms_and_a_medoid(planted: Run) -> None:
     detail = question_detail(gather(planted), "q03")
-    named = {path["cluster"]: (path["medoid"], path["terms"]) for path in detail["clusters"]}
+    named = {path.cluster: (path.medoid, path.terms) for path in detail.clusters}
     assert named == {0: (0, "starts, pens, more"), 1: (1, "gets, more")}
-    assert detail["map"] == "pca"
+    assert detail.map == "pca"
 
 
 def test_equations_are_pieces_with_their_check(planted: Run) -> None:
-    trace = question_detail(gather(planted), "q02")["traces"][6]
-    marked = [(text, trace["checks"][i]) for _, text, _, i in trace["pieces"] if i is not None]
-    assert marked == [("5 + 7 = 11", {"wrong": True, "value": "12", "used": True})]
-    assert trace["computed"] == {
-        "signature": "add",
-        "dataflow": "add(5,7)",
-        "n_checked": 1,
-        "n_wrong": 1,
-        "wrong_used": True,
-        "follows": True,
-    }
+    trace = traces_of(gather(planted), "q02")[6]
+    marked = [(text, trace.checks[i]) for _, text, _, i in trace.pieces if i is not None]
+    assert marked == [("5 + 7 = 11", Check(wrong=True, value="12", used=True))]
+    assert trace.computed == Computed(
+        signature="add",
+        dataflow="add(5,7)",
+        n_checked=1,
+        n_wrong=1,
+        wrong_used=True,
+        follows=True,
+    )
 
 
 def test_uncheckable_equations_are_not_marked(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run")
     replace(run, "step_checks", run.table("step_checks").assign(verdict="uncheckable", value=None))
-    trace = question_detail(gather(run), "q02")["traces"][6]
-    assert trace["checks"] == []
-    assert all(i is None for *_, i in trace["pieces"])
+    trace = traces_of(gather(run), "q02")[6]
+    assert trace.checks == []
+    assert all(i is None for *_, i in trace.pieces)
 
 
 def test_paths_of_an_older_run_are_shown_without_what_they_lack(tmp_path: Path) -> None:
@@ -88,9 +95,9 @@ def test_paths_of_an_older_run_are_shown_without_what_they_lack(tmp_path: Path) 
     paths = run.table("paths")
     replace(run, "paths", paths[["question_id", "sample_index", "cluster", "silhouette"]])
     detail = question_detail(gather(run), "q02")
-    assert detail["map"] is None
-    assert all(trace["computed"] is None for trace in detail["traces"])
-    assert [(path["cluster"], path["medoid"]) for path in detail["clusters"]] == [
+    assert detail.map is None
+    assert all(trace.computed is None for trace in traces_of(gather(run), "q02"))
+    assert [(path.cluster, path.medoid) for path in detail.clusters] == [
         (0, None),
         (1, None),
     ]
@@ -104,9 +111,9 @@ def test_noise_is_counted_as_the_paths_command_counts_it(tmp_path: Path) -> None
     replace(run, "paths", run.table("paths").assign(cluster=-1))
     counted = pd.DataFrame({"question_id": ["q02"], "n_clusters": [8]})
     replace(run, "path_questions", counted)
-    rows = {row["id"]: row["n_clusters"] for row in question_rows(gather(run))}
+    rows = {row.id: row.n_clusters for row in question_rows(gather(run))}
     assert rows["q02"] == 8
-    assert question_detail(gather(run), "q02")["clusters"][0]["cluster"] == -1
+    assert question_detail(gather(run), "q02").clusters[0].cluster == -1
 
 
 def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -10,11 +10,43 @@ from analysis.figures.text import count, flag, number, shorten, text
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
 
-__all__ = ["question_rows"]
+__all__ = ["QuestionRow", "question_rows"]
 
 
-def question_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One dict a question, most suspicious first, else in the order of the run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionRow:
+    """One question in the table; None where no table says."""
+
+    id: str
+    """Its id."""
+    text: str
+    """What it asks, shortened."""
+    gold: str | None
+    """Its gold answer."""
+    majority: str | None
+    """The answer that won the vote."""
+    right: bool | None
+    """Whether that is right."""
+    tied: bool
+    """Whether another answer has as many votes."""
+    share: float | None
+    """The majority's share of the votes."""
+    n_traces: int
+    """Its traces."""
+    n_answers: int | None
+    """Different answers."""
+    n_clusters: int | None
+    """Clusters of reasoning."""
+    n_hidden: int | None
+    """Clusters of hidden states."""
+    kinds: list[str]
+    """Its kinds."""
+    suspicion: float | None
+    """The score."""
+
+
+def question_rows(evidence: Evidence) -> list[QuestionRow]:
+    """One row a question, most suspicious first, else in the order of the run."""
     votes = evidence.votes()
     agreement = evidence.by_question("agreement")
     n_answers = _classes(evidence.get("answers"), "answer")
@@ -25,24 +57,24 @@ def question_rows(evidence: Evidence) -> list[dict[str, Any]]:
         key = question["question_id"]
         vote, agreed = votes.get(key, {}), agreement.get(key, {})
         rows.append(
-            {
-                "id": key,
-                "text": shorten(question["text"], 70),
-                "gold": text(question["gold"]),
-                "majority": text(vote.get("answer")),
-                "right": flag(vote.get("correct")),
-                "tied": bool(vote.get("tied", False)),
-                "share": number(vote.get("share")),
-                "n_traces": int(n_traces.get(key, 0)),
-                "n_answers": count(agreed.get("n_answers", n_answers.get(key))),
-                "n_clusters": count(agreed.get("n_clusters", n_clusters.get(key))),
-                "n_hidden": count(agreed.get("n_hidden")),
-                "kinds": [str(kind) for kind in agreed.get("kinds", [])],
-                "suspicion": number(agreed.get("suspicion")),
-            }
+            QuestionRow(
+                id=str(key),
+                text=shorten(question["text"], 70),
+                gold=text(question["gold"]),
+                majority=text(vote.get("answer")),
+                right=flag(vote.get("correct")),
+                tied=bool(vote.get("tied", False)),
+                share=number(vote.get("share")),
+                n_traces=int(n_traces.get(key, 0)),
+                n_answers=count(agreed.get("n_answers", n_answers.get(key))),
+                n_clusters=count(agreed.get("n_clusters", n_clusters.get(key))),
+                n_hidden=count(agreed.get("n_hidden")),
+                kinds=[str(kind) for kind in agreed.get("kinds", [])],
+                suspicion=number(agreed.get("suspicion")),
+            )
         )
     place = {key: i for i, key in enumerate(evidence.most_suspicious)}
-    return sorted(rows, key=lambda row: place[str(row["id"])])
+    return sorted(rows, key=lambda row: place[row.id])
 
 
 def _n_clusters(evidence: Evidence) -> dict[str, int]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
 from analysis.page.sections.traces.interventions import most_important
-from analysis.page.sections.traces.questions import question_details
+from analysis.page.sections.traces.questions import QuestionDetail, question_details
 from analysis.page.sections.traces.shades import Shades, shades_of
 
 
@@ -33,7 +32,7 @@ def traces_data(evidence: Evidence) -> Traces:
 
 def traces_details(
     evidence: Evidence, data: Traces, ids: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, QuestionDetail]:
     """See `question_details`."""
     return question_details(evidence, ids, shades=data.shades)
 

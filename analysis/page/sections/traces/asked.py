@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.figures.text import count, flag, text
 from analysis.page.evidence import Evidence
+from analysis.page.sections.traces.traces import ReadTrace
 
 __all__ = ["Turn", "read_greedy", "read_prompts"]
 
@@ -32,9 +33,9 @@ def _turns(row: dict[Any, Any]) -> list[Turn]:
     return [(None, str(row["text"] or ""))]
 
 
-def read_greedy(evidence: Evidence) -> dict[str, dict[str, Any]]:
-    """By question, its greedy trace, in the fields of `read_traces`; it is no vote, and no table
-    but `greedy_answers` speaks of it."""
+def read_greedy(evidence: Evidence) -> dict[str, ReadTrace]:
+    """By question, its greedy trace; it is no vote, and no table but `greedy_answers` speaks of
+    it."""
     if not (evidence.run.path / "samples" / "greedy").is_dir():
         return {}
     answers = evidence.by_question("greedy_answers")
@@ -43,15 +44,17 @@ def read_greedy(evidence: Evidence) -> dict[str, dict[str, Any]]:
         key = str(row["question_id"])
         read = answers.get(key, {})
         start, end = count(read.get("start")), count(read.get("end"))
-        found[key] = {
-            "index": int(row["sample_index"]),
-            "text": row["text"],
-            "finish": row["finish_reason"],
-            "status": text(read.get("status")),
-            "answer": text(read.get("answer")),
-            "right": flag(read.get("correct")),
-            "span": None if start is None or end is None else (start, end),
-            **dict.fromkeys(("cluster", "computed", "at", "hidden", "score", "along")),
-            **{name: [] for name in ("checks", "kinds", "steps", "equations")},
-        }
+        found[key] = ReadTrace(
+            index=int(row["sample_index"]),
+            finish=row["finish_reason"],
+            status=text(read.get("status")),
+            answer=text(read.get("answer")),
+            right=flag(read.get("correct")),
+            checks=[],
+            kinds=[],
+            text=row["text"],
+            steps=[],
+            equations=[],
+            span=None if start is None or end is None else (start, end),
+        )
     return found

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.figures.text import flag, number, text
 from analysis.page.evidence import Evidence
 
-__all__ = ["read_ballots"]
+__all__ = ["Ballot", "read_ballots"]
 
 RATER = "_vote"
 """How columns of `agreement` that hold a rater's answer end."""
 
 
-def read_ballots(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
-    """By question, one dict a rule or rater: name, rater (else a rule), answer (None: it abstains),
-    right, share and tied (None for raters, of whom only the answer is kept). A rater that votes by
-    a rule which was asked for too is left out."""
-    found: dict[str, list[dict[str, Any]]] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ballot:
+    """The answer that a vote rule or a rater names."""
+
+    name: str
+    """The rule or the rater."""
+    rater: bool
+    """Whether it is a rater; else a vote rule."""
+    answer: str | None
+    """The answer; None: it abstains."""
+    right: bool | None
+    """Whether the answer is right; None without gold or an answer."""
+    share: float | None
+    """The answer's share of the rule's votes; None for raters."""
+    tied: bool | None
+    """Whether another answer has the same share; None for raters."""
+
+
+def read_ballots(evidence: Evidence) -> dict[str, list[Ballot]]:
+    """By question, one a rule or rater. A rater that votes by a rule which was asked for too is
+    left out."""
+    found: dict[str, list[Ballot]] = {}
     rules = evidence.get("votes")
     for row in rules.to_dict("records"):
         found.setdefault(str(row["question_id"]), []).append(
-            {
-                "name": str(row["rule"]),
-                "rater": False,
-                "answer": text(row["answer"]),
-                "right": flag(row["correct"]) if pd.notna(row["answer"]) else None,
-                "share": number(row["share"]),
-                "tied": flag(row["tied"]),
-            }
+            Ballot(
+                name=str(row["rule"]),
+                rater=False,
+                answer=text(row["answer"]),
+                right=flag(row["correct"]) if pd.notna(row["answer"]) else None,
+                share=number(row["share"]),
+                tied=flag(row["tied"]),
+            )
         )
     agreement = evidence.get("agreement")
     asked = set(rules["rule"]) if len(rules) else set()
@@ -43,14 +60,14 @@ def read_ballots(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
             for name in raters:
                 answer = text(row[name])
                 found.setdefault(key, []).append(
-                    {
-                        "name": name.removesuffix(RATER),
-                        "rater": True,
-                        "answer": answer,
-                        "right": right.get((key, answer)),
-                        "share": None,
-                        "tied": None,
-                    }
+                    Ballot(
+                        name=name.removesuffix(RATER),
+                        rater=True,
+                        answer=answer,
+                        right=right.get((key, answer)),
+                        share=None,
+                        tied=None,
+                    )
                 )
     return found
 

@@ -11,6 +11,7 @@ list has no room for), and its probability among the question's candidates times
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,21 +22,44 @@ from analysis.page.evidence import Evidence
 from analysis.page.sections.traces.shades import ALPHABET
 from cot.types import TRACE_KEY
 
-__all__ = ["read_latent"]
+__all__ = ["QuestionLens", "TraceLens", "read_latent"]
 
 OTHER = 63
 LENGTH = 40
 """Characters of an answer that are sent."""
 RANKS = {"prompt_end": 0, "step_end": 1, "pre_answer": 2}
-Question = dict[str, Any]
-Trace = dict[str, Any]
 
 
-def read_latent(evidence: Evidence) -> tuple[dict[str, Question], dict[tuple[str, int], Trace]]:
-    """By question `layers` (deepest first), `answers` and `prompt` (cells by layer; None where it
-    wasn't read); by trace `steps`, `before` (whether the place before the answer was read), `cells`
-    (place by place, each by layer) and `stated` (the place in `answers` of the candidate that the
-    trace states, None where unknown)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionLens:
+    """What a question's traces share."""
+
+    layers: list[int]
+    """Layers that were read, the deepest first."""
+    answers: list[str]
+    """Latent answers, shortened; cells name them by their place."""
+    prompt: str | None
+    """Cells of the prompt's end, by layer; None where it wasn't read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceLens:
+    """The lens of one trace."""
+
+    steps: list[int]
+    """Steps whose ends were read."""
+    before: bool
+    """Whether the place right before the answer was read."""
+    cells: str
+    """Cells place by place, each by layer."""
+    stated: int | None
+    """Place in `answers` of the candidate that the trace states; None where unknown."""
+
+
+def read_latent(
+    evidence: Evidence,
+) -> tuple[dict[str, QuestionLens], dict[tuple[str, int], TraceLens]]:
+    """By question, and by (question_id, sample_index)."""
     lens = evidence.get("lens")
     if lens.empty:
         return {}, {}
@@ -43,19 +67,19 @@ def read_latent(evidence: Evidence) -> tuple[dict[str, Question], dict[tuple[str
     lens = lens.assign(rank=lens["position"].map(RANKS), deep=-lens["layer"])
     lens = lens.sort_values(["question_id", "sample_index", "rank", "step", "deep"], kind="stable")
     stated = _stated(evidence)
-    questions: dict[str, Question] = {}
-    traces: dict[tuple[str, int], Trace] = {}
+    questions: dict[str, QuestionLens] = {}
+    traces: dict[tuple[str, int], TraceLens] = {}
     for name, rows in lens.groupby("question_id", sort=False):
         codes, answers = pd.factorize(rows["answer"].astype(str))
         places = {str(answer): code for code, answer in enumerate(answers) if code < OTHER}
         cells = _cells(codes, rows["p"].to_numpy(float))
         rank, step = rows["rank"].to_numpy(), rows["step"].to_numpy(float, na_value=-1)
         prompt = np.flatnonzero(rank == 0)
-        questions[str(name)] = {
-            "layers": sorted(map(int, rows["layer"].unique()), reverse=True),
-            "answers": [shorten(str(answer), LENGTH) for answer in answers[:OTHER]],
-            "prompt": "".join(cells[place] for place in prompt) if len(prompt) else None,
-        }
+        questions[str(name)] = QuestionLens(
+            layers=sorted(map(int, rows["layer"].unique()), reverse=True),
+            answers=[shorten(str(answer), LENGTH) for answer in answers[:OTHER]],
+            prompt="".join(cells[place] for place in prompt) if len(prompt) else None,
+        )
         index = rows["sample_index"].to_numpy(float, na_value=-1)
         index[prompt] = -1
         borders = np.flatnonzero(np.diff(index)) + 1
@@ -63,12 +87,12 @@ def read_latent(evidence: Evidence) -> tuple[dict[str, Question], dict[tuple[str
             if not len(own) or index[own[0]] < 0:
                 continue
             key = (str(name), int(index[own[0]]))
-            traces[key] = {
-                "steps": [int(each) for each in np.unique(step[own[rank[own] == 1]])],
-                "before": bool((rank[own] == 2).any()),
-                "cells": "".join(cells[place] for place in own),
-                "stated": places.get(stated.get(key, "")),
-            }
+            traces[key] = TraceLens(
+                steps=[int(each) for each in np.unique(step[own[rank[own] == 1]])],
+                before=bool((rank[own] == 2).any()),
+                cells="".join(cells[place] for place in own),
+                stated=places.get(stated.get(key, "")),
+            )
     return questions, traces
 
 

@@ -7,7 +7,8 @@ in UTF-16 and would cut elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -15,9 +16,21 @@ import pandas as pd
 
 from analysis.figures.text import count, flag, number, text
 from analysis.page.evidence import Evidence
+from analysis.page.sections.traces.interventions import Interventions
+from analysis.page.sections.traces.latent import TraceLens
 from analysis.page.sections.traces.places import read_places
 
-__all__ = ["Piece", "cut", "for_page", "joined", "read_traces"]
+__all__ = [
+    "Check",
+    "Computed",
+    "Piece",
+    "ReadTrace",
+    "Trace",
+    "cut",
+    "for_page",
+    "joined",
+    "read_traces",
+]
 
 Span = tuple[int, int]
 Piece = tuple[int | None, str, bool, int | None]
@@ -27,7 +40,97 @@ COMPUTED = ["signature", "dataflow", "n_checked", "n_wrong", "wrong_used", "foll
 """Columns of `paths` about what a trace computes; tables of older runs may lack them."""
 
 
-def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """What a trace computes, and whether its equations hold; None where the table doesn't say."""
+
+    signature: str
+    """Its operations."""
+    dataflow: str | None
+    """Its operations with their operands."""
+    n_checked: int | None
+    """Equations that could be checked."""
+    n_wrong: int | None
+    """Those that are false."""
+    wrong_used: bool | None
+    """Whether a false one is used later."""
+    follows: bool | None
+    """Whether the stated answer follows from the equations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """An equation that could be checked."""
+
+    wrong: bool
+    """Whether it is false."""
+    value: str | None
+    """What its left side comes to; None where unknown."""
+    used: bool | None
+    """Whether what it states is used later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What the tables say of a trace; None where no table does."""
+
+    index: int
+    """Its sample index."""
+    finish: str
+    """Why it ended."""
+    status: str | None
+    """Whether an answer could be read."""
+    answer: str | None
+    """The answer's class; None where it states none."""
+    right: bool | None
+    """Whether the answer is right."""
+    cluster: int | None = None
+    """Its cluster of reasoning; -1 for noise."""
+    computed: Computed | None = None
+    """What it computes."""
+    at: list[float] | None = None
+    """Its place on the question's map."""
+    hidden: int | None = None
+    """Its cluster of hidden states, where the agreement was computed."""
+    score: float | None = None
+    """The probe's P(correct)."""
+    checks: list[Check]
+    """Its equations that could be checked, in the order of the text."""
+    along: list[list[float | int | None]] | None = None
+    """Step and the probe's score there, in the order of steps."""
+    kinds: list[str]
+    """Kinds of its steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadTrace(_Said):
+    """A trace as the tables have it."""
+
+    text: str
+    """What the model wrote."""
+    steps: list[Span]
+    """Where its steps are."""
+    equations: list[Span]
+    """Where the equations are that could be checked."""
+    span: Span | None
+    """Where it states its answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace(_Said):
+    """A trace as the page needs it."""
+
+    pieces: list[Piece]
+    """Its text, cut."""
+    shade: str | None = None
+    """Log-probabilities of its tokens (see shades.py)."""
+    latent: TraceLens | None = None
+    """Its lens."""
+    tested: Interventions | None = None
+    """What the faithfulness tests say of it."""
+
+
+def read_traces(evidence: Evidence) -> dict[str, list[ReadTrace]]:
     """Every trace with what the tables say about it, by question."""
     frame = evidence.traces
     keys = ["question_id", "sample_index"]
@@ -49,39 +152,49 @@ def read_traces(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
         )
     spans, checks = _spans(evidence.get("steps")), _checks(evidence.get("step_checks"))
     places, along = read_places(evidence), _along(evidence.get("probe_steps"))
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[ReadTrace]] = {}
     for row in frame.to_dict("records"):
         start, end = count(row.get("start")), count(row.get("end"))
         key = (row["question_id"], row["sample_index"])
         found.setdefault(row["question_id"], []).append(
-            {
-                "index": int(row["sample_index"]),
-                "text": row["text"],
-                "finish": row["finish_reason"],
-                "status": text(row.get("status")),
-                "answer": text(row.get("answer")),
-                "right": flag(row.get("correct")),
-                "cluster": count(row.get("cluster")),
-                "computed": _computed(row),
-                "at": places.get(key),
-                "hidden": count(row.get("hidden")),
-                "score": number(row.get("score")) if pd.notna(row.get("score")) else None,
-                "checks": [check for _, check in checks.get(key, [])],
-                "along": along.get(key),
-                "kinds": [kind for _, kind in spans.get(key, [])],
-                "steps": [span for span, _ in spans.get(key, [])],
-                "equations": [span for span, _ in checks.get(key, [])],
-                "span": None if start is None or end is None else (start, end),
-            }
+            ReadTrace(
+                index=int(row["sample_index"]),
+                text=row["text"],
+                finish=row["finish_reason"],
+                status=text(row.get("status")),
+                answer=text(row.get("answer")),
+                right=flag(row.get("correct")),
+                cluster=count(row.get("cluster")),
+                computed=_computed(row),
+                at=places.get(key),
+                hidden=count(row.get("hidden")),
+                score=number(row.get("score")) if pd.notna(row.get("score")) else None,
+                checks=[check for _, check in checks.get(key, [])],
+                along=along.get(key),
+                kinds=[kind for _, kind in spans.get(key, [])],
+                steps=[span for span, _ in spans.get(key, [])],
+                equations=[span for span, _ in checks.get(key, [])],
+                span=None if start is None or end is None else (start, end),
+            )
         )
     return found
 
 
-def for_page(row: dict[str, Any], **more: Any) -> dict[str, Any]:
+def for_page(
+    row: ReadTrace,
+    *,
+    shade: str | None = None,
+    latent: TraceLens | None = None,
+    tested: Interventions | None = None,
+) -> Trace:
     """A trace as the page needs it: its text in pieces, and what else is said of it."""
-    kept = {name: row[name] for name in row if name not in ("text", "steps", "span", "equations")}
-    pieces = cut(row["text"], row["steps"], row["span"], row["equations"])
-    return {**kept, "pieces": pieces, **more}
+    return Trace(
+        **{field.name: getattr(row, field.name) for field in fields(_Said)},
+        pieces=cut(row.text, row.steps, row.span, row.equations),
+        shade=shade,
+        latent=latent,
+        tested=tested,
+    )
 
 
 def cut(
@@ -117,29 +230,29 @@ def _around(spans: Sequence[Span], start: int, end: int) -> int | None:
     return next((i for i, (low, high) in enumerate(spans) if low <= start and end <= high), None)
 
 
-def _computed(row: dict[Any, Any]) -> dict[str, Any] | None:
+def _computed(row: Mapping[Any, Any]) -> Computed | None:
     """What the trace computes, and whether its equations hold; None where no table says."""
     signature = text(row.get("signature"))
     if signature is None:
         return None
-    return {
-        "signature": signature,
-        "dataflow": text(row.get("dataflow")),
-        "n_checked": count(row.get("n_checked")),
-        "n_wrong": count(row.get("n_wrong")),
-        "wrong_used": flag(row.get("wrong_used")),
-        "follows": flag(row.get("follows")),
-    }
+    return Computed(
+        signature=signature,
+        dataflow=text(row.get("dataflow")),
+        n_checked=count(row.get("n_checked")),
+        n_wrong=count(row.get("n_wrong")),
+        wrong_used=flag(row.get("wrong_used")),
+        follows=flag(row.get("follows")),
+    )
 
 
-def _checks(table: pd.DataFrame) -> dict[tuple[str, int], list[tuple[Span, dict[str, Any]]]]:
+def _checks(table: pd.DataFrame) -> dict[tuple[str, int], list[tuple[Span, Check]]]:
     """Per trace, the equations that could be checked: span, verdict, and what it comes to."""
-    found: dict[tuple[str, int], list[tuple[Span, dict[str, Any]]]] = {}
+    found: dict[tuple[str, int], list[tuple[Span, Check]]] = {}
     if len(table):
         names = ["question_id", "sample_index", "start", "end", "verdict", "value", "used_later"]
         known = table[table["verdict"] != "uncheckable"].sort_values("start", kind="stable")
         for key, index, start, end, verdict, value, used in known[names].itertuples(index=False):
-            check = {"wrong": verdict == "wrong", "value": text(value), "used": flag(used)}
+            check = Check(wrong=verdict == "wrong", value=text(value), used=flag(used))
             found.setdefault((key, int(index)), []).append(((int(start), int(end)), check))
     return found
 
