@@ -69,7 +69,7 @@ def test_the_page_has_the_section_or_says_how_to_make_it(planted: Run, tmp_path:
     page = write_report(bare).read_text(encoding="utf-8")
     assert "There is no table calibration yet." in page
     assert f"cot calibrate {bare.path}" in page
-    assert "Stopping rules, replayed" not in page
+    assert "Stopping rules, simulated" not in page
 
 
 def test_stopping_rules_are_shown_beside_the_vote_over_all(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_stopping_rules_are_shown_beside_the_vote_over_all(tmp_path: Path) -> No
         ["fixed:n=2", "60.0%", "40.0% to 80.0%", "−15.0", "−30.0 to −10.0", "2.0", "75.0%", "–"],
         ["vote over all traces", "75.0%", "50.0% to 100.0%", *["–"] * 5],
     ]
-    assert "Stopping rules, replayed" in write_report(run).read_text(encoding="utf-8")
+    assert "Stopping rules, simulated" in write_report(run).read_text(encoding="utf-8")
 
 
 def test_what_is_not_scored_has_no_panel_and_says_why(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_dimension_has_its_interval_and_eigen_scores_beside(evidence: Evidence) 
     [
         (0.1, 0.05, "more than what it says at another question's prompt"),
         (0.1, -0.02, "but not shown to be more than a guess by the question's own answers"),
-        (-0.1, -0.1, "nothing"),
+        (-0.1, -0.1, "but not shown to be more than"),
     ],
 )
 def test_what_is_decided_early_is_held_against_both_controls(
@@ -224,14 +224,14 @@ def test_what_is_decided_early_is_held_against_both_controls(
     found = [finding("", 0.6, 0.5), finding("control", 0.3, control), finding("guess", 0.2, guess)]
     (claim,) = lens_claims(pd.DataFrame(found))
     assert said in claim
-    assert ("nothing" in claim) == (min(control, guess) <= 0)
+    assert ("not shown" in claim) == (min(control, guess) <= 0)
 
 
 @pytest.mark.parametrize(
     ("p", "low", "said"),
     [
         (0.01, 0.1, "Right and wrong traces of a question go different ways"),
-        (0.4, 0.1, "so this is nothing"),
+        (0.4, 0.1, "shuffled labels explain the difference"),
         (0.01, -0.1, "the interval reaches down to what shuffled labels give"),
         (np.nan, 0.1, "undefined"),
     ],
@@ -243,12 +243,12 @@ def test_right_and_wrong_part_only_beyond_null_and_interval(
     finding |= {"measure": "right_wrong_gap", "subject": "", "baseline": ""}
     (claim,) = geometry_claims(pd.DataFrame([finding]))
     assert said in claim
-    assert ("not shown" in claim) == (said.startswith(("so", "the")))
+    assert ("not shown" in claim) == (said.startswith(("shuffled", "the")))
 
 
 def test_without_the_tables_the_page_names_the_commands(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers"])
     page = write_report(run).read_text(encoding="utf-8")
-    for verb, table in {"lens": "lens_layers", "geometry": "similarity", "probe": "probes"}.items():
+    for verb, table in {"lens": "lens_traces", "geometry": "findings_geometry", "probe": "probes"}.items():
         assert f"There is no table {table} yet." in page
         assert f"<code>cot {verb} {run.path}" in page

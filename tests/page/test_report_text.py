@@ -45,16 +45,16 @@ def test_a_probe_must_clear_chance_then_its_controls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "low", "nothing"), [(0.01, 0.1, False), (0.2, 0.1, True), (0.01, -0.01, True)]
+    ("p", "low", "unshown"), [(0.01, 0.1, False), (0.2, 0.1, True), (0.01, -0.01, True)]
 )
-def test_an_agreement_that_the_null_explains_is_nothing(
-    p: float, low: float, nothing: bool
+def test_an_agreement_that_the_null_explains_is_not_shown(
+    p: float, low: float, unshown: bool
 ) -> None:
     finding = {"estimate": 0.2, "low": low, "null_mean": 0.0, "p": p}
     claim = agreement_claim(finding | {"measure": "ami", "subject": "answers × clusters"})
     assert claim.startswith("Answers and clusters")
-    assert ("this is nothing" in claim) == nothing
-    assert ("more than chance" in claim) != nothing
+    assert ("agreement beyond chance is not shown" in claim) == unshown
+    assert ("more than chance" in claim) != unshown
 
 
 def test_numbers() -> None:

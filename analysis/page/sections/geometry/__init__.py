@@ -1,4 +1,4 @@
-"""How the states lie: right and wrong traces step by step, where traces are, how alike layers are,
+"""Shape of the hidden states: right and wrong traces step by step, where traces are, how alike layers are,
 and how many dimensions the states fill.
 
 The figures are those of notebooks; the map of states, in which a reader chooses, is the page's own.
@@ -169,7 +169,7 @@ def dimension_rows(evidence: Evidence) -> list[list[str]]:
 section(
     folder=__name__,
     name="geometry",
-    title="How the states lie",
+    title="Shape of the hidden states",
     navigation="Geometry",
     order=100,
     reads=["similarity", "dimension", "eigen_layers", "state_map", "trajectory_steps"],

@@ -75,10 +75,7 @@ def _null_claim(said: str, finding: Mapping[Any, Any]) -> str:
     numbers = f"{decimal(value)}, 95% interval {interval(low, high, decimal)}"
     numbers += f", shuffled {decimal(null)}, p {chance(p)}"
     if p > 0.05:
-        return (
-            f"It is not shown that {said}: shuffled labels explain the difference, so this is "
-            f"nothing ({numbers})."
-        )
+        return f"It is not shown that {said}: shuffled labels explain the difference ({numbers})."
     if low <= null:
         return (
             f"It is not shown that {said}: the interval reaches down to what shuffled labels give "

@@ -146,7 +146,7 @@ def _column(
 section(
     folder=__name__,
     name="lens",
-    title="What each layer already says",
+    title="Latent answers, layer by layer",
     navigation="Lens",
     order=90,
     reads=["lens_layers", "lens_traces", "lens_tokens"],

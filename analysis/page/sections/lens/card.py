@@ -109,4 +109,4 @@ def _rate_claim(finding: Mapping[Any, Any], findings: pd.DataFrame) -> str:
     if not nothing:
         return f"{claim}, more than {listed(more)}."
     but = f", more than {listed(more)}," if more else ","
-    return f"{claim}{but} but not shown to be more than {listed(nothing)}: that part is nothing."
+    return f"{claim}{but} but not shown to be more than {listed(nothing)}."

@@ -316,7 +316,7 @@ def agreement_card(evidence: Evidence) -> Headline:
             claims.append(agreement_claim(row))
     return Headline(
         key="agreement",
-        title="Do answers, paths and hidden states agree?",
+        title="Do answers, reasoning and hidden states agree?",
         claims=tuple(claims),
         asides=(),
         rows=tuple(rows),
@@ -360,7 +360,7 @@ def agreement_claim(finding: Mapping[Any, Any]) -> str:
     if more:
         does = f"{extent(value or 0.0)} agree" if pair else "have something in common"
         return f"{subject} {does}, which is more than chance gives ({numbers})."
-    return f"{subject}: the null explains their agreement, so this is nothing ({numbers})."
+    return f"{subject}: agreement beyond chance is not shown ({numbers})."
 
 
 def rank_claim(finding: Mapping[Any, Any]) -> str:
@@ -387,7 +387,7 @@ def _score(finding: Mapping[Any, Any]) -> str:
 section(
     folder=__name__,
     name="opening",
-    title="What the witnesses say",
+    title="Agreement of the three witnesses",
     navigation="Overview",
     order=10,
     always=True,

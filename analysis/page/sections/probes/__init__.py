@@ -1,4 +1,4 @@
-"""What each layer knows: a target's probes by layer and position, beside shuffled labels.
+"""Probes, layer by layer: a target's probes by layer and position, beside shuffled labels.
 
 Two figures a target that is a class, those of notebooks: maps of AUROC, and lines against the
 layer. Targets that are numbers are a table of R² and rank correlation. A column that no cell has is
@@ -211,7 +211,7 @@ def _layer(row: dict[Any, Any]) -> str:
 section(
     folder=__name__,
     name="probes",
-    title="What each layer knows",
+    title="Probes, layer by layer",
     navigation="Probe",
     order=80,
     reads=["probes"],

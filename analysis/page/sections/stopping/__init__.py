@@ -44,7 +44,7 @@ def stop_rows(evidence: Evidence) -> list[list[str]]:
 section(
     folder=__name__,
     name="stopping",
-    title="Stopping rules, replayed",
+    title="Stopping rules, simulated",
     navigation="",
     order=51,
     within="curve",
