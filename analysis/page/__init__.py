@@ -94,7 +94,14 @@ def as_json(value: Any) -> Markup:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    names = _field_names(type(value))  # type: ignore[arg-type]  # mypy: a class isn't hashable
+    return {name: getattr(value, name) for name in names}
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    """Kept, as a page has many objects of few classes."""
+    return tuple(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True, kw_only=True)

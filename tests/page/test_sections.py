@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from planted import planted_run
 
 from analysis import page
 from analysis.page import write_report
+from analysis.page.evidence import Evidence
 from analysis.page.section import REGISTERED, registered, section
 from cot.errors import InputError
 from cot.store.run import Run
@@ -55,6 +59,35 @@ def test_without_its_table_nothing_is_drawn_and_the_command_is_named(tmp_path: P
     assert "There is no table answers yet." in source
     assert f"cot answers {path}" in source
     assert 'data-figure="lengths"' not in source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Longest:
+    """What a plug-in shows of a question."""
+
+    longest: tuple[int, str]
+    """A trace's length, and its last word."""
+
+
+def test_what_a_section_shows_of_a_question_is_a_dataclass_or_values_by_name(
+    tmp_path: Path,
+) -> None:
+    def typed(evidence: Evidence, data: None, ids: Sequence[str]) -> dict[str, Longest]:
+        return {key: Longest(longest=(len(key), "</script>")) for key in ids}
+
+    def named(evidence: Evidence, data: None, ids: Sequence[str]) -> dict[str, dict[str, int]]:
+        return {key: {"n_letters": len(key)} for key in ids}
+
+    section(name="typed", title="Typed", reads=["answers"], details=typed)
+    section(name="named", title="Named", reads=["answers"], details=named)
+    source = write_report(planted_run(tmp_path / "run", tables=["answers"])).read_text("utf-8")
+    found = re.search(r'id="detail-data">(.*?)</script>', source, re.S)
+    assert found is not None
+    shown = json.loads(found.group(1))
+    assert {(*each["longest"], each["n_letters"]) for each in shown.values()} == {
+        (3, "</script>", 3)
+    }
+    assert {"text", "traces"} < set(shown["q00"])
 
 
 def test_a_name_is_taken_once() -> None:
