@@ -212,9 +212,9 @@ def test_details_count_answers_paths_and_what_did_not_vote(page: Page) -> None:
     assert detail["answers"][0] == {"answer": "12", "n": 4, "right": True}
     assert detail["excluded"] == {"truncated": 1}
     assert sum(entry["n"] for entry in detail["answers"]) + 1 == 8
-    for path in detail["paths"]:
+    for path in detail["clusters"]:
         assert sum(path["counts"]) + path["none"] == path["n"]
-    assert sum(path["n"] for path in detail["paths"]) == 8
+    assert sum(path["n"] for path in detail["clusters"]) == 8
     assert detail["traces"][0]["score"] == pytest.approx(0.65)
 
 
@@ -222,13 +222,13 @@ def test_past_the_budget_the_least_suspicious_keep_their_counts(
     planted: Run,
 ) -> None:
     evidence = gather(planted)
-    ids = [row["id"] for row in question_rows(evidence)]
+    ids = [row.id for row in question_rows(evidence)]
     details = question_details(evidence, ids, budget=1500)
-    kept = [details[key]["traces"] is not None for key in ids]
+    kept = [details[key].traces is not None for key in ids]
     assert kept[0]
     assert not kept[-1]
     assert kept == sorted(kept, reverse=True)
-    assert details[ids[-1]]["answers"]
+    assert details[ids[-1]].answers
 
 
 def test_a_failed_write_leaves_the_old_page(
