@@ -14,8 +14,8 @@ from cot.store.vectors import (
     Place,
     VectorWriter,
     read_about,
-    read_index,
     read_gaps,
+    read_index,
     read_vectors,
 )
 

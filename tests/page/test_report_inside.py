@@ -249,6 +249,10 @@ def test_right_and_wrong_part_only_beyond_null_and_interval(
 def test_without_the_tables_the_page_names_the_commands(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=["answers"])
     page = write_report(run).read_text(encoding="utf-8")
-    for verb, table in {"lens": "lens_traces", "geometry": "findings_geometry", "probe": "probes"}.items():
+    for verb, table in {
+        "lens": "lens_traces",
+        "geometry": "findings_geometry",
+        "probe": "probes",
+    }.items():
         assert f"There is no table {table} yet." in page
         assert f"<code>cot {verb} {run.path}" in page

@@ -66,7 +66,10 @@ def test_path_is_the_largest(run: Run) -> None:
     table = paths(run, embedder="tfidf")
     changed = table.assign(cluster=[0, 1, 1, -1, 0, 0, 1, 1, -1, -1, -1, -1])
     write_table(run, "paths", changed, command="paths", parameters={}, inputs=["answers"])
-    assert y_of(run, "cluster") == {"a": [False, True, True, False], "b": [True, True, False, False]}
+    assert y_of(run, "cluster") == {
+        "a": [False, True, True, False],
+        "b": [True, True, False, False],
+    }
     assert find_labels(run, "cluster").excluded == {"of questions without a cluster": 4}
 
 
