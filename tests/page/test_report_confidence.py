@@ -69,7 +69,7 @@ def test_the_page_has_the_section_or_says_how_to_make_it(planted: Run, tmp_path:
     page = write_report(bare).read_text(encoding="utf-8")
     assert "There is no table calibration yet." in page
     assert f"cot calibrate {bare.path}" in page
-    assert "Stopping rules, simulated" not in page
+    assert '<section id="stopping"' not in page
 
 
 def test_stopping_rules_are_shown_beside_the_vote_over_all(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Shape of the hidden states: right and wrong traces step by step, where traces are, how alike layers are,
-and how many dimensions the states fill.
+"""Shape of the hidden states: right and wrong traces step by step, where traces are, how alike
+layers are, and how many dimensions the states fill.
 
 The figures are those of notebooks; the map of states, in which a reader chooses, is the page's own.
 """
