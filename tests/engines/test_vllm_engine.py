@@ -154,5 +154,7 @@ def test_the_command_prints_results_alone(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    progress = "cot: sampling: "  # said every 30 seconds, on a machine that is that slow
+    assert [line for line in done.stderr.splitlines() if not line.startswith(progress)] == []
     assert json.loads(done.stdout)["n_new"] == 1
