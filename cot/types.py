@@ -86,6 +86,22 @@ class Sampling:
     """Strings that end a trace; the text ends before the first of them."""
     top_logprobs: int = 0
     """0, or k >= 2: store one mean of the k largest log-probabilities per token."""
+    min_p: float = 0.0
+    """Keep the tokens at least this many times as likely as the likeliest one, in [0, 1]
+    (arXiv:2407.01082); 0 keeps every token."""
+    repetition_penalty: float = 1.0
+    """Divides positive and multiplies negative logits of tokens that stand in the prompt or the
+    output (arXiv:1909.05858); positive, 1 changes nothing."""
+    presence_penalty: float = 0.0
+    """Subtracted from the logit of each token that stands in the output; 0 changes nothing."""
+    frequency_penalty: float = 0.0
+    """Subtracted from a token's logit once for each time that it stands in the output; 0 changes
+    nothing."""
+    think_budget: int | None = None
+    """Most tokens of reasoning: after so many without `think_end`, it is forced and sampling goes
+    on (budget forcing, arXiv:2501.19393). None forces nothing."""
+    think_end: str = "</think>\n\n"
+    """Text that a budget forces, ending the reasoning; read only where there is a budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
