@@ -1,9 +1,9 @@
-"""Steps: every trace's reasoning, split into sentences and lines, as character and token spans."""
+"""Steps and sections of every trace, as character and token spans."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,52 +11,65 @@ import pandas as pd
 
 from analysis.declaration import analysis
 from cot.errors import InputError
+from cot.steps import sections
 from cot.steps import segment as split
 from cot.store.run import Run
-from cot.types import Step
+from cot.types import TRACE_KEY
 
 __all__ = ["segment"]
 
 log = logging.getLogger("cot")
+PLACE = ("start", "end", "token_start", "token_end")
+SPAN_OF_STEPS = ("first_step", "last_step")
 
 
-@analysis(makes={"steps": "one row a step: its characters, its tokens and its kind"})
+@analysis(
+    makes={
+        "steps": "one row a step: characters, tokens, kind, part (reasoning or answer), section",
+        "sections": "one row a section of steps: its characters, tokens, steps, part and kind",
+    }
+)
 def segment(run: Run) -> pd.DataFrame:
-    """Split each trace into steps; writes and returns the table `steps`, one row a step.
+    """Split each trace into steps and sections; writes `steps` and `sections`, returns `steps`.
 
-    Columns: question_id, sample_index, step (from 0), start, end (characters of the raw text),
-    token_start, token_end (Int64; missing where the run names no model, its tokenizer can't be
-    loaded, or the trace has no token ids), kind. How a text is split: `cot.steps`.
+    Columns of `steps`: question_id, sample_index, step (from 0), start, end (characters of the raw
+    text), token_start, token_end (Int64; missing where the run names no model, its tokenizer can't
+    be loaded, or the trace has no token ids), kind, part (`reasoning` or `answer`), section (from
+    0). How a text is split: `cot.steps`. Of `sections`: question_id, sample_index, section, start,
+    end, token_start, token_end, first_step, last_step (inclusive), part, kind.
     """
     traces = run.traces(["text", "token_ids"])
     spans_of = _token_spans(run)
-    rows = []
-    for question_id, index, text, token_ids in zip(
-        *(traces[name] for name in ("question_id", "sample_index", "text", "token_ids")),
-        strict=True,
+    rows: list[tuple[Any, ...]] = []
+    groups: list[tuple[Any, ...]] = []
+    for *key, text, token_ids in zip(
+        *(traces[name] for name in (*TRACE_KEY, "text", "token_ids")), strict=True
     ):
         spans = split(text)
+        found = sections(text, spans)
         tokens = spans_of(token_ids, text) if spans and token_ids is not None else None
-        for number, span in enumerate(spans):
-            first, last = (None, None) if tokens is None else tokens(span.start, span.end)
-            step = Step(
-                key=(question_id, index),
-                index=number,
-                start=span.start,
-                end=span.end,
-                token_start=first,
-                token_end=last,
-                kind=span.kind,
-            )
-            rows.append(
-                (*step.key, step.index, step.start, step.end)
-                + (step.token_start, step.token_end, step.kind)
-            )
-    names = ["question_id", "sample_index", "step", "start", "end"]
-    frame = pd.DataFrame(rows, columns=[*names, "token_start", "token_end", "kind"])
-    frame = frame.astype({"token_start": "Int64", "token_end": "Int64", "kind": "str"})
+        ranges = [(span.start, span.end) for span in spans]
+        ranges += [(each.start, each.end) for each in found]
+        places = [(*each, *(tokens(*each) if tokens else (None, None))) for each in ranges]
+        of = [n for n, each in enumerate(found) for _ in range(each.first_step, each.last_step + 1)]
+        rows += [
+            (*key, number, *place, span.kind, span.part, section)
+            for number, (span, place, section) in enumerate(zip(spans, places, of, strict=False))
+        ]
+        groups += [
+            (*key, number, *place, each.first_step, each.last_step, each.part, each.kind)
+            for number, (each, place) in enumerate(zip(found, places[len(spans) :], strict=True))
+        ]
+    frame = _table(rows, ["step", *PLACE, "kind", "part", "section"])
     run.write_table("steps", frame)
+    run.write_table("sections", _table(groups, ["section", *PLACE, *SPAN_OF_STEPS, "part", "kind"]))
     return frame
+
+
+def _table(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=[*TRACE_KEY, *names])
+    kinds = {"token_start": "Int64", "token_end": "Int64", "kind": "str", "part": "str"}
+    return frame.astype(kinds)
 
 
 def _token_spans(run: Run) -> Callable[[Any, str], Callable[[int, int], tuple[int, int]] | None]:

@@ -186,7 +186,11 @@ class Step:
     token_end: int | None = None
     """One past the last generated token, or None."""
     kind: str = "other"
-    """`setup`, `calculation`, `conclusion`, `check` or `other`."""
+    """What it does: see `cot.steps.KINDS`."""
+    part: Literal["reasoning", "answer"] = "reasoning"
+    """Whether it stands inside or outside the think tags; `reasoning` where there are none."""
+    section: int = 0
+    """Its section, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

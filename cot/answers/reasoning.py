@@ -22,8 +22,9 @@ the prompt. What is not closed goes on to the end.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-__all__ = ["answer_region", "opens_in_prompt"]
+__all__ = ["answer_region", "closing", "opening", "opens_in_prompt", "stretches"]
 
 _NAMES = (
     r"think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad|inner_monologue|"
@@ -62,14 +63,11 @@ LAST = re.compile(
 def answer_region(text: str) -> tuple[int, int]:
     """The last stretch outside reasoning that is not blank; empty, at the end, where all is
     reasoning."""
-    tags = _tags(text)
-    if not tags:
+    parts = list(stretches(text))
+    if len(parts) == 1:
         return 0, _last(text, 0)
-    for i in range(len(tags), -1, -1):
-        before, after = tags[i - 1] if i else None, tags[i] if i < len(tags) else None
-        if (before is None or _closes(before)) and (after is None or not _closes(after)):
-            begin = before.end() if before else 0
-            end = after.start() if after else len(text)
+    for begin, end, reasons in reversed(parts):
+        if not reasons:
             solution = SOLUTION.match(text, begin, end)
             begin = solution.end() if solution else begin
             end = min(end, _last(text, begin))
@@ -78,10 +76,80 @@ def answer_region(text: str) -> tuple[int, int]:
     return len(text), len(text)
 
 
+def stretches(text: str) -> Iterator[tuple[int, int, bool]]:
+    """What stands before, between and after the tags: its span without them, and whether it is
+    reasoning, as all of a text without tags is. A span may be empty."""
+    tags = _tags(text)
+    begin, before = 0, True  # whether what stands before has closed all reasoning
+    for tag in tags:
+        closes = _closes(tag)
+        yield begin, tag.start(), closes or not before
+        begin, before = tag.end(), closes
+    yield begin, len(text), not tags or not before
+
+
 def opens_in_prompt(text: str) -> bool:
     """Whether a text closes reasoning that it has not opened: the prompt opened it."""
     tags = _tags(text)
     return bool(tags) and _closes(tags[0]) and not tags[0]["final"]
+
+
+def opening(text: str) -> str:
+    r"""The tag that opens reasoning at a text's beginning, with the white space around it.
+
+    >>> opening("<think>\n5 + 7 = 12"), opening("5 + 7 = 12")
+    ('<think>\n', '')
+    """
+    tags = _tags(text)
+    if not tags or _closes(tags[0]) or NOT_BLANK.search(text, 0, tags[0].start()):
+        return ""
+    begin = NOT_BLANK.search(text, tags[0].end())
+    return text[: begin.start()] if begin else text
+
+
+def closing(text: str, prompt: str = "") -> str | None:
+    r"""What ends the reasoning that is open at the end of a text; None where none is open.
+
+    Args:
+        text: what the model has written so far.
+        prompt: what it continues; a tag at its end, as chat templates put it, counts as opened.
+
+    >>> closing("Is it 3?", prompt="<|im_start|>assistant\n<think>\n")
+    '</think>'
+    >>> closing("<think>Is it 3?</think>It is 4.") is None
+    True
+    """
+    tags = _tags(text)
+    if not tags:
+        tail = prompt[-TAIL:]
+        tags = [tag for tag in _tags(tail) if not NOT_BLANK.search(tail, tag.end())]
+    return None if not tags or _closes(tags[-1]) else _closer(tags[-1])
+
+
+TAIL = 100
+"""Characters of a prompt's end in which a tag is looked for."""
+CLOSERS = {
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<|thinking|>": "<|/thinking|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
+    "<|content_thinking|>": "<|content_text|>",
+    "<|open|>think<|sep|>": "<|close|>think<|sep|>",
+    "<|channel>thought": "<channel|>",
+    "analysis": "assistantfinal",
+}
+HARMONY_FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
+
+
+def _closer(tag: re.Match[str]) -> str:
+    if tag["channel"]:
+        return HARMONY_FINAL
+    if tag["open"] and tag["open"].startswith("Here"):
+        return "Here is my response:"
+    known = {name.lower(): closer for name, closer in CLOSERS.items()}
+    return known.get(tag[0].lower(), tag[0].replace("<", "</", 1))
 
 
 def _tags(text: str) -> list[re.Match[str]]:

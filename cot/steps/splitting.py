@@ -1,11 +1,12 @@
 r"""Steps: the sentences and lines of a chain of thought, as exact spans of its raw text.
 
-A step ends at a line break, at `<think>` or `</think>`, after `.`, `!` or `?` followed by white
-space, and after a CJK full stop. Decimals, abbreviations, initials, ellipses, factorials and the
-number of a list item don't end one, and nothing does inside a code fence, `\[...\]`, `$$...$$` or a
-LaTeX environment. Pieces shorter than ten characters, and bare markers (`**Step 12:**`), join the
-next (the last joins the one before it). White space between steps belongs to none of them, so that
-spans and the gaps between them give the text back. Time is linear in the text's length.
+A step ends at a line break, at a think tag (`cot.answers.reasoning` names them) or `<answer>`,
+after `.`, `!` or `?` followed by white space, and after a CJK full stop. Decimals, abbreviations,
+initials, ellipses, factorials and the number of a list item don't end one, and nothing but a think
+tag does inside a code fence, `\[...\]`, `$$...$$` or a LaTeX environment. Pieces shorter than ten
+characters, and bare markers (`**Step 12:**`), join the next, and the last joins the one before it;
+none joins over a think tag. White space between steps belongs to none of them, so that spans and
+the gaps between them give the text back. Time is linear in the text's length.
 
     >>> text = "Mia has 5. She buys 7 more, so 5 + 7 = 12. The answer is 12."
     >>> [text[span.start : span.end] for span in segment(text)]
@@ -16,48 +17,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-__all__ = ["MINIMUM_LENGTH", "RULES", "Rule", "Span", "kind_of", "segment"]
+from cot.answers.reasoning import stretches
+from cot.steps.kinds import RULES, Rule, kind_of
 
+__all__ = ["MINIMUM_LENGTH", "Part", "Span", "segment"]
+
+Part = Literal["reasoning", "answer"]
 MINIMUM_LENGTH = 10
 """Characters; shorter pieces are merged."""
 
-Rule = tuple[str, str | re.Pattern[str]]
-"""A kind, and the regular expression of which a step of that kind holds a match."""
-
-RULES: Sequence[Rule] = (
-    (
-        "check",
-        re.compile(
-            r"\b(?:wait|(?:double[- ])?check(?:ing)?|verify|actually|hmm+|mistake|let me re|hold on"
-            r"|on second thought|(?:isn't|not) (?:right|correct))\b",
-            re.I,
-        ),
-    ),
-    (
-        "conclusion",
-        re.compile(
-            r"\banswer\b|\\boxed|####"
-            r"|\b(?:therefore|thus|hence|in total|altogether|final(?:ly)?)\b",
-            re.I,
-        ),
-    ),
-    (
-        "calculation",
-        re.compile(
-            r"[\d%$)}][ a-zA-Z$%]{0,24}(?:[+*/×÷−=^≈]|\\times|\\cdot|\\div)\s*+[$({]?\d"
-            r"|[\d%$)]\s*+(?:[-x]|times\b|plus\b|minus\b)\s*+[$(]?\d|\\d?frac\s*+\{\s*+\d",
-        ),
-    ),
-    ("setup", re.compile(r"\d")),
-)
-"""Kinds of steps; the first that fits counts, and `other` where none does: a step looks back
-("wait", "let me check"), states an answer, holds an operation on numbers, or names numbers."""
-
 BREAK = re.compile(
     r"(?P<line>[\r\n\u2028\u2029]+)"
-    r"|(?P<tag></?(?:think|thinking|answer)>)"
+    r"|(?P<tag></?answer>)"
     r"|(?P<stop>(?<![.!?])[.!?]++)[)\]}\"'*_”’»$`\\]*+(?=\s)"
     r"|[。！？｡]++[)\]}\"'*_”’»」』）】]*+"
     r"|(?P<fence>^[ \t]*+(?:`{3,}+[^`\r\n]*+|~{3,}+[^\r\n]*+)(?=[\r\n]|\Z))"
@@ -68,7 +42,7 @@ BREAK = re.compile(
 )
 BLANK_LINE = re.compile(r"\n[ \t\r]*+\n")
 BARE = re.compile(
-    r"(?:</?(?:think|thinking|answer)>|\bstep\s+\d{1,3}\b|[\W_])*+"
+    r"(?:</?answer>|\bstep\s+\d{1,3}\b|[\W_])*+"
     r"(?:(?:\d{1,3}|[a-z])[.)])?[\W_]*",
     re.I,
 )
@@ -106,22 +80,35 @@ class Span:
     """One past the last character."""
     kind: str
     """See `kind_of`."""
+    part: Part = "reasoning"
+    """Whether it stands inside or outside the think tags; `reasoning` where there are none."""
 
 
 def segment(text: str, rules: Sequence[Rule] = RULES) -> list[Span]:
     """Steps of a chain of thought, in order; none for white space alone.
 
-    The last piece counts even where nothing ends it.
+    The last piece counts even where nothing ends it. A tag belongs to the reasoning that it opens
+    or closes; around reasoning that is blank, to the next step.
     """
-    return [
-        Span(start, end, kind_of(text[start:end], rules))
-        for start, end in _merge(text, _split(text))
-    ]
-
-
-def kind_of(step: str, rules: Sequence[Rule] = RULES) -> str:
-    """The kind of the first rule that fits, else `other`."""
-    return next((kind for kind, pattern in rules if re.search(pattern, step)), "other")
+    spans: list[Span] = []
+    lead: int | None = None  # where tags begin that belong to the next step
+    closable, last = False, 0  # whether a tag belongs to the step before it; the last stretch's end
+    for begin, end, reasons in stretches(text):
+        if closable:
+            spans[-1] = replace(spans[-1], end=begin)
+        elif lead is None and last < begin:
+            lead = last
+        inside = text[begin:end]
+        pieces = _merge(inside, _split(inside))
+        for start, stop in pieces:
+            kind, first = kind_of(inside[start:stop], rules), begin + start
+            part: Part = "reasoning" if reasons else "answer"
+            spans.append(Span(first if lead is None else lead, begin + stop, kind, part))
+            lead = None
+        closable, last = reasons and bool(pieces), end
+    if lead is not None:  # tags that no step follows
+        spans[-1:] = [replace(spans[-1], end=last) if spans else Span(lead, last, "other")]
+    return spans
 
 
 def _split(text: str) -> list[tuple[int, int]]:
