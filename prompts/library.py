@@ -27,7 +27,7 @@ from typing import Any
 
 from prompts.errors import PromptError
 from prompts.exemplar import read_exemplars
-from prompts.render import check
+from prompts.render import check, render
 from prompts.template import Template
 
 __all__ = ["exemplar_sets", "load", "names"]
@@ -119,7 +119,7 @@ def _parse(path: Path) -> Template:
         uses_exemplars=uses_exemplars,
         user=sections["user"],
         assistant=sections.get("assistant", ""),
-        system=sections.get("system", ""),
+        system=render(sections.get("system", "")),
     )
 
 

@@ -40,7 +40,7 @@ class Template:
     assistant: str = ""
     """Jinja source of an exemplar's answer; sees `reasoning` and `answer` too."""
     system: str = ""
-    """Text of the system's turn, or empty."""
+    """Text of the system's turn, as it stands, or empty."""
     prefill: str = ""
     """Beginning of the model's answer, written for it, or empty."""
     stop: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Template:
         `apply_chat_template(..., continue_final_message=True)`, all others with
         `add_generation_prompt=True`.
         """
-        turns = [{"role": "system", "content": render(self.system)}] if self.system else []
+        turns = [{"role": "system", "content": self.system}] if self.system else []
         for exemplar in self.exemplars:
             turns.append(
                 {"role": "user", "content": self._ask(exemplar.question, exemplar.choices)}
@@ -72,7 +72,7 @@ class Template:
 
     def text(self, question: str, choices: Sequence[str] | None = None) -> str:
         """Plain text for a completion; it has no white space at its end."""
-        blocks = [render(self.system)] if self.system else []
+        blocks = [self.system] if self.system else []
         for exemplar in self.exemplars:
             asked = self._ask(exemplar.question, exemplar.choices)
             blocks.append(f"Question: {asked}\nAnswer: {self._solve(exemplar)}")

@@ -156,7 +156,7 @@ def test_hub_model_resolves_to_its_commit(cache: Path, monkeypatch: pytest.Monke
 def test_package_missing_leads_to_the_hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def find(repository: str) -> Path:
+    def find(repository: str, revision: str | None) -> Path:
         asked.append(repository)
         return cache / COMMIT
 

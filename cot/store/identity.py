@@ -6,7 +6,8 @@
     >>> differences(identity, identity_of({"model": "m", "sampling": {"temperature": 1.0}}))
     ['sampling.temperature was 0.7, now 1.0', "server was 'x', now None"]
 
-Fields that this version does not know are kept as they are, and compared like the others.
+Fields that this version does not know are kept as they are, and compared like the others. A field
+that a run doesn't have, as it is older than the field, counts as that field's default.
 """
 
 from __future__ import annotations
@@ -45,6 +46,18 @@ class SamplingIdentity:
     """Strings that ended a trace."""
     top_logprobs: int | None = None
     """Of how many largest log-probabilities a mean is stored; 0 for none."""
+    min_p: float | None = field(default=None, metadata={"absent": 0.0})
+    """Least share of the likeliest token's probability; 0 kept all."""
+    repetition_penalty: float | None = field(default=None, metadata={"absent": 1.0})
+    """Factor on tokens of the prompt and the output; 1 changed nothing."""
+    presence_penalty: float | None = field(default=None, metadata={"absent": 0.0})
+    """What was subtracted from tokens of the output."""
+    frequency_penalty: float | None = field(default=None, metadata={"absent": 0.0})
+    """What was subtracted for each time that a token stood in the output."""
+    think_budget: int | None = None
+    """Tokens of reasoning after which its end was forced; None where it never was."""
+    think_end: str | None = None
+    """What was forced."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that this version does not know."""
 
@@ -87,6 +100,10 @@ class Identity:
     """The model's name as given."""
     revision: str | None = None
     """Which one that was: a package and its version, a hub commit, or a hash of its files."""
+    adapter: str | None = None
+    """The name, as given, of the LoRA adapter that the model ran with."""
+    adapter_revision: str | None = None
+    """Which one that was: a hub commit, or a hash of its files."""
     engine: str | None = None
     """The engine's name."""
     dtype: str | None = None
@@ -97,8 +114,20 @@ class Identity:
     """Hash of the prompt and its exemplars."""
     form: str | None = None
     """`chat` or `text`."""
+    system: str | None = None
+    """The system prompt that was given in place of the prompt's own; None where none was."""
+    chat_args: Mapping[str, Any] | None = field(default=None, metadata={"absent": {}})
+    """Arguments of the chat template, such as enable_thinking."""
+    think_tags: tuple[str, ...] | None = None
+    """What opens and what closes the reasoning; None for the tags that are known."""
+    think_opened: bool | None = field(default=None, metadata={"derived": True})
+    """Whether the prompt ends inside reasoning that its chat template opened; None where that is
+    not known. It follows from the other fields and is not compared."""
     sampling: SamplingIdentity | None = None
     """How the traces were drawn."""
+    generation_config: Mapping[str, Any] | None = field(default=None, metadata={"derived": True})
+    """What `sampling` took from the checkpoint's generation_config.json; `sampling` is compared, and
+    this is not."""
     dataset: str | None = None
     """A hub id, a file's name, or a made dataset."""
     dataset_sha256: str | None = None
@@ -144,7 +173,20 @@ def as_mapping(part: Part) -> dict[str, Any]:
 
 def differences(old: Identity, new: Identity) -> list[str]:
     """Each field that differs, with both values."""
-    return _differences(as_mapping(old), as_mapping(new))
+    return _differences(_compared(old), _compared(new))
+
+
+def _compared(part: Part) -> dict[str, Any]:
+    """As `as_mapping`, without what follows from other fields, and absent values filled in."""
+    found = as_mapping(part)
+    for each in fields(part):
+        if each.metadata.get("derived"):
+            found.pop(each.name, None)
+        elif each.name not in found and "absent" in each.metadata:
+            found[each.name] = each.metadata["absent"]
+        elif isinstance(value := getattr(part, each.name), Part):
+            found[each.name] = _compared(value)
+    return found
 
 
 def _read(kind: type[Any], given: Any, where: str) -> Any:

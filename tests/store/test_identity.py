@@ -46,12 +46,12 @@ def test_a_mapping_says_the_same(tmp_path):
 
 
 def test_fields_of_another_version_are_kept_and_compared(tmp_path):
-    given = {"model": "m", "adapter": "lora", "sampling": {"temperature": 0.7, "min_p": 0.1}}
+    given = {"model": "m", "tuner": "lora", "sampling": {"temperature": 0.7, "eta": 0.1}}
     run = create_run(tmp_path / "run", given)
-    assert run.identity.extra == {"adapter": "lora"}
-    assert run.identity.sampling.extra == {"min_p": 0.1}
+    assert run.identity.extra == {"tuner": "lora"}
+    assert run.identity.sampling.extra == {"eta": 0.1}
     assert as_mapping(open_run(run.path).identity) == given
-    with pytest.raises(InputError, match=r"sampling\.min_p was 0\.1, now None; adapter was 'lora'"):
+    with pytest.raises(InputError, match=r"sampling\.eta was 0\.1, now None; tuner was 'lora'"):
         create_run(run.path, {"model": "m", "sampling": {"temperature": 0.7}})
 
 
