@@ -93,6 +93,18 @@ def test_pieces_join_to_the_text_whatever_the_spans(
     assert "".join(piece for _, piece, *_ in cut(text, steps, answer, equations)) == text
 
 
+@given(st.text(max_size=40), st.lists(SPANS, max_size=8))
+def test_a_piece_is_of_the_first_step_that_holds_it(
+    text: str, steps: list[tuple[int, int]]
+) -> None:
+    start = 0
+    for step, piece, _, _ in cut(text, steps, None):
+        end = start + len(piece)
+        around = [i for i, (low, high) in enumerate(steps) if low <= start and end <= high]
+        assert step == next(iter(around), None)
+        start = end
+
+
 def test_pieces_know_their_step_and_the_answer() -> None:
     text = "😀 2 + 2 = 4.\nSo 4."
     assert cut(text, [(0, 12), (13, 18)], (16, 17)) == [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -210,13 +211,12 @@ def cut(
     """
     spans = [*steps, *equations, *([answer] if answer else [])]
     borders = {0, len(text), *(place for span in spans for place in span)}
-    places = sorted(place for place in borders if 0 <= place <= len(text))
+    intervals = list(pairwise(sorted(place for place in borders if 0 <= place <= len(text))))
+    around = zip(_around(steps, intervals), _around(equations, intervals), strict=True)
     pieces: list[Piece] = []
-    for start, end in pairwise(places):
+    for (start, end), (step, equation) in zip(intervals, around, strict=True):
         stated = answer is not None and answer[0] <= start and end <= answer[1]
-        pieces.append(
-            (_around(steps, start, end), text[start:end], stated, _around(equations, start, end))
-        )
+        pieces.append((step, text[start:end], stated, equation))
     return pieces
 
 
@@ -225,9 +225,18 @@ def joined(pieces: Sequence[Piece]) -> str:
     return "".join(piece[1] for piece in pieces)
 
 
-def _around(spans: Sequence[Span], start: int, end: int) -> int | None:
-    """Index of the first span that holds start to end."""
-    return next((i for i, (low, high) in enumerate(spans) if low <= start and end <= high), None)
+def _around(spans: Sequence[Span], intervals: Sequence[Span]) -> list[int | None]:
+    """Index of the first span that holds each of the ascending intervals, in one sweep."""
+    waiting = sorted(range(len(spans)), key=lambda i: spans[i][0], reverse=True)
+    begun: list[int] = []  # a heap, so that the first in the list comes first
+    found = []
+    for start, end in intervals:
+        while waiting and spans[waiting[-1]][0] <= start:
+            heappush(begun, waiting.pop())
+        while begun and spans[begun[0]][1] < end:  # it holds none of the later intervals either
+            heappop(begun)
+        found.append(begun[0] if begun else None)
+    return found
 
 
 def _computed(row: Mapping[Any, Any]) -> Computed | None:
