@@ -8,7 +8,7 @@ in UTF-16 and would cut elsewhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,13 @@ from analysis.figures.text import count, flag, number, text
 from analysis.page.evidence import Evidence
 from analysis.page.sections.traces.interventions import Interventions
 from analysis.page.sections.traces.latent import TraceLens
+from analysis.page.sections.traces.outline import (
+    AnswerPlaces,
+    TraceSection,
+    answer_places,
+    read_sections,
+    short_form,
+)
 from analysis.page.sections.traces.places import read_places
 
 __all__ = [
@@ -46,9 +53,9 @@ class Computed:
     """What a trace computes, and whether its equations hold; None where the table doesn't say."""
 
     signature: str
-    """Its operations."""
+    """Its operations, the beginning of many."""
     dataflow: str | None
-    """Its operations with their operands."""
+    """Its operations with their operands, the beginning of many."""
     n_checked: int | None
     """Equations that could be checked."""
     n_wrong: int | None
@@ -101,6 +108,10 @@ class _Said:
     """Step and the probe's score there, in the order of steps."""
     kinds: list[str]
     """Kinds of its steps."""
+    sections: list[TraceSection] = field(default_factory=list)
+    """Its sections, in order; none where the table has none."""
+    places: AnswerPlaces | None = None
+    """Where its answer stands; None without an answer or steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +164,13 @@ def read_traces(evidence: Evidence) -> dict[str, list[ReadTrace]]:
         )
     spans, checks = _spans(evidence.get("steps")), _checks(evidence.get("step_checks"))
     places, along = read_places(evidence), _along(evidence.get("probe_steps"))
+    sections = read_sections(evidence)
     found: dict[str, list[ReadTrace]] = {}
     for row in frame.to_dict("records"):
         start, end = count(row.get("start")), count(row.get("end"))
         key = (row["question_id"], row["sample_index"])
+        span = None if start is None or end is None else (start, end)
+        steps = [span for span, _ in spans.get(key, [])]
         found.setdefault(row["question_id"], []).append(
             ReadTrace(
                 index=int(row["sample_index"]),
@@ -173,9 +187,13 @@ def read_traces(evidence: Evidence) -> dict[str, list[ReadTrace]]:
                 checks=[check for _, check in checks.get(key, [])],
                 along=along.get(key),
                 kinds=[kind for _, kind in spans.get(key, [])],
-                steps=[span for span, _ in spans.get(key, [])],
+                sections=sections.get(key, []),
+                places=answer_places(row["text"], steps, row["text"][slice(*span)])
+                if steps and span
+                else None,
+                steps=steps,
                 equations=[span for span, _ in checks.get(key, [])],
-                span=None if start is None or end is None else (start, end),
+                span=span,
             )
         )
     return found
@@ -245,8 +263,8 @@ def _computed(row: Mapping[Any, Any]) -> Computed | None:
     if signature is None:
         return None
     return Computed(
-        signature=signature,
-        dataflow=text(row.get("dataflow")),
+        signature=short_form(signature) or "",
+        dataflow=short_form(text(row.get("dataflow"))),
         n_checked=count(row.get("n_checked")),
         n_wrong=count(row.get("n_wrong")),
         wrong_used=flag(row.get("wrong_used")),
