@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.declaration import analysis
+from cot.answers.reasoning import Thinking
 from cot.errors import InputError
 from cot.steps import sections
 from cot.steps import segment as split
@@ -40,12 +41,13 @@ def segment(run: Run) -> pd.DataFrame:
     """
     traces = run.traces(["text", "token_ids"])
     spans_of = _token_spans(run)
+    thinking = Thinking.of(run.identity)
     rows: list[tuple[Any, ...]] = []
     groups: list[tuple[Any, ...]] = []
     for *key, text, token_ids in zip(
         *(traces[name] for name in (*TRACE_KEY, "text", "token_ids")), strict=True
     ):
-        spans = split(text)
+        spans = split(text, thinking=thinking)
         found = sections(text, spans)
         tokens = spans_of(token_ids, text) if spans and token_ids is not None else None
         ranges = [(span.start, span.end) for span in spans]
@@ -74,16 +76,16 @@ def _table(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> pd.DataFram
 
 def _token_spans(run: Run) -> Callable[[Any, str], Callable[[int, int], tuple[int, int]] | None]:
     """A function from (token ids, text) to one from a character span to a token span."""
-    model = run.identity.model
-    if model is None:
+    identity = run.identity
+    if identity.model is None:
         return lambda token_ids, text: None
-    from cot.models import load_tokenizer, resolve
+    from cot.models import load_tokenizer, resolve_run_model
     from cot.tokens import char_to_token, token_spans
 
     @cache
     def tokenizer() -> Any:  # loaded only where a trace has token ids
         try:
-            return load_tokenizer(resolve(model))
+            return load_tokenizer(resolve_run_model(identity))
         except InputError as error:
             log.warning("steps have no token spans, as the tokenizer can't be loaded: %s", error)
             return None

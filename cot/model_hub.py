@@ -48,7 +48,7 @@ def find(repository: str, revision: str | None = None, kind: str = MODEL) -> Pat
     )
     from huggingface_hub.file_download import repo_folder_name
 
-    which = {} if revision is None else {"revision": revision}
+    which: dict[str, Any] = {} if revision is None else {"revision": revision}
     try:
         cached = try_to_load_from_cache(repository, kind, **which)
         if isinstance(cached, str) and _complete(Path(cached).parent, kind):

@@ -36,7 +36,7 @@ from cot.answers.plain import plain
 from cot.answers.readers import in_statement, unstated
 from cot.answers.readers.choice import letter_line
 from cot.answers.readers.yesno import first_line
-from cot.answers.reasoning import answer_region
+from cot.answers.reasoning import KNOWN, Thinking, answer_region
 from cot.types import Answer, AnswerStatus, FinishReason
 
 __all__ = ["Candidate", "candidates", "extract", "pipeline", "recital"]
@@ -95,6 +95,7 @@ def extract(
     finish_reason: FinishReason = "stop",
     percent: Fraction | None = None,
     question: str | None = None,
+    thinking: Thinking = KNOWN,
 ) -> Answer:
     """The answer that a trace states last.
 
@@ -106,15 +107,17 @@ def extract(
         finish_reason: `length` makes a trace without a statement `truncated`, not `missing`.
         percent: how a number without a percent sign is meant, see `canonical`.
         question: what was asked, which tells its restatement from the recital of another one.
+        thinking: how the trace marks its reasoning.
 
     Raises:
         InputError: no such format.
     """
-    if format == "number" and percent is None and finish_reason != "length":
+    plainly = format == "number" and percent is None and thinking == KNOWN
+    if plainly and finish_reason != "length":
         stated = plain(text)
         if stated is not None:
             return stated
-    return pipeline(text, format, choices, finish_reason, percent, question)
+    return pipeline(text, format, choices, finish_reason, percent, question, thinking)
 
 
 def pipeline(
@@ -124,9 +127,10 @@ def pipeline(
     finish_reason: FinishReason,
     percent: Fraction | None,
     question: str | None = None,
+    thinking: Thinking = KNOWN,
 ) -> Answer:
     """The answer in four steps, without the shortcut of `plain`."""
-    begin, end = answer_region(text)
+    begin, end = answer_region(text, thinking)
     if format not in FORMATS:
         return _matched(text, begin, end, format, finish_reason)
     found, begin, end = _stated(text, begin, end, format, question)
@@ -171,12 +175,13 @@ def candidates(
     finish_reason: FinishReason = "stop",
     percent: Fraction | None = None,
     question: str | None = None,
+    thinking: Thinking = KNOWN,
 ) -> list[Candidate]:
     """Each place that may be the answer, in the order of the text, and why one was chosen."""
-    chosen = extract(text, format, choices, finish_reason, percent, question)
+    chosen = extract(text, format, choices, finish_reason, percent, question, thinking)
     if format not in FORMATS:
         return [Candidate(answer=chosen, why="chosen: the expression's last match")]
-    found, _, _ = _stated(text, *answer_region(text), format, question)
+    found, _, _ = _stated(text, *answer_region(text, thinking), format, question)
     listed = []
     for at in sorted(range(len(found)), key=lambda each: found[each].begin):
         answer = _read(text, found, at, format, choices, percent)
@@ -195,9 +200,9 @@ def candidates(
     return listed
 
 
-def recital(text: str) -> int | None:
+def recital(text: str, thinking: Thinking = KNOWN) -> int | None:
     """Where a new question begins after the answer: the recital of an exemplar; None without."""
-    begin, end = answer_region(text)
+    begin, end = answer_region(text, thinking)
     _, _, stop = _stated(text, begin, end, "number")
     return stop if stop < end else None
 

@@ -16,15 +16,72 @@ What models write around their reasoning differs by family:
     Here is my thought process: … Here is my response: …              Granite
 
 A closing tag ends all reasoning before it, whether or not it was opened: chat templates open it in
-the prompt. What is not closed goes on to the end.
+the prompt. What is not closed goes on to the end. A run may say that its model writes other tags
+(`--think-tags`), and that its prompts end inside reasoning: `Thinking`, which all functions take.
+
+>>> mine = Thinking(tags=("<plan>", "</plan>"))
+>>> text[slice(*answer_region(text := "<plan>Is it 3?</plan>It is 4.", mine))]
+'It is 4.'
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
-__all__ = ["answer_region", "closing", "opening", "opens_in_prompt", "stretches"]
+from cot.store.identity import Identity
+
+__all__ = [
+    "KNOWN",
+    "Tag",
+    "Thinking",
+    "answer_region",
+    "closing",
+    "opening",
+    "opens_in_prompt",
+    "stretches",
+    "tags_of",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking:
+    """How a run's texts mark their reasoning."""
+
+    tags: tuple[str, str] | None = None
+    """What opens and what closes it, for a model whose tags are not known here; no other text is a
+    tag then. None for those that are known."""
+    opened: bool = False
+    """Whether every text begins inside reasoning that its prompt opened."""
+
+    @classmethod
+    def of(cls, identity: Identity) -> Thinking:
+        """As a run's identity says."""
+        tags = identity.think_tags
+        return cls(tags=(tags[0], tags[1]) if tags else None, opened=bool(identity.think_opened))
+
+
+KNOWN = Thinking()
+"""The tags that are known, opened in the text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """A tag in a text."""
+
+    start: int
+    """First character."""
+    end: int
+    """One past the last character."""
+    closes: bool
+    """Whether it ends reasoning."""
+    closer: str = ""
+    """What ends the reasoning that it begins; empty where it ends some."""
+    begins_answer: bool = False
+    """Whether it opens the answer's channel, as it does where nothing was reasoned."""
+
 
 _NAMES = (
     r"think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad|inner_monologue|"
@@ -60,11 +117,11 @@ LAST = re.compile(
 )
 
 
-def answer_region(text: str) -> tuple[int, int]:
+def answer_region(text: str, thinking: Thinking = KNOWN) -> tuple[int, int]:
     """The last stretch outside reasoning that is not blank; empty, at the end, where all is
     reasoning."""
-    parts = list(stretches(text))
-    if len(parts) == 1:
+    parts = list(stretches(text, thinking))
+    if len(parts) == 1 and not thinking.opened:
         return 0, _last(text, 0)
     for begin, end, reasons in reversed(parts):
         if not reasons:
@@ -76,38 +133,37 @@ def answer_region(text: str) -> tuple[int, int]:
     return len(text), len(text)
 
 
-def stretches(text: str) -> Iterator[tuple[int, int, bool]]:
+def stretches(text: str, thinking: Thinking = KNOWN) -> Iterator[tuple[int, int, bool]]:
     """What stands before, between and after the tags: its span without them, and whether it is
     reasoning, as all of a text without tags is. A span may be empty."""
-    tags = _tags(text)
-    begin, before = 0, True  # whether what stands before has closed all reasoning
+    tags = tags_of(text, thinking)
+    begin, before = 0, not thinking.opened  # whether what stands before has closed all reasoning
     for tag in tags:
-        closes = _closes(tag)
-        yield begin, tag.start(), closes or not before
-        begin, before = tag.end(), closes
+        yield begin, tag.start, tag.closes or not before
+        begin, before = tag.end, tag.closes
     yield begin, len(text), not tags or not before
 
 
-def opens_in_prompt(text: str) -> bool:
+def opens_in_prompt(text: str, thinking: Thinking = KNOWN) -> bool:
     """Whether a text closes reasoning that it has not opened: the prompt opened it."""
-    tags = _tags(text)
-    return bool(tags) and _closes(tags[0]) and not tags[0]["final"]
+    tags = tags_of(text, thinking)
+    return bool(tags) and tags[0].closes and not tags[0].begins_answer
 
 
-def opening(text: str) -> str:
+def opening(text: str, thinking: Thinking = KNOWN) -> str:
     r"""The tag that opens reasoning at a text's beginning, with the white space around it.
 
     >>> opening("<think>\n5 + 7 = 12"), opening("5 + 7 = 12")
     ('<think>\n', '')
     """
-    tags = _tags(text)
-    if not tags or _closes(tags[0]) or NOT_BLANK.search(text, 0, tags[0].start()):
+    tags = tags_of(text, thinking)
+    if not tags or tags[0].closes or NOT_BLANK.search(text, 0, tags[0].start):
         return ""
-    begin = NOT_BLANK.search(text, tags[0].end())
+    begin = NOT_BLANK.search(text, tags[0].end)
     return text[: begin.start()] if begin else text
 
 
-def closing(text: str, prompt: str = "") -> str | None:
+def closing(text: str, prompt: str = "", thinking: Thinking = KNOWN) -> str | None:
     r"""What ends the reasoning that is open at the end of a text; None where none is open.
 
     Args:
@@ -119,20 +175,20 @@ def closing(text: str, prompt: str = "") -> str | None:
     >>> closing("<think>Is it 3?</think>It is 4.") is None
     True
     """
-    tags = _tags(text)
+    tags = tags_of(text, thinking)
     if not tags:
         tail = prompt[-TAIL:]
-        tags = [tag for tag in _tags(tail) if not NOT_BLANK.search(tail, tag.end())]
-    return None if not tags or _closes(tags[-1]) else _closer(tags[-1])
+        tags = [tag for tag in tags_of(tail, thinking) if not NOT_BLANK.search(tail, tag.end)]
+    return None if not tags or tags[-1].closes else tags[-1].closer
 
 
 TAIL = 100
 """Characters of a prompt's end in which a tag is looked for."""
 CLOSERS = {
-    "[THINK]": "[/THINK]",
+    "[think]": "[/THINK]",
     "◁think▷": "◁/think▷",
     "<|begin_of_thought|>": "<|end_of_thought|>",
-    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<|start_thinking|>": "<|END_THINKING|>",
     "<|thinking|>": "<|/thinking|>",
     "<|inner_prefix|>": "<|inner_suffix|>",
     "<|content_thinking|>": "<|content_text|>",
@@ -140,6 +196,8 @@ CLOSERS = {
     "<|channel>thought": "<channel|>",
     "analysis": "assistantfinal",
 }
+"""What closes a tag, by the tag in small letters; a tag that is not here is closed by itself with a
+slash."""
 HARMONY_FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
 
 
@@ -148,11 +206,34 @@ def _closer(tag: re.Match[str]) -> str:
         return HARMONY_FINAL
     if tag["open"] and tag["open"].startswith("Here"):
         return "Here is my response:"
-    known = {name.lower(): closer for name, closer in CLOSERS.items()}
-    return known.get(tag[0].lower(), tag[0].replace("<", "</", 1))
+    return CLOSERS.get(tag[0].lower(), tag[0].replace("<", "</", 1))
 
 
-def _tags(text: str) -> list[re.Match[str]]:
+def tags_of(text: str, thinking: Thinking = KNOWN) -> list[Tag]:
+    """The tags of a text, in order."""
+    if thinking.tags:
+        opener, closer = thinking.tags
+        return [
+            Tag(start=each.start(), end=each.end(), closes=True)
+            if each[0] == closer
+            else Tag(start=each.start(), end=each.end(), closes=False, closer=closer)
+            for each in _either(opener, closer).finditer(text)
+        ]
+    return [
+        Tag(start=each.start(), end=each.end(), closes=True, begins_answer=bool(each["final"]))
+        if _closes(each)
+        else Tag(start=each.start(), end=each.end(), closes=False, closer=_closer(each))
+        for each in _known_tags(text)
+    ]
+
+
+@lru_cache(maxsize=8)
+def _either(opener: str, closer: str) -> re.Pattern[str]:
+    longer, shorter = sorted((re.escape(opener), re.escape(closer)), key=len, reverse=True)
+    return re.compile(f"{longer}|{shorter}")  # a tag may begin with the other one
+
+
+def _known_tags(text: str) -> list[re.Match[str]]:
     for needle in NEEDLES:
         if needle in text:
             break

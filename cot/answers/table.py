@@ -16,7 +16,7 @@ from cot.answers.formats import MATCH_SECONDS, check_format
 from cot.answers.gold import Chosen, canonical_gold, choose_format, is_letter, percent_of
 from cot.answers.judge import Judge
 from cot.answers.readers import WEAK
-from cot.answers.reasoning import opens_in_prompt
+from cot.answers.reasoning import KNOWN, Thinking, opens_in_prompt
 from cot.errors import InputError
 from cot.progress import track
 from cot.store.run import Run
@@ -53,6 +53,8 @@ class Reading:
     """The share that gold is, where the question asks for a percentage."""
     question: str | None = None
     """What was asked."""
+    thinking: Thinking = KNOWN
+    """How the traces mark their reasoning."""
 
     @property
     def gold(self) -> str | None:
@@ -66,13 +68,15 @@ class Reading:
 
     def read(self, text: str, finish_reason: FinishReason = "stop") -> Answer:
         """The answer that a text states last."""
-        return extract(text, self.format, self.choices, finish_reason, self.percent, self.question)
+        return extract(text, self.format, self.choices, finish_reason, *self._context)
 
     def candidates(self, text: str, finish_reason: FinishReason = "stop") -> list[Candidate]:
         """Each place that may be the answer, and why one was chosen."""
-        return candidates(
-            text, self.format, self.choices, finish_reason, self.percent, self.question
-        )
+        return candidates(text, self.format, self.choices, finish_reason, *self._context)
+
+    @property
+    def _context(self) -> tuple[Fraction | None, str | None, Thinking]:
+        return self.percent, self.question, self.thinking
 
 
 def read_answers(
@@ -108,7 +112,11 @@ def read_answers(
     """
     readings = read_questions(run, format)
     columns = ["text", "finish_reason", "meta"]
-    read = _reader(readings) if verifier is None else _checker(run, verifier, verifier_seconds)
+    thinking = Thinking.of(run.identity)
+    if verifier is None:
+        read = _reader(readings, thinking)
+    else:
+        read = _checker(run, verifier, verifier_seconds)
     answers, greedy = read(run.traces(columns)), read(run.samples("greedy"))
     verdicts = [frame.pop("verdict") for frame in (answers, greedy)]
     if verifier is None:
@@ -142,13 +150,14 @@ def read_questions(run: Run, format: str) -> dict[str, Reading]:
     """
     questions = run.questions()
     name = chosen_format(run, format).format
+    thinking = Thinking.of(run.identity)
     readings = {}
     for row in questions.itertuples():
         golds = [row.gold] if isinstance(row.gold, str) else []
         targets = (row.meta or {}).get("targets")
         if isinstance(targets, list) and row.choices is None:
             golds += [str(each) for each in targets if isinstance(each, str | int | float)]
-        reading = _reading(row.text, golds, row.choices, name)
+        reading = _reading(row.text, golds, row.choices, name, thinking)
         if golds and not reading.golds:
             if format != "auto":
                 raise InputError(
@@ -160,13 +169,19 @@ def read_questions(run: Run, format: str) -> dict[str, Reading]:
     return readings
 
 
-def reading_of(question: Question, format: str) -> Reading:
+def reading_of(question: Question, format: str, thinking: Thinking = KNOWN) -> Reading:
     """What a question's answers are read and graded by, in a run of this format."""
     golds = [] if question.gold is None else [question.gold]
-    return _reading(question.text, golds, question.choices, format)
+    return _reading(question.text, golds, question.choices, format, thinking)
 
 
-def _reading(text: str, golds: Sequence[str], choices: Sequence[str] | None, name: str) -> Reading:
+def _reading(
+    text: str,
+    golds: Sequence[str],
+    choices: Sequence[str] | None,
+    name: str,
+    thinking: Thinking,
+) -> Reading:
     own = name
     if name == "choice" and choices is None and not all(map(is_letter, golds)):
         own = "text"
@@ -178,15 +193,19 @@ def _reading(text: str, golds: Sequence[str], choices: Sequence[str] | None, nam
         golds=tuple(dict.fromkeys(form for form in forms if form is not None)),
         percent=percent,
         question=text,
+        thinking=thinking,
     )
 
 
-def _reader(readings: Mapping[str, Reading]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def _reader(
+    readings: Mapping[str, Reading], thinking: Thinking
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """Reads traces block by block: `answer` is the canonical form, nothing is correct yet."""
     import pandas as pd
 
     def read(traces: pd.DataFrame) -> pd.DataFrame:
-        opened = _prompt_opens_reasoning(traces)
+        # a run that says so itself is read so; its traces tell of one that doesn't know
+        opened = not thinking.opened and _prompt_opens_reasoning(traces, thinking)
         blocks = []
         with track("reading", total=len(traces), unit="traces") as advance:
             for start in range(0, max(1, len(traces)), BLOCK):
@@ -208,11 +227,11 @@ def _reader(readings: Mapping[str, Reading]) -> Callable[[pd.DataFrame], pd.Data
     return read
 
 
-def _prompt_opens_reasoning(traces: pd.DataFrame) -> bool:
+def _prompt_opens_reasoning(traces: pd.DataFrame, thinking: Thinking) -> bool:
     """Whether the prompt opens the reasoning: most traces that ended by themselves close what they
     have not opened. One of them that was cut off then stands inside its reasoning."""
     ended = traces.loc[traces["finish_reason"] == "stop", "text"]
-    return 2 * sum(opens_in_prompt(text) for text in ended) > len(ended)
+    return 2 * sum(opens_in_prompt(text, thinking) for text in ended) > len(ended)
 
 
 def _read_block(
@@ -224,7 +243,7 @@ def _read_block(
         reading = readings[question_id]
         if meta and "answer" in meta:
             answer = _given(meta["answer"], reading)
-        elif opened and finish_reason == "length" and not opens_in_prompt(text):
+        elif opened and finish_reason == "length" and not opens_in_prompt(text, reading.thinking):
             answer = Answer(status="truncated")
         else:
             answer = reading.read(text, finish_reason)
@@ -399,9 +418,11 @@ def _surplus(run: Run, answers: pd.DataFrame, readings: Mapping[str, Reading]) -
     from cot.sampling.adaptive import mark_surplus
 
     then = {
-        row.question_id: reading_of(_question(row), adaptive.format)
+        row.question_id: reading_of(_question(row), adaptive.format, Thinking.of(run.identity))
         for row in run.questions().itertuples()
     }
     if any(then[name].format != each.format for name, each in readings.items()):
-        answers = _reader(then)(run.traces(["text", "finish_reason", "meta"]))
+        answers = _reader(then, Thinking.of(run.identity))(
+            run.traces(["text", "finish_reason", "meta"])
+        )
     return mark_surplus(adaptive.rule, answers)

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cot.answers.reasoning import stretches
+from cot.answers.reasoning import KNOWN, Thinking, stretches
 from cot.steps.kinds import RULES, Rule, kind_of
 
 __all__ = ["MINIMUM_LENGTH", "Part", "Span", "segment"]
@@ -84,7 +84,7 @@ class Span:
     """Whether it stands inside or outside the think tags; `reasoning` where there are none."""
 
 
-def segment(text: str, rules: Sequence[Rule] = RULES) -> list[Span]:
+def segment(text: str, rules: Sequence[Rule] = RULES, thinking: Thinking = KNOWN) -> list[Span]:
     """Steps of a chain of thought, in order; none for white space alone.
 
     The last piece counts even where nothing ends it. A tag belongs to the reasoning that it opens
@@ -93,7 +93,7 @@ def segment(text: str, rules: Sequence[Rule] = RULES) -> list[Span]:
     spans: list[Span] = []
     lead: int | None = None  # where tags begin that belong to the next step
     closable, last = False, 0  # whether a tag belongs to the step before it; the last stretch's end
-    for begin, end, reasons in stretches(text):
+    for begin, end, reasons in stretches(text, thinking):
         if closable:
             spans[-1] = replace(spans[-1], end=begin)
         elif lead is None and last < begin:

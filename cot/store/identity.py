@@ -126,8 +126,7 @@ class Identity:
     sampling: SamplingIdentity | None = None
     """How the traces were drawn."""
     generation_config: Mapping[str, Any] | None = field(default=None, metadata={"derived": True})
-    """What `sampling` took from the checkpoint's generation_config.json; `sampling` is compared, and
-    this is not."""
+    """What `sampling` took from the checkpoint's generation_config.json; not compared itself."""
     dataset: str | None = None
     """A hub id, a file's name, or a made dataset."""
     dataset_sha256: str | None = None
