@@ -63,10 +63,15 @@ def per_question(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def findings(
-    paths: pd.DataFrame, per: pd.DataFrame, answers: pd.DataFrame, steps: pd.DataFrame, seed: int
+    paths: pd.DataFrame,
+    per: pd.DataFrame,
+    answers: pd.DataFrame,
+    steps: pd.DataFrame,
+    compared: Sequence[tuple[Finding, tuple[float, float]]],
+    seed: int,
 ) -> pd.DataFrame:
-    """The table `findings_paths`; with null_mean, null_high (95th percentile) and p where labels
-    permuted within questions are the null."""
+    """The table `findings_paths`, those on what was `compared` last; with null_mean, null_high
+    (95th percentile) and p where labels permuted within questions are the null."""
     valid = _valid(paths, answers)
     traces = paths.groupby("question_id", sort=False).size()
     n_steps = steps.groupby("question_id").size().reindex(traces.index).fillna(0) / traces
@@ -112,6 +117,9 @@ def findings(
         for finding, null in _mutual(valid, other, seed):
             found.append(finding)
             nulls.append(null)
+    for finding, null in compared:
+        found.append(finding)
+        nulls.append(null)
     null_mean, null_high = zip(*nulls, strict=True)
     return as_table("paths", found, null_mean=null_mean, null_high=null_high)
 

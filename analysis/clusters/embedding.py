@@ -17,8 +17,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import time
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ __all__ = [
     "MASKED_NUMBER",
     "TFIDF",
     "embed",
+    "is_cached",
     "mask_answer",
     "mask_numbers",
     "mask_traces",
+    "seconds_to_embed",
     "tfidf_vectors",
 ]
 
@@ -47,6 +50,8 @@ NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 TFIDF = "tfidf"
 BATCH = 256
+KEPT = 2_048
+"""Texts whose vectors are put on disk at a time: what a killed run has embedded is not lost."""
 DIMENSIONS = 512
 """Of TF-IDF vectors."""
 MAX_TERMS = 50_000
@@ -125,35 +130,84 @@ def embed(
     if model == TFIDF:
         vectors = tfidf_vectors(unique)
     elif cache is None:
-        vectors = _encode(unique, model)
+        from cot.models import load_embedder
+
+        vectors = np.concatenate([part for _, part in _encode(unique, load_embedder(model))])
     else:
         vectors = _encode_new(unique, model, cache)
     embedded: Vectors = vectors[codes]
     return embedded
 
 
+def is_cached(texts: Sequence[str], model: str, cache: Path) -> NDArray[np.bool_]:
+    """Whether the cache has each text's vector."""
+    known = {key for part in _parts(_file(model, cache)) for key in _read(part)[0]}
+    return np.array([key in known for key in map(_key, texts)], dtype=bool)
+
+
+def seconds_to_embed(texts: Sequence[str], model: str) -> float:
+    """Seconds of wall time that embedding these texts takes, without loading the model."""
+    from cot.models import load_embedder
+
+    embedder = load_embedder(model)
+    for _ in _encode(texts[:1], embedder):  # the first pass allocates
+        pass
+    begin = time.perf_counter()
+    for _ in _encode(texts, embedder):
+        pass
+    return time.perf_counter() - begin
+
+
 def _encode_new(texts: Sequence[str], model: str, cache: Path) -> Vectors:
     """The texts' vectors; only those that the cache lacks are made."""
+    file = _file(model, cache)
+    parts = _parts(file)
+    known, vectors = [], []
+    for part in parts:
+        keys, stored = _read(part)
+        known += keys
+        vectors += [stored] if keys else []
+    wanted = [_key(text) for text in texts]
+    places = {key: row for row, key in enumerate(known)}
+    new = [row for row, key in enumerate(wanted) if key not in places]
+    if new:
+        from cot.models import load_embedder
+
+        for begin, made in _encode([texts[row] for row in new], load_embedder(model)):
+            keys = [wanted[row] for row in new[begin : begin + len(made)]]
+            part = file.with_name(f"{file.stem}-{begin:09d}{file.suffix}")
+            _write(part, keys, made)
+            known += keys
+            vectors.append(made)
+            parts.append(part)
+        places = {key: row for row, key in enumerate(known)}
+    together: Vectors = np.concatenate(vectors)
+    if set(parts) != {file}:
+        _write(file, known, together)
+        for part in set(parts) - {file}:
+            part.unlink()
+    found: Vectors = together[[places[key] for key in wanted]]
+    return found
+
+
+def _file(model: str, cache: Path) -> Path:
+    """Where a model's vectors are; those of a run that was killed are in parts beside it."""
     from cot.models import resolve
 
     identity = f"{model}@{resolve(model).revision}"
-    file = cache / f"embeddings-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.npz"
-    keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
-    known, stored = _read(file)
-    places = {key: row for row, key in enumerate(known)}
-    new = [row for row, key in enumerate(keys) if key not in places]
-    if new:
-        made = _encode([texts[row] for row in new], model)
-        stored = np.concatenate([stored, made]) if len(stored) else made
-        known += [keys[row] for row in new]
-        places = {key: row for row, key in enumerate(known)}
-        _write(file, known, stored)
-    vectors: Vectors = stored[[places[key] for key in keys]]
-    return vectors
+    return cache / f"embeddings-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.npz"
+
+
+def _parts(file: Path) -> list[Path]:
+    return sorted(file.parent.glob(f"{file.stem}*{file.suffix}"))
+
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _read(file: Path) -> tuple[list[bytes], Vectors]:
-    """Keys and vectors; none where the file is not there or not whole."""
+    """Keys and vectors; none where the file is not whole."""
     try:
         with open(file, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
             keys, vectors = stored["keys"], stored["vectors"]
@@ -170,36 +224,42 @@ def _write(file: Path, keys: Sequence[bytes], vectors: Vectors) -> None:
         np.savez(handle, keys=rows, vectors=vectors)
 
 
-def _encode(texts: Sequence[str], model: str) -> Vectors:
-    from cot.models import load_embedder
-
-    embedder = load_embedder(model)
+def _encode(texts: Sequence[str], embedder: Any) -> Iterator[tuple[int, Vectors]]:
+    """Vectors of up to KEPT texts at a time, each time with the number of the first."""
     pieces, owners, weights = _pieces(texts, embedder)
+    with track("embedding", total=len(pieces), unit="texts") as advance:
+        for begin in range(0, len(texts), KEPT):
+            end = min(begin + KEPT, len(texts))
+            first, past = np.searchsorted(owners, [begin, end])
+            vectors = _encode_pieces(pieces[first:past], embedder, advance)
+            if len(vectors) > end - begin:
+                # float64: the mean of a text's pieces must not depend on their order
+                sums = np.zeros((end - begin, vectors.shape[1]), dtype=np.float64)
+                weighed = vectors * np.array(weights[first:past])[:, None]
+                np.add.at(sums, np.array(owners[first:past]) - begin, weighed)
+                norms = np.linalg.norm(sums, axis=1, keepdims=True)
+                vectors = (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
+            yield begin, vectors
+
+
+def _encode_pieces(pieces: Sequence[str], embedder: Any, advance: Callable[[int], None]) -> Vectors:
     # longest first: a batch pads to its longest, and a batch too large for memory fails at once
     order = np.argsort([-len(piece) for piece in pieces], kind="stable")
     vectors: Vectors | None = None
-    with track("embedding", total=len(pieces), unit="texts") as advance:
-        for begin in range(0, len(pieces), BATCH):
-            rows = order[begin : begin + BATCH]
-            part = embedder.encode(
-                [pieces[row] for row in rows],
-                normalize_embeddings=True,
-                show_progress_bar=False,
-                convert_to_numpy=True,
-            )
-            if vectors is None:
-                vectors = np.zeros((len(pieces), part.shape[1]), dtype=np.float32)
-            vectors[rows] = part
-            advance(len(rows))
+    for begin in range(0, len(pieces), BATCH):
+        rows = order[begin : begin + BATCH]
+        part = embedder.encode(
+            [pieces[row] for row in rows],
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
+        if vectors is None:
+            vectors = np.zeros((len(pieces), part.shape[1]), dtype=np.float32)
+        vectors[rows] = part
+        advance(len(rows))
     assert vectors is not None
-    if len(pieces) == len(texts):
-        return vectors
-    # float64: the mean of a text's pieces must not depend on their order
-    sums = np.zeros((len(texts), vectors.shape[1]), dtype=np.float64)
-    np.add.at(sums, owners, vectors * np.array(weights)[:, None])
-    norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    means: Vectors = (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
-    return means
+    return vectors
 
 
 def _pieces(texts: Sequence[str], embedder: Any) -> tuple[list[str], list[int], list[int]]:
@@ -269,11 +329,13 @@ def tfidf_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     model = TfidfVectorizer(
         token_pattern=TOKEN, ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_TERMS
     )
+    distinct = sorted(set(texts))
     try:
-        model.fit(sorted(set(texts)))
+        terms = model.fit_transform(distinct)
     except ValueError:  # not one term
         return np.zeros((len(texts), 1), dtype=np.float32)
-    terms = model.transform(texts)
+    row = {text: place for place, text in enumerate(distinct)}
+    terms = terms[[row[text] for text in texts]]
     if terms.shape[1] > DIMENSIONS:
         projection = SparseRandomProjection(DIMENSIONS, dense_output=True, random_state=0)
         dense = projection.fit_transform(terms)

@@ -56,6 +56,8 @@ class Section:
 
 def sections(text: str, steps: Sequence[Span]) -> list[Section]:
     """The sections of a text's steps, in order; each step is in one."""
+    if not steps:
+        return []
     firsts: list[int] = []
     for i, step in enumerate(steps):
         before = steps[i - 1] if i else None
