@@ -22,7 +22,7 @@ from written import write_table
 from cot.store.run import Run
 from cot.types import Trace
 
-KINDS = ("setup", "calculation", "conclusion")
+KINDS = ("setup", "calculation", "answer")
 UNLIKELY = -4.0
 """Log-probability of every token that is a digit; of the others -0.01."""
 

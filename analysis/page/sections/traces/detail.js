@@ -16,7 +16,7 @@ function showQuestion(node, id, question, step) {
     trace.open = true;
     trace.fill();
     const equations = markEquation(traces, trace, equation);
-    (equations[0] || trace).scrollIntoView({ block: "center" });
+    (equations[0] || trace).scrollIntoView({ block: equations[0] || !trace.matches(".long") ? "center" : "start" });
     trace.firstChild.focus({ preventScroll: true });
   };
   eraseMap();
@@ -39,6 +39,7 @@ function markEquation(traces, trace, equation) {
     node.removeAttribute("aria-current");
   }
   if (equation === undefined || equation === null) return [];
+  trace.querySelector(".reading").revealEquation(equation);
   const pieces = [...trace.querySelectorAll('.text [data-equation="' + equation + '"]')];
   for (const node of pieces) {
     node.classList.add("arrived");
@@ -75,16 +76,16 @@ function heading(id, question, step) {
     for (const [pair, value] of Object.entries(agreed.ami)) facts.push(["AMI " + pair, fixed(value, 2)]);
   }
   const choices = question.choices && element("ol", { class: "choices", type: "A" },
-    question.choices.map((choice) => element("li", {}, choice)));
+    question.choices.map((choice) => element("li", {}, withFormulas(choice))));
   return element("header", {},
     element("div", { class: "steer" },
       element("h3", {}, "Question ", element("span", { class: "id" }, id)),
       element("button", { type: "button", onclick: () => step(-1), "aria-label": "Previous question" }, "← previous"),
       element("button", { type: "button", onclick: () => step(1), "aria-label": "Next question" }, "next →"),
       element("a", { href: "#questions" }, "table ↑")),
-    element("p", { class: "asked" }, question.text), choices,
+    element("p", { class: "asked" }, withFormulas(question.text)), choices,
     element("dl", { class: "facts" }, facts.map(([name, value]) =>
-      element("div", {}, element("dt", {}, name), element("dd", {}, value, name === "Majority" ? [" ", verdict(vote.right)] : null)))),
+      element("div", {}, element("dt", {}, name), element("dd", {}, answerText(value), name === "Majority" ? [" ", verdict(vote.right)] : null)))),
     agreed && element("div", {}, kindTags(agreed.kinds)),
     agreed && reason(id, agreed),
   );
@@ -96,7 +97,7 @@ function votes(question) {
   const bar = (label, n, kind, mark) => {
     const fill = element("span", { class: "fill " + kind });
     fill.style.width = (100 * n) / most + "%";
-    return element("li", {}, element("span", { class: "label" }, label, " ", mark),
+    return element("li", {}, element("span", { class: "label" }, answerText(label), " ", mark),
       element("span", { class: "bar" }, fill), element("span", { class: "num" }, n));
   };
   const bars = question.answers.map((entry) => bar(entry.answer, entry.n,
@@ -111,7 +112,7 @@ function ballots(question) {
   if (!question.ballots.length) return null;
   const rows = question.ballots.map((each) => element("tr", {},
     element("th", { scope: "row" }, each.name, each.rater ? element("span", { class: "note" }, " rater") : null),
-    element("td", {}, each.answer === null ? "abstains" : each.answer, " ", each.answer === null ? null : verdict(each.right), each.tied ? " tie" : null),
+    element("td", {}, each.answer === null ? "abstains" : answerText(each.answer), " ", each.answer === null ? null : verdict(each.right), each.tied ? " tie" : null),
     element("td", { class: "num" }, each.share === null ? "–" : percent(each.share))));
   const head = ["Rule", "Answer", "Share"].map((name, i) => element("th", { scope: "col", class: i === 2 ? "num" : null }, name));
   return element("section", {}, element("h4", {}, "Who names which answer"),
@@ -145,7 +146,7 @@ function crossing(question, chosen, refresh) {
         type: "button", title: cluster.terms && visible(cluster.terms), "aria-label": clusterName(cluster.cluster) + ", " + plural(cluster.n, "trace"), onclick: () => pick(undefined, cluster.cluster),
       }, clusterShape(question, cluster.cluster)[1] + " " + (cluster.cluster === -1 ? "noise" : cluster.cluster)))));
   const body = rows.map((row) => element("tr", {},
-    element("th", { scope: "row" }, row.name === null ? "no answer" : row.name, " ", row.mark), question.clusters.map((_, i) => cell(row, i))));
+    element("th", { scope: "row" }, row.name === null ? "no answer" : answerText(row.name), " ", row.mark), question.clusters.map((_, i) => cell(row, i))));
   return element("section", {}, element("h4", {}, "Answers by cluster"),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Answers by cluster" },
       element("table", { class: "crossing" }, element("thead", {}, head), element("tbody", {}, body))),

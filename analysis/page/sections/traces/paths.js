@@ -22,6 +22,6 @@ function medoid(question, cluster, open) {
     cluster.terms && element("p", { class: "terms" }, cluster.terms),
     element("p", { class: "meta" },
       element("button", { type: "button", "aria-label": "Open trace " + trace.index, onclick: () => open(trace.index) }, "#" + trace.index), " ",
-      element("b", {}, answerOf(trace)), " ", trace.answer === null ? null : verdict(trace.right), signature && [" · ", element("code", {}, signature)], wrongCount(trace.computed)),
-    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Medoid of cluster " + cluster.cluster }, steps(trace), computation(trace.computed)));
+      element("b", {}, answerText(answerOf(trace))), " ", trace.answer === null ? null : verdict(trace.right), signature && [" · ", element("code", {}, signature)], wrongCount(trace.computed)),
+    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Medoid of cluster " + cluster.cluster }, reading(trace), computation(trace.computed)));
 }

@@ -1,6 +1,5 @@
 // Every trace of a question: its answer, what it computes, and its text in steps.
 
-const KINDS_OF_STEPS = ["setup", "calculation", "check", "conclusion"];
 const LONG = 12000; // characters of traces above which they start folded
 
 // What of a question's traces is shown (undefined: all), and which two stand side by side.
@@ -45,11 +44,11 @@ function traceSection(id, question, chosen, refresh) {
     element("div", { class: "steer" },
       element("h4", { role: "status" }, all ? plural(traces.length, "trace") : traces.length + " of " + plural(question.traces.length, "trace")),
       verdicts, all ? null : element("button", { type: "button", onclick: clear }, "show all"),
-      element("button", { type: "button", onclick: fold(true) }, "expand"), element("button", { type: "button", onclick: fold(false) }, "collapse"), shadeSwitch(question, refresh)),
+      element("button", { type: "button", onclick: fold(true) }, "expand"), element("button", { type: "button", onclick: fold(false) }, "collapse"), shadeSwitch(question, refresh), sourceSwitch(question, refresh)),
     pair.node,
     ...greedySection(question),
     ...groups(question, traces, nodes),
-    element("p", { class: "caption" }, "Each trace as the model wrote it, step by step; the box marks the stated answer. A step’s bar is blue where its equations hold, double and orange where one does not, grey where none can be checked. P(right) is the probe’s cross-fitted score: it ranks traces and is no probability."),
+    element("p", { class: "caption" }, "Each trace as the model wrote it, step by step; the box marks the stated answer. A step’s bar is blue where its equations hold, double and orange where one does not, grey where none can be checked. A long trace opens as its sections. P(right) is the probe’s cross-fitted score: it ranks traces and is no probability."),
     ...[shadeCaption(question, page.traces.shading), ...testedCaptions(question)].map((text) => element("p", { class: "caption" }, text)),
   ];
 }
@@ -68,8 +67,8 @@ function pairing(question, chosen) {
   const column = (index) => {
     const trace = question.traces.find((each) => each.index === index);
     return element("article", { class: "medoid", "data-pair": index },
-      element("h5", {}, "#" + index + " ", element("b", {}, answerOf(trace)), " ", trace.answer === null ? null : verdict(trace.right), wrongCount(trace.computed)),
-      steps(trace), computation(trace.computed));
+      element("h5", {}, "#" + index + " ", element("b", {}, answerText(answerOf(trace))), " ", trace.answer === null ? null : verdict(trace.right), wrongCount(trace.computed)),
+      reading(trace), computation(trace.computed));
   };
   const show = () => {
     for (const [index, box] of boxes) box.checked = chosen.pair.includes(index);
@@ -120,20 +119,21 @@ function traceNode(id, question, trace, open) {
   const answer = trace.status === null ? "not read yet" : trace.status === "ok" ? trace.answer : trace.status;
   const kind = trace.right === null ? "plain" : trace.right ? "right" : "wrong";
   const greedy = trace === question.greedy;
-  const node = element("details", { class: "trace " + (trace.status === "ok" ? kind : "none") + (greedy ? " greedy" : ""), "data-index": greedy ? null : trace.index },
-    element("summary", {}, element("span", { class: "index" }, greedy ? "greedy" : "#" + trace.index), " ", element("b", {}, answer), " ",
+  const node = element("details", { class: "trace " + (trace.status === "ok" ? kind : "none") + (greedy ? " greedy" : "") + (isLong(trace) ? " long" : ""), "data-index": greedy ? null : trace.index },
+    element("summary", {}, element("span", { class: "index" }, greedy ? "greedy" : "#" + trace.index), " ", element("b", {}, answerText(answer)), " ",
       trace.status === "ok" ? verdict(trace.right) : null, element("span", { class: "meta" }, facts.join(" · ")), wrongCount(trace.computed)));
   node.fill = () => { if (node.children.length === 1) node.append(...inTrace(id, question, trace)); };
   node.addEventListener("toggle", () => { if (node.open) node.fill(); });
-  node.open = open;
-  if (open) node.fill(); // at once, so that nothing moves after a link has scrolled here
+  node.addEventListener("toggle", () => { stateOf(trace).shown = node.open; });
+  node.open = open || (isLong(trace) && stateOf(trace).shown);
+  if (node.open) node.fill(); // at once, so that nothing moves after a link has scrolled here
   return node;
 }
 
 function inTrace(id, question, trace) {
-  if (trace === question.greedy) return [steps(trace)];
+  if (trace === question.greedy) return [reading(trace)];
   const link = element("a", { class: "tracelink", href: addressOf(id, trace.index), "aria-label": "Link to trace " + trace.index }, "link to #" + trace.index);
-  return [steps(trace), computation(trace.computed), alongTrace(trace), latentSection(question, trace), testedSection(trace), link].filter(Boolean);
+  return [reading(trace), computation(trace.computed), alongTrace(trace), latentSection(question, trace), testedSection(trace), link].filter(Boolean);
 }
 
 function wrongCount(computed) {
@@ -148,45 +148,4 @@ function computation(computed) {
   if (computed.wrong_used) facts.push(" · a wrong result is used later");
   if (computed.follows !== null) facts.push(computed.follows ? " · the answer is a stated result" : " · the answer is no stated result");
   return element("p", { class: "computed" }, facts);
-}
-
-// Pieces of one step become one block; white space between steps is the gap between blocks.
-function steps(trace) {
-  const text = element("div", { class: "text", dir: "auto" });
-  const cut = shading.on && trace.shade ? tokenCutter(trace.shade) : null;
-  let block = null;
-  let last;
-  trace.pieces.forEach(([step, piece, stated, equation], i) => {
-    const parts = cut ? cut(piece).map(shaded) : [document.createTextNode(visible(piece))];
-    if (step === null && !piece.trim()) { last = undefined; return; }
-    if (block === null || step !== last) {
-      block = stepBlock(trace, step);
-      text.append(block);
-    }
-    last = step;
-    const shown = stated ? [element("mark", {}, parts)] : parts;
-    if (equation === null) { block.append(...shown); return; }
-    const check = trace.checks[equation];
-    block.classList.add(check.wrong ? "false" : "true");
-    block.append(element("span", { class: check.wrong ? "equation false" : "equation", "data-equation": equation }, shown));
-    const next = trace.pieces[i + 1];
-    if (check.wrong && (!next || next[3] !== equation)) block.append(correction(check));
-  });
-  if (block === null) text.append(element("div", { class: "gap" }, "(empty)"));
-  return text;
-}
-
-// A step's block says its kind and the probe's score in a label, which is no part of the text.
-function stepBlock(trace, step) {
-  if (step === null) return element("div", { class: "gap" });
-  const kind = KINDS_OF_STEPS.includes(trace.kinds[step]) ? trace.kinds[step] : null;
-  const score = (trace.along || []).find((pair) => pair[0] === step);
-  const label = [kind, score && score[1] !== null ? "P(right) " + fixed(score[1], 2) : null].filter(Boolean).join(" · ");
-  return weigh(element("div", { class: kind ? "step " + kind : "step", "data-label": label || null }), trace, step);
-}
-
-// What a wrong equation comes to; the page's word beside the model's, so not part of its text.
-function correction(check) {
-  const value = check.value === null ? "wrong" : "is " + check.value;
-  return element("span", { class: "correction" }, "✗ " + value + (check.used ? ", used later" : ""));
 }
