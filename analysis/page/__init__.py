@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -48,6 +49,8 @@ SCRIPTS = [
 ]
 """Joined in this order into the page's own script, then the sections', then `main.js`."""
 
+FORMULA = re.compile(r"\\[(\[a-zA-Z]|\$[^\s$]")
+"""A LaTeX command, or the beginning of a formula."""
 
 MAX_BYTES = 25_000_000
 """Of a page in one file."""
@@ -123,13 +126,15 @@ def _render(run: Run, max_bytes: int) -> tuple[str, list[str]]:
     parts = _parts(evidence, data, figures, downloads)
     drawn = figures or any(each.plots and each.plots(evidence) for each in registered())
     plotly = _plotly() if drawn else None
-    scripts = [*([plotly] if plotly else []), _own_script()]
+    temml = _temml() if _has_formulas(evidence) else None
+    scripts = [*([plotly] if plotly else []), *([temml] if temml else []), _own_script()]
     ids = evidence.most_suspicious
     details = [(as_json(key), as_json(shown)) for key, shown in _details(evidence, data, ids)]
     styles = [_read("report.css"), *(style for each in registered() for style in each.styles)]
     settings = {
         "css": Markup("".join(styles)),
         "plotly": Markup(plotly) if plotly else None,
+        "temml": Markup(temml) if temml else None,
         "script": Markup(_own_script()),
         "overview": overview(evidence),
         "parts": [part for part in parts if part.html.strip()],
@@ -233,6 +238,19 @@ def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
+
+
+@cache
+def _temml() -> str:
+    """What typesets formulas (see vendor/README.md)."""
+    vendor = resources.files("analysis.page") / "vendor"
+    return (vendor / "temml.min.js").read_text(encoding="utf-8")
+
+
+def _has_formulas(evidence: Evidence) -> bool:
+    """Whether a question or a trace has a LaTeX command or delimiter."""
+    texts = (evidence.questions["text"], evidence.traces["text"])
+    return any(FORMULA.search(text) is not None for each in texts for text in each)
 
 
 def _own_script() -> str:

@@ -6,7 +6,7 @@
 
 const DELIMITED = /\\\[([^]*?)\\\]|\\\(([^]*?)\\\)|(?<![\\$])\$\$([^]+?)\$\$|(?<![\\$])\$(?![\s$])((?:\\.|[^$\\\n])*?)(?<!\s)\$(?![\d$])/gd;
 const LONGEST_FORMULA = 3000; // characters
-const LIMITS = { maxExpand: 500, maxSize: [12, 6] }; // expansions of macros; em across and down
+const LIMITS = { maxExpand: 500, maxSize: [8, 100] }; // expansions of macros; lengths in em, and in points
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 const formulas = { source: false }; // whether formulas stay as the model wrote them
 const NONCE = "m" + [...crypto.getRandomValues(new Uint32Array(2))].map((each) => each.toString(36)).join("");
