@@ -42,6 +42,7 @@ def test_roots_and_data(wheel):
         ("prompts", "exemplars/*.toml"),
         ("analysis", "page/base/*"),
         ("analysis", "page/sections/*/*"),
+        ("analysis", "page/vendor/*"),
         ("experiments", "*.toml"),
         ("cot", "**/*.py"),
         ("analysis", "**/*.py"),

@@ -160,5 +160,5 @@ function answerFlags(trace, first, last) {
 // What a wrong equation comes to; the page's word beside the model's, so not part of its text.
 function correction(check) {
   const value = check.value === null ? "wrong" : "is " + check.value;
-  return element("span", { class: "correction" }, "✗ " + value + (check.used ? ", used later" : "") + (check.corrected ? ", corrected later" : ""));
+  return element("span", { class: "correction" }, "✗ " + value + (check.used ? ", used later" : "") + (check.reaches ? ", reaches the answer" : "") + (check.corrected ? ", corrected later" : ""));
 }

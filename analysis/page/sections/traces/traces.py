@@ -76,6 +76,10 @@ class Check:
     """What its left side comes to; None where unknown."""
     used: bool | None
     """Whether what it states is used later."""
+    corrected: bool | None = None
+    """Whether a false one is corrected later; None where the table doesn't say."""
+    reaches: bool | None = None
+    """Whether its result reaches the stated answer; None where the table doesn't say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,9 +281,17 @@ def _checks(table: pd.DataFrame) -> dict[tuple[str, int], list[tuple[Span, Check
     found: dict[tuple[str, int], list[tuple[Span, Check]]] = {}
     if len(table):
         names = ["question_id", "sample_index", "start", "end", "verdict", "value", "used_later"]
+        names += ["corrected", "reaches_answer"]
         known = table[table["verdict"] != "uncheckable"].sort_values("start", kind="stable")
-        for key, index, start, end, verdict, value, used in known[names].itertuples(index=False):
-            check = Check(wrong=verdict == "wrong", value=text(value), used=flag(used))
+        rows = known.reindex(columns=names, fill_value=None).itertuples(index=False)
+        for key, index, start, end, verdict, value, used, corrected, reaches in rows:
+            check = Check(
+                wrong=verdict == "wrong",
+                value=text(value),
+                used=flag(used),
+                corrected=flag(corrected),
+                reaches=flag(reaches),
+            )
             found.setdefault((key, int(index)), []).append(((int(start), int(end)), check))
     return found
 
