@@ -129,12 +129,12 @@ def test_flow_steps_lens_and_scores_are_drawn(page: Any, report: Path) -> None:
     assert [step.get_attribute("data-label") for step in steps] == [
         "setup · P(right) 0.20",
         "calculation · P(right) 0.45",
-        "conclusion · P(right) 0.70",
+        "answer · P(right) 0.70",
     ]
     assert [step.get_attribute("class") for step in steps] == [
         "step setup",
         "step calculation false",
-        "step conclusion",
+        "step answer",
     ]
     assert len(trace.find_elements(By.CSS_SELECTOR, ".along circle")) == 3
     trace.find_element(By.CSS_SELECTOR, ".latent summary").click()

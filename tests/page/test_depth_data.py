@@ -140,7 +140,7 @@ def test_details_have_ballots_kinds_and_scores_along_the_trace(deep: Run) -> Non
     assert by_name["odd"] == {"name": "odd", **odd}
     assert detail.traces is not None
     trace = detail.traces[0]
-    assert trace.kinds == ["setup", "calculation", "conclusion"]
+    assert trace.kinds == ["setup", "calculation", "answer"]
     assert trace.along == [[0, 0.2], [1, 0.45], [2, 0.7]]
 
 
