@@ -116,7 +116,7 @@ BUNDLES = {
 
 
 def resolve(
-    name: str,
+    name: str | ResolvedModel,
     *,
     revision: str | None = None,
     adapter: str | None = None,
@@ -125,6 +125,7 @@ def resolve(
     """What `name` stands for: fast, and without loading anything.
 
     Args:
+        name: a model's name; what was resolved already comes back as it is.
         revision: a branch, a tag or a commit of a model on the hub; by default its main branch.
         adapter: a folder or a hub id of a LoRA adapter.
         adapter_revision: likewise of an adapter on the hub.
@@ -133,6 +134,8 @@ def resolve(
         InputError: there is no such model, adapter or revision, or the hub can't be reached to
             look.
     """
+    if isinstance(name, ResolvedModel):
+        return name
     found = _resolve(name, revision)
     if revision is not None and found.source != "hub":
         raise InputError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
@@ -20,15 +20,23 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from cot.errors import InputError
+from cot.models import encode, resolve_run_model
 from cot.progress import track
 from cot.registry import find
 from cot.store.run import Run
-from cot.types import SAMPLE_KEY, Request, Trace
+from cot.types import SAMPLE_KEY, Request, Sampling, Trace
 
 if TYPE_CHECKING:
     from cot.engines import Engine
 
 __all__ = ["ModelQueries"]
+
+
+OWN_ENGINES = ("transformers", "vllm")
+"""Engines that run a resolved model, with its revision and adapter."""
+UNCHANGED = Sampling()
+DIGESTED = {"n", "seed", "temperature", "max_tokens", "stop", "top_p", "top_k", "top_logprobs"}
+"""Settings that a query's digest names always, or that don't change what is sampled."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,15 @@ class ModelQueries:
     @cached_property
     def engine(self) -> Engine:
         """The engine; not loaded before the first query."""
-        model = self.model or self.run.identity.model
+        identity = self.run.identity
+        model = self.model or identity.model
         if not model:
             raise InputError(f"{self.run.path}: its traces were imported: give --model")
-        name = self.engine_name or self.run.identity.engine
-        made: Engine = find("engines", name or ("vllm" if find_spec("vllm") else "transformers"))(
-            model, dtype=self.run.identity.dtype or "auto"
-        )
+        name = self.engine_name or identity.engine
+        name = name or ("vllm" if find_spec("vllm") else "transformers")
+        # an engine that isn't ours takes a name, and one that runs no model resolves none
+        given: Any = resolve_run_model(identity, model) if name in OWN_ENGINES else model
+        made: Engine = find("engines", name)(given, dtype=identity.dtype or "auto")
         if made.model is None:
             raise InputError(f"engine {made.name!r} runs no model: choose another --engine")
         self._open.append(made)
@@ -77,7 +87,7 @@ class ModelQueries:
                 self.run.writer(purpose) as writer,
                 track(f"asking ({purpose})", total=len(missing), unit="answers") as advance,
             ):
-                for request, completion in self.engine.generate(missing):
+                for request, completion in self.engine.generate(map(self._encoded, missing)):
                     advance(1)
                     if completion.finish_reason == "error":
                         continue
@@ -94,6 +104,11 @@ class ModelQueries:
             stored = self.run.samples(purpose).set_index(SAMPLE_KEY)
         return stored.reindex(index).reset_index()
 
+    def stored(self, purpose: str, requests: Sequence[Request]) -> int:
+        """How many of the requests are answered already; loads no weights."""
+        known = set(self.run.samples(purpose).set_index(SAMPLE_KEY).index)
+        return sum(_key(replace(each, variant=self._variant(each))) in known for each in requests)
+
     def __enter__(self) -> Self:
         return self
 
@@ -105,6 +120,13 @@ class ModelQueries:
         for engine in self._open:
             engine.close()
 
+    def _encoded(self, request: Request) -> Request:
+        """The request with token ids: messages go through the chat template as the run's did."""
+        if self.engine.tokenizer is None:
+            return request
+        ids = encode(self.engine.tokenizer, request.prompt, self.run.identity.chat_args)
+        return replace(request, prompt=ids)
+
     def _variant(self, request: Request) -> str:
         model: Any = self.engine.model
         sampling = request.sampling
@@ -112,8 +134,24 @@ class ModelQueries:
         asked += [sampling.temperature, sampling.max_tokens, sampling.stop]
         if sampling.temperature > 0:
             asked += [sampling.top_p, sampling.top_k, request.seed]
+        chat_args = self.run.identity.chat_args
+        more = {
+            "adapter": model.adapter and [model.adapter.name, model.adapter.revision],
+            "chat_args": None if _are_ids(request.prompt) else dict(chat_args or {}),
+            **{
+                name: value
+                for name, value in asdict(sampling).items()
+                if name not in DIGESTED and value != getattr(UNCHANGED, name)
+            },
+        }
+        if more := {name: value for name, value in more.items() if value}:
+            asked.append(more)
         digest = hashlib.blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()
         return f"{request.variant}:{digest}" if request.variant else digest
+
+
+def _are_ids(prompt: Any) -> bool:
+    return not isinstance(prompt, str) and all(isinstance(token, int) for token in prompt)
 
 
 def _key(request: Request) -> tuple[str, int, str]:

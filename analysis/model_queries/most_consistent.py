@@ -76,4 +76,6 @@ def _prompt(run: Run, queries: ModelQueries, question: str, texts: list[str]) ->
     tokenizer: Any = queries.engine.tokenizer
     if run.identity.form == "text" or not getattr(tokenizer, "chat_template", None):
         return f"{asked}\n\n{START}"
-    return ({"role": "user", "content": asked}, {"role": "assistant", "content": START})
+    system = run.identity.system
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": START}]
+    return tuple([{"role": "system", "content": system}] if system else []) + tuple(turns)

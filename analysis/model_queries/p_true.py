@@ -87,5 +87,5 @@ def _prompt_ids(
         if stored is not None and isinstance(sha, str):
             row = stored.loc[sha]
             prompt = row["text"] if isinstance(row["text"], str) else tuple(row["messages"])
-        found[sha, question_id] = encode(queries.engine.tokenizer, prompt)
+        found[sha, question_id] = encode(queries.engine.tokenizer, prompt, run.identity.chat_args)
     return found

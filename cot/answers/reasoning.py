@@ -20,7 +20,8 @@ the prompt. What is not closed goes on to the end. A run may say that its model 
 (`--think-tags`), and that its prompts end inside reasoning: `Thinking`, which all functions take.
 
 >>> mine = Thinking(tags=("<plan>", "</plan>"))
->>> text[slice(*answer_region(text := "<plan>Is it 3?</plan>It is 4.", mine))]
+>>> text = "<plan>Is it 3?</plan>It is 4."
+>>> text[slice(*answer_region(text, mine))]
 'It is 4.'
 """
 

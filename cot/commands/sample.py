@@ -42,7 +42,10 @@ def sample(
             **({"n_needed": planned.adaptive.n_needed} if planned.adaptive else {}),
             "n_missing_greedy": len(planned.missing_greedy),
         }
-        emit(output, result, rows=[result])
+        taken = planned.identity.generation_config or {}
+        said = ", ".join(f"{name} {value}" for name, value in taken.items())
+        note = f"from generation_config.json: {said}" if said else ""
+        emit(output, result | {"generation_config": dict(taken)}, rows=[result], note=note)
         return 0
     done = draw(planned, out)
     result = {

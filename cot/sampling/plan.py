@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import prompts
 from cot import datasets
+from cot.answers.reasoning import Thinking, closing
+from cot.chat_templates import (
+    arguments_of,
+    check_chat_args,
+    closer_of,
+    reasoning_is_closed,
+    reasons,
+    template_of,
+)
 from cot.errors import InputError
 from cot.registry import find
-from cot.sampling.settings import SampleSettings
+from cot.sampling.settings import RECOMMENDED, SampleSettings, pairs
 from cot.stopping import StoppingRule, make_rule
 from cot.store.identity import AdaptiveIdentity, Identity, SamplingIdentity
 from cot.store.manifest import check_free
@@ -24,7 +34,9 @@ if TYPE_CHECKING:
     from cot.engines import Engine
     from cot.sampling.adaptive import AdaptiveSampler
 
-__all__ = ["Plan", "matching_exemplars", "plan", "read_answer", "stored_keys"]
+__all__ = ["Plan", "matching_exemplars", "plan", "read_answer", "render", "stored_keys"]
+
+log = logging.getLogger("cot")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,37 +81,50 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     template = _load_template(settings, questions)
     old = open_run(folder) if (folder / "run.json").exists() else None
     name = settings.engine or (old.identity.engine if old else None) or _default_engine()
-    engine: Engine = find("engines", name)(
-        settings.model,
-        dtype=settings.dtype,
-        **({"verbose": True} if settings.verbose else {}),
-        **_engine_arguments(settings.engine_arg),
-    )
+    engine = _engine(name, settings)
     form = settings.form
     if form == "auto":
         form = "chat" if getattr(engine.tokenizer, "chat_template", None) else "text"
     stop = (*settings.stop, *(template.stop if form == "text" else ()))
-    sampling = settings.sampling(stop)
+    prompt_sha256 = template.sha256
+    if settings.system is not None:
+        template = replace(template, system=settings.system)
+    shown = _first_prompt(template, form, chosen, engine.tokenizer, settings.chat_args)
+    thinking = Thinking(
+        tags=settings.think_tags,
+        opened=shown is not None
+        and closing("", shown, Thinking(tags=settings.think_tags)) is not None,
+    )
+    recommended = _recommended(settings, engine)
+    sampling = settings.sampling(
+        stop,
+        context=engine.context,
+        recommended=recommended,
+        think_end=_think_end(settings, engine, form, shown or "", thinking),
+    )
+    if form == "chat" and shown is not None:
+        _warn_of_reasoning(settings, engine, shown, thinking)
     rule = _load_rule(settings.adaptive)
     adaptive = None
     if settings.adaptive is not None:
         adaptive = AdaptiveIdentity(rule=settings.adaptive, format=_answer_format(questions))
+    own = engine.model.adapter if engine.model else None
     identity = Identity(
         model=settings.model,
         revision=engine.model.revision if engine.model else None,
+        adapter=settings.adapter,
+        adapter_revision=own.revision if own else None,
         engine=name,
         dtype=engine.dtype,
         prompt=template.name,
-        prompt_sha256=template.sha256,
+        prompt_sha256=prompt_sha256,
         form=form,
-        sampling=SamplingIdentity(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            max_tokens=sampling.max_tokens,
-            stop=sampling.stop,
-            top_logprobs=sampling.top_logprobs,
-        ),
+        system=settings.system,
+        chat_args=settings.chat_args or None,
+        think_tags=settings.think_tags,
+        think_opened=None if shown is None else thinking.opened,
+        sampling=_sampling_identity(sampling),
+        generation_config=recommended or None,
         dataset=Path(dataset).name if Path(dataset).exists() else dataset,
         dataset_sha256=datasets.fingerprint(questions),
         seed=settings.seed,
@@ -114,7 +139,7 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
             q.id: [i for i in range(settings.n) if (q.id, i) not in there] for q in chosen
         }
     else:
-        sampler = _adaptive_sampler(run, rule, chosen, adaptive.format, settings)
+        sampler = _adaptive_sampler(run, rule, chosen, settings)
         open_samples = sampler.open()
     return Plan(
         questions=chosen,
@@ -138,12 +163,13 @@ def stored_keys(run: Run, source: str) -> set[tuple[str, int]]:
 
 
 def read_answer(
-    question: Question, format: str, text: str, finish_reason: FinishReason
+    question: Question, identity: Identity, text: str, finish_reason: FinishReason
 ) -> str | None:
     """The class of a trace's answer as an adaptive run reads it; None without a valid one."""
     from cot.answers.table import reading_of
 
-    reading = reading_of(question, format)
+    assert identity.adaptive is not None
+    reading = reading_of(question, identity.adaptive.format, Thinking.of(identity))
     form = reading.read(text, finish_reason).canonical
     return None if form is None else reading.class_of(form)
 
@@ -167,7 +193,6 @@ def _adaptive_sampler(
     run: Run,
     rule: StoppingRule,
     questions: Sequence[Question],
-    format: str,
     settings: SampleSettings,
 ) -> AdaptiveSampler:
     """A rule where the stored traces have brought it."""
@@ -180,9 +205,112 @@ def _adaptive_sampler(
     for row in read_shards(run.path / "traces", columns).to_pylist():
         name = row["question_id"]
         if name in stored:
-            answer = read_answer(by_id[name], format, row["text"], row["finish_reason"])
+            answer = read_answer(by_id[name], run.identity, row["text"], row["finish_reason"])
             stored[name][row["sample_index"]] = (answer, len(row["token_ids"] or ()))
     return AdaptiveSampler(rule, n=settings.n, ahead=settings.ahead, stored=stored)
+
+
+def render(template: prompts.Template, form: str, question: Question) -> Any:
+    """The question's prompt: messages or text."""
+    write = template.messages if form == "chat" else template.text
+    return write(question.text, question.choices)
+
+
+def _first_prompt(
+    template: prompts.Template,
+    form: str,
+    questions: Sequence[Question],
+    tokenizer: Any,
+    chat_args: Mapping[str, Any],
+) -> str | None:
+    """What the first question's prompt is as the model sees it; None where that isn't known."""
+    from cot.models import encode
+
+    if form == "text" and chat_args:
+        raise InputError("--chat-arg goes to the chat template, which --form text doesn't use")
+    check_chat_args(tokenizer, chat_args)
+    if tokenizer is None or not questions:
+        return None
+    ids = encode(tokenizer, render(template, form, questions[0]), chat_args)
+    return str(tokenizer.decode(list(ids)))
+
+
+def _recommended(settings: SampleSettings, engine: Engine) -> dict[str, float]:
+    """What the checkpoint recommends for the settings that were not given; it is said."""
+    from cot.models import load_generation_config
+
+    if settings.generation_config == "none":
+        return {}
+    if engine.model is None:
+        raise InputError(f"--generation-config model: engine {engine.name!r} runs no model")
+    file, found = load_generation_config(engine.model)
+    taken = {
+        name: found[name]
+        for name in RECOMMENDED
+        if found.get(name) is not None and getattr(settings, name) is None
+    }
+    try:
+        replace(settings, **taken)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in taken.items())
+    log.info("taken from generation_config.json: %s", said or "nothing")
+    return taken
+
+
+def _think_end(
+    settings: SampleSettings, engine: Engine, form: str, prompt: str, thinking: Thinking
+) -> str | None:
+    """The text that a budget forces: what closes the reasoning, and a blank line after a tag."""
+    if settings.think_budget is None:
+        return None
+    template = template_of(engine.tokenizer) if form == "chat" else ""
+    closer = closer_of(template, prompt, thinking)
+    if closer is None:
+        raise InputError(
+            f"--think-budget {settings.think_budget}: neither the chat template nor the prompt "
+            "shows what ends this model's reasoning: give --think-tags"
+        )
+    # a channel's head is followed by its text, a closing tag by a blank line
+    return closer if closer.endswith("<|message|>") else f"{closer}\n\n"
+
+
+def _warn_of_reasoning(
+    settings: SampleSettings, engine: Engine, prompt: str, thinking: Thinking
+) -> None:
+    """Say what would go wrong with a model that reasons, before anything is sampled."""
+    template = template_of(engine.tokenizer)
+    if not (settings.think_tags or reasons(template)) or reasoning_is_closed(prompt):
+        return
+    if settings.max_tokens == DEFAULT_MAX_TOKENS:
+        off = [name for name in ("enable_thinking", "thinking") if name in arguments_of(template)]
+        switch = f", or no reasoning: --chat-arg {off[0]}=false" if off else ""
+        log.warning(
+            "this model's chat template has it reason before it answers, and the %d tokens of "
+            "--max-tokens cut most traces off before their answer: give --max-tokens auto (what "
+            "the context leaves) or a number%s",
+            DEFAULT_MAX_TOKENS,
+            switch,
+        )
+    closer = closer_of(template, prompt, thinking)
+    if closer in getattr(engine.tokenizer, "all_special_tokens", ()):
+        log.warning(
+            "%s is a special token of this model's, and a trace's text holds none: reasoning and "
+            "answer can't be told apart by it",
+            closer,
+        )
+
+
+DEFAULT_MAX_TOKENS = SampleSettings().max_tokens
+
+
+def _sampling_identity(sampling: Sampling) -> SamplingIdentity:
+    """The settings as a run's identity has them: all but n and the seed."""
+    known = {each.name for each in fields(SamplingIdentity)}
+    given = {name: value for name, value in asdict(sampling).items() if name in known}
+    if sampling.think_budget is None:
+        given.pop("think_end")
+    return SamplingIdentity(**given)
 
 
 def _load_template(settings: SampleSettings, questions: Sequence[Question]) -> prompts.Template:
@@ -205,15 +333,19 @@ def _default_engine() -> str:
     return "vllm" if find_spec("vllm") else "transformers"
 
 
-def _engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
-    """`key=value` strings; a value is read as JSON where it is JSON, else as it stands."""
-    arguments = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not (key and equals):
-            raise InputError(f"--engine-arg {pair!r}: write it as key=value")
-        try:
-            arguments[key.replace("-", "_")] = json.loads(value)
-        except json.JSONDecodeError:
-            arguments[key.replace("-", "_")] = value
-    return arguments
+def _engine(name: str, settings: SampleSettings) -> Engine:
+    """The engine, with the arguments that were given."""
+    make = find("engines", name)
+    given = pairs("--engine-arg", settings.engine_arg)
+    arguments = {key.replace("-", "_"): value for key, value in given.items()}
+    takes = inspect.signature(make).parameters
+    for option in ("revision", "adapter"):
+        value = getattr(settings, option)
+        if value is not None and option not in takes:
+            raise InputError(f"--{option} {value}: engine {name!r} takes none")
+        if value is not None:
+            arguments[option] = value
+    if settings.verbose:
+        arguments["verbose"] = True
+    engine: Engine = make(settings.model, dtype=settings.dtype, **arguments)
+    return engine

@@ -18,7 +18,7 @@ from typing import Any
 from cot.arguments import known_arguments
 from cot.progress import track
 from cot.sampling.adaptive import AdaptiveSampler, Saved
-from cot.sampling.plan import Plan, plan, read_answer, stored_keys
+from cot.sampling.plan import Plan, plan, read_answer, render, stored_keys
 from cot.sampling.settings import SampleSettings, with_settings
 from cot.store.run import Run, create_run
 from cot.types import Message, Question, Request, Trace
@@ -199,9 +199,8 @@ def _generate(
             n_tokens += n
             if adaptive:
                 question = questions[request.question_id]
-                assert plan.identity.adaptive is not None
-                format = plan.identity.adaptive.format
-                answer = read_answer(question, format, completion.text, completion.finish_reason)
+                text, finish = completion.text, completion.finish_reason
+                answer = read_answer(question, plan.identity, text, finish)
                 advance(adaptive.take(key, (answer, n)))
     return n_new, n_tokens
 
@@ -214,10 +213,11 @@ def _prompts(
 
     rendered = {}
     for question in questions:
-        render = plan.template.messages if plan.form == "chat" else plan.template.text
-        prompt: Any = render(question.text, question.choices)
+        prompt = render(plan.template, plan.form, question)
         sha = hashlib.sha256(json.dumps(prompt, ensure_ascii=True).encode()).hexdigest()
         tokenizer = plan.engine.tokenizer
-        ids = encode(tokenizer, prompt) if tokenizer is not None else None
+        ids = None
+        if tokenizer is not None:
+            ids = encode(tokenizer, prompt, plan.identity.chat_args)
         rendered[question.id] = (sha, prompt, ids)
     return rendered

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
+from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
@@ -14,7 +16,12 @@ from cyclopts import Parameter
 from cot.errors import InputError
 from cot.types import Sampling
 
-__all__ = ["SampleSettings", "with_settings"]
+__all__ = ["RECOMMENDED", "SampleSettings", "pairs", "with_settings"]
+
+RECOMMENDED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+"""What a checkpoint's generation_config.json may recommend."""
+DEFAULTS = {"temperature": 0.7, "top_p": 0.95}
+"""Of what the user didn't set, where it isn't that of `Sampling`."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,7 +32,11 @@ class SampleSettings:
     """How a run is sampled; the field names are the options and the keys of an experiment file."""
 
     model: str = "smollm2-135m-instruct"
-    """A folder, a hub id, or the bundled model's name."""
+    """A folder, a hub id, a .gguf file, or the bundled model's name."""
+    revision: str | None = None
+    """A branch, tag or commit of a model on the hub; its main branch by default."""
+    adapter: str | None = None
+    """Folder or hub id of a LoRA adapter to run the model with."""
     engine: str | None = None
     """transformers, vllm or replay; by default the run's own, else vllm where it is installed."""
     dtype: str = "auto"
@@ -42,6 +53,14 @@ class SampleSettings:
     """Set of exemplars or .toml or .jsonl file, for a few-shot prompt."""
     shots: int | None = None
     """How many exemplars to show; all by default."""
+    system: str | None = None
+    """A system prompt in place of the prompt's own; in text form it comes first."""
+    chat_arg: tuple[str, ...] = ()
+    """key=value for the chat template, such as enable_thinking=false or reasoning_effort=high; may
+    be given again."""
+    think_tags: tuple[str, str] | None = None
+    """What opens and what closes the model's reasoning, where it writes other tags than those that
+    are known."""
     n: Annotated[int, Parameter(name=("-n", "--n"))] = 10
     """Traces a question."""
     adaptive: str | None = None
@@ -50,14 +69,28 @@ class SampleSettings:
     ahead: int = 0
     """With --adaptive, samples requested ahead of the rule, to keep a large engine busy; those
     after the stop are surplus and don't vote."""
-    temperature: float = 0.7
-    """0 is greedy."""
-    top_p: float = 0.95
-    """Nucleus size in (0, 1]."""
-    top_k: int = 0
-    """Keep the k likeliest tokens; 0 keeps all."""
-    max_tokens: int = 256
-    """Most tokens a trace."""
+    generation_config: str = "none"
+    """model: temperature, top-p, top-k, min-p and repetition penalty come from the checkpoint's
+    generation_config.json where they are not given; none: from here."""
+    temperature: float | None = None
+    """0 is greedy; 0.7 by default."""
+    top_p: float | None = None
+    """Nucleus size in (0, 1]; 0.95 by default."""
+    top_k: int | None = None
+    """Keep the k likeliest tokens; 0 keeps all, and is the default."""
+    min_p: float | None = None
+    """Keep tokens at least this many times as likely as the likeliest; 0 keeps all, and is the
+    default."""
+    repetition_penalty: float | None = None
+    """Above 1, tokens of the prompt and the output become less likely; 1 by default."""
+    presence_penalty: float = 0.0
+    """Subtracted from the logits of tokens of the output, in [-2, 2]."""
+    frequency_penalty: float = 0.0
+    """Subtracted from a token's logit each time that it stands in the output, in [-2, 2]."""
+    max_tokens: int | str = 256
+    """Most tokens a trace; auto: what the model's context leaves after each prompt."""
+    think_budget: int | None = None
+    """Most tokens of reasoning: its end is forced after them, and sampling goes on."""
     stop: tuple[str, ...] = ()
     """A string that ends a trace, beside the prompt's own; may be given again."""
     top_logprobs: int = 0
@@ -99,19 +132,48 @@ class SampleSettings:
                 raise InputError(f"{_option(name)} is {given!r}: give {_named(kind)}") from None
         for name, low in (
             ("n", 1),
-            ("max_tokens", 1),
             ("top_k", 0),
             ("temperature", 0),
             ("ahead", 0),
         ):
+            if getattr(self, name) is None:
+                continue
             if not low <= getattr(self, name) < math.inf:  # NaN is in no range
                 raise InputError(f"{_option(name)} is {getattr(self, name)}: at least {low}")
-        for name in ("limit", "shots"):
+        for name in ("limit", "shots", "think_budget"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{_option(name)} is {value}: at least 1")
-        if not 0 < self.top_p <= 1:
+        if self.top_p is not None and not 0 < self.top_p <= 1:
             raise InputError(f"--top-p is {self.top_p}: above 0 and at most 1")
+        if self.min_p is not None and not 0 <= self.min_p <= 1:
+            raise InputError(f"--min-p is {self.min_p}: at least 0 and at most 1")
+        if self.repetition_penalty is not None and not 0 < self.repetition_penalty < math.inf:
+            raise InputError(f"--repetition-penalty is {self.repetition_penalty}: above 0")
+        for name in ("presence_penalty", "frequency_penalty"):
+            if not -2 <= getattr(self, name) <= 2:
+                raise InputError(f"{_option(name)} is {getattr(self, name)}: from -2 to 2")
+        limit = self.max_tokens
+        if limit != "auto" and not (isinstance(limit, int) and limit >= 1):
+            raise InputError(f"--max-tokens is {limit}: a whole number of at least 1, or auto")
+        if self.think_budget and isinstance(limit, int) and limit <= self.think_budget:
+            raise InputError(
+                f"--think-budget is {self.think_budget}: --max-tokens {limit} leaves no room for "
+                "the answer after it; give more, or --max-tokens auto"
+            )
+        if self.generation_config not in ("model", "none"):
+            raise InputError(
+                f"unknown --generation-config {self.generation_config!r}: choose from model, none"
+            )
+        if self.think_tags and (
+            not all(each.strip() for each in self.think_tags)
+            or self.think_tags[0] == self.think_tags[1]
+        ):
+            raise InputError(
+                f"--think-tags are {self.think_tags}: give two different texts, what opens and "
+                "what closes the reasoning"
+            )
+        pairs("--chat-arg", self.chat_arg)
         if self.top_logprobs == 1 or self.top_logprobs < 0:
             raise InputError(f"--top-logprobs is {self.top_logprobs}: 0, or at least 2")
         if self.ahead and self.adaptive is None:
@@ -119,18 +181,67 @@ class SampleSettings:
         if self.form not in ("auto", "chat", "text"):
             raise InputError(f"unknown --form {self.form!r}: choose from auto, chat, text")
 
-    def sampling(self, stop: tuple[str, ...]) -> Sampling:
-        """The settings that an engine needs, with all stop strings."""
+    @property
+    def chat_args(self) -> dict[str, Any]:
+        """`chat_arg` as names and values."""
+        return pairs("--chat-arg", self.chat_arg)
+
+    def sampling(
+        self,
+        stop: tuple[str, ...],
+        *,
+        context: int,
+        recommended: Mapping[str, float],
+        think_end: str | None,
+    ) -> Sampling:
+        """The settings that an engine needs.
+
+        Args:
+            stop: all stop strings.
+            context: most tokens of prompt and completion, of which a trace gets what is left.
+            recommended: values of the checkpoint's for what is not set here.
+            think_end: what a budget forces.
+        """
+        given = {name: value for name in RECOMMENDED if (value := getattr(self, name)) is not None}
+        chosen: dict[str, Any] = {**DEFAULTS, **recommended, **given}
+        if think_end is not None:
+            chosen["think_end"] = think_end
         return Sampling(
+            **chosen,
             n=self.n,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            max_tokens=self.max_tokens,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            max_tokens=self.max_tokens if isinstance(self.max_tokens, int) else context,
             seed=self.seed,
             stop=stop,
             top_logprobs=self.top_logprobs,
+            think_budget=self.think_budget,
         )
+
+
+def pairs(option: str, given: Sequence[str]) -> dict[str, Any]:
+    """`key=value` texts; a value is read as JSON, or as Python's True, False and None, where it is
+    such, else as it stands.
+
+    Raises:
+        InputError: a text without a key, or a key that is given twice with two values.
+    """
+    found: dict[str, Any] = {}
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        if not (key and equals):
+            raise InputError(f"{option} {pair!r}: write it as key=value")
+        try:
+            value = json.loads(WORDS.get(text, text))
+        except json.JSONDecodeError:
+            value = text
+        if found.setdefault(key, value) != value:
+            raise InputError(f"{option} {key}: it is given as {found[key]!r} and as {value!r}")
+    return found
+
+
+WORDS = {"True": "true", "False": "false", "None": "null"}
+"""Python's words for what JSON writes in small letters: a text `False` would count as true."""
 
 
 def with_settings(function: F) -> F:
@@ -177,12 +288,14 @@ def _as_kind(kind: Any, value: Any) -> Any:
         value = value.item()
     if isinstance(value, PathLike):
         value = str(value)
-    options = get_args(kind) or (kind,)
+    options = _options(kind)
     if value is None and type(None) in options:
         return None
-    if get_origin(kind) is tuple:
+    if (texts := next((each for each in options if get_origin(each) is tuple), None)) is not None:
         values = (value,) if isinstance(value, str) else value
-        if isinstance(values, list | tuple) and all(isinstance(each, str) for each in values):
+        length = None if get_args(texts)[-1] is ... else len(get_args(texts))
+        are_texts = isinstance(values, list | tuple) and all(isinstance(v, str) for v in values)
+        if are_texts and length in (None, len(values)):
             return tuple(values)
     elif isinstance(value, bool):
         if bool in options:
@@ -194,12 +307,19 @@ def _as_kind(kind: Any, value: Any) -> Any:
     raise TypeError
 
 
+def _options(kind: Any) -> tuple[Any, ...]:
+    """The types that a value may have."""
+    return get_args(kind) if get_origin(kind) is UnionType else (kind,)
+
+
 def _named(kind: Any) -> str:
     """A type in words."""
     if get_origin(kind) is tuple:
         return "a text or a list of texts"
+    if any(get_origin(each) is tuple for each in _options(kind)):
+        return "two texts or nothing"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return " or ".join(names.get(each, "nothing") for each in get_args(kind) or (kind,))
+    return " or ".join(names.get(each, "nothing") for each in _options(kind))
 
 
 def _option(name: str) -> str:

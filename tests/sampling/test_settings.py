@@ -23,7 +23,8 @@ def test_help_shows_every_setting_with_its_default_and_its_meaning():
         )
         assert len(line.partition(":")[2].split()) >= 3, f"{setting.name} is not explained"
     assert "settings" not in signature.parameters
-    assert "temperature: float = 0.7" in shown
+    assert "n: int = 10" in shown
+    assert "0.7 by default" in shown, "of what a checkpoint may recommend, the help says it"
 
 
 @pytest.mark.parametrize(
