@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job
 from cot.engines.vllm import VllmEngine
 from cot.errors import InputError
+from cot.models import ResolvedModel
 
 __all__ = ["VllmTeacherForcing"]
 
@@ -43,7 +44,7 @@ class VllmTeacherForcing:
     beginning that another trace of the question shares was scored there.
 
     Args:
-        model: a name that `cot.models.resolve` knows.
+        model: a name that `cot.models.resolve` knows, or what it returned.
         layers: all that will be asked for; the model is loaded for these.
         longest: most tokens of a prompt and trace together.
         dtype: see `VllmEngine`.
@@ -55,7 +56,7 @@ class VllmTeacherForcing:
 
     def __init__(
         self,
-        model: str,
+        model: str | ResolvedModel,
         *,
         layers: Sequence[int],
         longest: int,
@@ -88,7 +89,7 @@ class VllmTeacherForcing:
             self._engine = self._vllm.llm.llm_engine
         except (RuntimeError, ValueError, ImportError) as error:
             raise InputError(
-                f"vLLM cannot hand out hidden states of {model} ({error}): "
+                f"vLLM cannot hand out hidden states of {self._vllm.model.name} ({error}): "
                 "use --engine transformers"
             ) from error
         self._flushes = 0
@@ -115,7 +116,9 @@ class VllmTeacherForcing:
 
     def _add(self, request: _Request) -> None:
         prompt = {"prompt_token_ids": request.token_ids}
-        self._engine.add_request(request.number, prompt, _params(request))
+        self._engine.add_request(
+            request.number, prompt, _params(request), lora_request=self._vllm.lora
+        )
 
     def _step(self, waiting: deque[_Request], layers: list[int]) -> Iterator[ForcedStates]:
         """Let vLLM work; yield what has come of the requests, in their order.

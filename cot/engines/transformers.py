@@ -39,29 +39,37 @@ class TransformersEngine:
     """Answers requests with a transformers causal language model.
 
     Args:
-        model: a name that `cot.models.resolve` knows.
+        model: a name that `cot.models.resolve` knows, or what it returned.
         dtype: `float32`, `bfloat16`, `float16`, or `auto` (float32 on a CPU).
         verbose: let the libraries speak.
         batch_rows: traces that run side by side.
         device: a torch device; CUDA by default where there is one.
         trust_remote_code: run code that the model brings.
+        revision: a branch, tag or commit of a model on the hub.
+        adapter: a folder or hub id of a LoRA adapter to run the model with.
+        adapter_revision: as `revision`, of an adapter on the hub.
     """
 
     name = "transformers"
 
     def __init__(
         self,
-        model: str,
+        model: str | models.ResolvedModel,
         *,
         dtype: str = "auto",
         verbose: bool = False,
         batch_rows: int = 64,
         device: str | None = None,
         trust_remote_code: bool = False,
+        revision: str | None = None,
+        adapter: str | None = None,
+        adapter_revision: str | None = None,
     ) -> None:
         if batch_rows < 1:
             raise InputError(f"batch_rows is {batch_rows}: give at least 1")
-        self.model = models.resolve(model)
+        self.model = models.resolve(
+            model, revision=revision, adapter=adapter, adapter_revision=adapter_revision
+        )
         self.verbose = verbose
         self.batch_rows = batch_rows
         self._options: dict[str, Any] = {

