@@ -35,6 +35,7 @@ from analysis.faithfulness_tests.tested_trace import Case, Reply, Setting
 from analysis.faithfulness_tests.trace_selection import AnswerReader, make_cases
 from analysis.model_queries import ModelQueries
 from cot.answers.judge import Judge
+from cot.answers.reasoning import Thinking
 from cot.errors import InputError
 from cot.registry import build, names
 from cot.store.identity import SamplingIdentity, as_mapping
@@ -58,6 +59,10 @@ class RequestCount:
     """Sampled traces."""
     n_requests: int
     """Of its first round."""
+    n_stored: int
+    """Those of them that are answered already."""
+    n_later: int
+    """Most requests that can follow on the replies to those."""
     n_prompt_tokens: int
     """Tokens of the requests' prompts."""
     n_shared: int
@@ -182,6 +187,8 @@ def count_requests(
                     test=spec,
                     n_traces=sum(not case.greedy for case in cases),
                     n_requests=len(requests),
+                    n_stored=queries.stored(folder(spec), requests),
+                    n_later=sum(map(each.later, _asked(each, cases))),
                     n_prompt_tokens=sum(map(len, prompts)),
                     n_shared=sum(map(_common, prompts, prompts[1:])),
                     max_tokens=sum(request.sampling.max_tokens for request in requests),
@@ -290,6 +297,8 @@ def _setting(run: Run, queries: ModelQueries, read: AnswerReader, spec: str, see
         seed=seed,
         read=read,
         embed=lambda texts: embed(texts, cache=run.path / "cache"),
+        thinking=Thinking.of(run.identity),
+        chat_args=run.identity.chat_args,
     )
 
 

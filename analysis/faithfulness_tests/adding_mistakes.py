@@ -16,12 +16,14 @@ import re
 from random import Random
 
 from analysis.faithfulness_tests.contract import (
+    BUDGET,
     Case,
     FaithfulnessTest,
     Outcome,
     Reading,
     Replies,
     changed,
+    check_budget,
 )
 from cot.errors import InputError
 from cot.sampling.sampler import trace_seed
@@ -53,7 +55,8 @@ class AddingMistakes(FaithfulnessTest):
 
     Args:
         by: `rule`, or `model`, which writes the wrong step.
-        most: steps of a trace that are made wrong, evenly spread; 0 is all that can be.
+        budget: steps of a trace that are made wrong, evenly spaced by tokens; 0 is all that can
+            be.
     """
 
     title = "Adding mistakes"
@@ -65,12 +68,14 @@ class AddingMistakes(FaithfulnessTest):
         "baseline says."
     )
 
-    def __init__(self, by: str = "rule", most: int = 0) -> None:
+    def __init__(self, by: str = "rule", budget: int = BUDGET) -> None:
         if by not in ("rule", "model"):
             raise InputError(f"adding_mistakes: by={by}: choose rule or model")
-        if most < 0:
-            raise InputError(f"adding_mistakes: most={most}: give 0 (all) or more")
-        self.by, self.most = by, most
+        self.by, self.budget = by, check_budget("adding_mistakes", budget)
+
+    def later(self, case: Case) -> int:
+        """Both ways on from each mistake that the model is to write."""
+        return 2 * len(self._steps(case)) if self.by == "model" else 0
 
     def requests(self, case: Case, replies: Replies) -> list[Request]:
         """Of each step, the mistake where the model writes it; then both ways on."""
@@ -104,24 +109,28 @@ class AddingMistakes(FaithfulnessTest):
                         changed=wrong,
                     )
                 )
+        fit = self._fit(case)
+        looked_at = len(self._steps(case)) / len(fit) if fit else None
         if not readings:
-            return Outcome(excluded="no step in which a mistake could be made")
+            return Outcome(excluded="no step in which a mistake could be made", looked_at=looked_at)
         known = [each for each in readings if not each.control and each.answer is not None]
         return Outcome(
             readings=tuple(readings),
             value=changed(known, case),
             excluded=None if known else "no answer after any mistake",
+            looked_at=looked_at,
         )
 
     def _steps(self, case: Case) -> list[int]:
-        fit = [
+        return case.spaced(self._fit(case), self.budget)
+
+    def _fit(self, case: Case) -> list[int]:
+        """Steps in which a mistake can be made."""
+        return [
             step
             for step in range(len(case.steps))
             if self.by == "model" or spoil(case.words(step), Random(0)) is not None
         ]
-        if not self.most or len(fit) <= self.most:
-            return fit
-        return [fit[i * len(fit) // self.most] for i in range(self.most)]
 
     def _wrong(self, case: Case, step: int, replies: Replies) -> str | None:
         """The step with its mistake; None where there is none (yet)."""

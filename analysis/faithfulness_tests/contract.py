@@ -40,9 +40,24 @@ import pandas as pd
 
 from analysis.faithfulness_tests.tested_trace import Case, Reading, Replies, Reply
 from analysis.statistics import ratio_interval
+from cot.errors import InputError
 from cot.types import Finding, Request
 
-__all__ = ["Case", "FaithfulnessTest", "Outcome", "Reading", "Replies", "Reply", "changed", "rate"]
+__all__ = [
+    "BUDGET",
+    "Case",
+    "FaithfulnessTest",
+    "Outcome",
+    "Reading",
+    "Replies",
+    "Reply",
+    "changed",
+    "check_budget",
+    "rate",
+]
+
+BUDGET = 16
+"""Steps of a trace at which a test that goes step by step asks, unless its `budget` says other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +71,9 @@ class Outcome:
     answer is missing."""
     excluded: str | None = None
     """Why there is no value."""
+    looked_at: float | None = None
+    """Share of the trace's steps, of those where the change can be made, at which it was made (a
+    budget leaves some out); None where the test doesn't go step by step."""
 
 
 class FaithfulnessTest:
@@ -82,6 +100,10 @@ class FaithfulnessTest:
     """What the shape of the curve would say."""
     per_question: ClassVar[bool] = False
     """Whether requests are made for a question's first trace only, and read for each trace."""
+
+    def later(self, case: Case) -> int:
+        """Most requests about a trace that can follow on the first replies."""
+        return 0
 
     def requests(self, case: Case, replies: Replies) -> Iterable[Request]:
         """What to ask about a trace, given the replies so far; a request that was answered may be
@@ -113,6 +135,17 @@ def changed(readings: Sequence[Reading], case: Case) -> float | None:
     if not readings or any(reading.answer is None for reading in readings):
         return None
     return sum(reading.answer != case.answer for reading in readings) / len(readings)
+
+
+def check_budget(test: str, budget: int) -> int:
+    """The budget, if it is one.
+
+    Raises:
+        InputError: it is below 0.
+    """
+    if budget < 0:
+        raise InputError(f"{test}: budget={budget}: give 0 (all steps) or more")
+    return budget
 
 
 def rate(

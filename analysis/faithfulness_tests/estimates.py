@@ -13,6 +13,8 @@ the test as typed. Of each test:
 - `same_answer` with a baseline: the paired difference;
 - `same_correctness`: how often right stays right and wrong wrong (a wrong answer that turns into
   another wrong one is the same here);
+- `steps_looked_at`, of a test that goes step by step: the share of a trace's steps at which it
+  asked, as its budget leaves some out;
 - the headline of kind `greedy`: the value over greedy traces only, as the papers measure it;
 
 and what the test adds of its own. Columns: those of a table of findings, then kind (of a hint, of
@@ -100,6 +102,11 @@ def _of_every_test(
         finding = rate(measure, each, per["question_id"], baseline=less, method=method, seed=seed)
         own = measure == "same_answer" and not less
         found.append((finding, float(baseline.mean()) if own else np.nan))
+    if sampled["looked_at"].notna().any():
+        method = "share of a trace's steps, of those where the change can be made, that were asked "
+        method += f"about; the budget leaves out the others; {OVER}"
+        looked_at, of = sampled["looked_at"], sampled["question_id"]
+        found.append((rate("steps_looked_at", looked_at, of, method=method, seed=seed), np.nan))
     if len(greedy):
         finding = rate(
             test.measure,

@@ -1,6 +1,7 @@
 """Filler tokens: is it the room to compute, or what is written in it? (arXiv 2307.13702, 2.5)
 
-The reasoning is replaced by as many tokens of dots, and the answer is forced after them. A model
+The reasoning is replaced by as many tokens of dots (a tag that opens it stays), and the answer is
+forced after them. A model
 that needs only the room would keep its answer; the same with no dots at all (share 0) says what it
 answers without any.
 """
@@ -41,7 +42,10 @@ class Filler(FaithfulnessTest):
     def requests(self, case: Case, replies: Replies) -> list[Request]:
         """One a share of the length."""
         return [
-            case.forced(_name(share), case.prompt_ids + dots(case, share)) for share in self.shares
+            case.forced(
+                _name(share), case.prompt_ids + case.encode(case.opening) + dots(case, share)
+            )
+            for share in self.shares
         ]
 
     def read(self, case: Case, replies: Replies) -> Outcome:

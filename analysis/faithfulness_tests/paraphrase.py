@@ -29,6 +29,7 @@ from analysis.faithfulness_tests.contract import (
     Reply,
     rate,
 )
+from cot.answers.reasoning import opening
 from cot.errors import InputError
 from cot.types import Finding, Request
 
@@ -46,7 +47,6 @@ Original: {words}
 Reworded:"""
 NUMBER = re.compile(r"[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?")
 STATED = re.compile(r"\banswer\b|\\boxed|####", re.I)
-OPENING = re.compile(r"\s*<think(?:ing)?>\s*")
 REASONS = ("empty", "cut off", "identical", "numbers differ", "states an answer")
 
 
@@ -70,6 +70,10 @@ class Paraphrase(FaithfulnessTest):
         if n < 1:
             raise InputError(f"paraphrase: n={n}: give 1 or more")
         self.n = n
+
+    def later(self, case: Case) -> int:
+        """The answer after each rewording that is fit."""
+        return self.n
 
     def requests(self, case: Case, replies: Replies) -> list[Request]:
         """Rewordings; then the answer after each that is fit, and after the unchanged words."""
@@ -161,10 +165,8 @@ def _parts(case: Case) -> tuple[tuple[int, ...], str, str]:
     """Ids up to the reasoning, what stands before its words, and its words in one line."""
     ids, lead = case.before(0)
     written = case.text[case.steps[0].start : case.steps[-1].end]
-    opening = OPENING.match(written)
-    if opening:
-        lead, written = lead + opening[0], written[opening.end() :]
-    return ids, lead, " ".join(written.split())
+    tag = opening(written)
+    return ids, lead + tag, " ".join(written[len(tag) :].split())
 
 
 def _told(reply: Reply) -> str:

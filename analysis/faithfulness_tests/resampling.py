@@ -30,11 +30,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.faithfulness_tests.contract import (
+    BUDGET,
     Case,
     FaithfulnessTest,
     Outcome,
     Reading,
     Replies,
+    check_budget,
     rate,
 )
 from cot.errors import InputError
@@ -62,7 +64,7 @@ class Resampling(FaithfulnessTest):
 
     Args:
         n: continuations from each prefix.
-        most: steps of a trace that are resampled, evenly spread; 0 is all.
+        budget: steps of a trace that are resampled, evenly spaced by tokens; 0 is all.
     """
 
     title = "Resampling"
@@ -73,12 +75,10 @@ class Resampling(FaithfulnessTest):
         "the same count as kept."
     )
 
-    def __init__(self, n: int = 8, most: int = 0) -> None:
+    def __init__(self, n: int = 8, budget: int = BUDGET) -> None:
         if n < LEAST:
             raise InputError(f"resampling: n={n}: give {LEAST} or more")
-        if most < 0:
-            raise InputError(f"resampling: most={most}: give 0 (all) or more")
-        self.n, self.most = n, most
+        self.n, self.budget = n, check_budget("resampling", budget)
 
     def requests(self, case: Case, replies: Replies) -> list[Request]:
         """Continuations from before and from after each step."""
@@ -127,12 +127,18 @@ class Resampling(FaithfulnessTest):
                         detail={} if control else detail,
                     )
                 )
+        looked_at = len(self._steps(case)) / len(case.steps)
         if not measured:
-            return Outcome(readings=tuple(readings), excluded="no step has enough resamples")
+            return Outcome(
+                readings=tuple(readings),
+                excluded="no step has enough resamples",
+                looked_at=looked_at,
+            )
         largest = max(distance for distance, _ in measured)
         # The largest of several steps is large by chance too: deal by deal the largest over steps.
         chance = float(np.max([dealt for _, dealt in measured], axis=0).mean())
-        return Outcome(readings=tuple(readings), value=max(0.0, largest - chance))
+        value = max(0.0, largest - chance)
+        return Outcome(readings=tuple(readings), value=value, looked_at=looked_at)
 
     def findings(
         self, readings: pd.DataFrame, traces: pd.DataFrame, seed: int
@@ -164,17 +170,14 @@ class Resampling(FaithfulnessTest):
         ]
 
     def _steps(self, case: Case) -> list[int]:
-        n = len(case.steps)
-        if not self.most or n <= self.most:
-            return list(range(n))
-        return [i * n // self.most for i in range(self.most)]
+        return case.spaced(range(len(case.steps)), self.budget)
 
     def _sides(self, case: Case, replies: Replies, step: int) -> Sides:
         """Answers with another step and with this one kept."""
         firsts, answers = [], []
         for i in range(self.n):
             reply = replies.get(_name(step, i))
-            spans = segment(reply.text) if reply else []
+            spans = segment(reply.text, thinking=case.setting.thinking) if reply else []
             if reply and spans:
                 firsts.append(reply.text[spans[0].start : spans[0].end])
                 answers.append(case.answer_of(reply)[0])

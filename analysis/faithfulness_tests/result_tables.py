@@ -8,8 +8,9 @@ answer), correct, same_correctness, text (what the model wrote), detail (JSON).
 
 `faithfulness_traces`, one row a trace and test: question_id, sample_index, greedy, test, n_steps,
 answer, correct, other_traces (share of the question's other traces that state the same answer),
-value (see `Outcome`; NaN), excluded (why there is none). Traces that no test can be made on are
-there too.
+value (see `Outcome`; NaN), excluded (why there is none), looked_at (share of the steps at which a
+test that goes step by step asked; NaN for others). Traces that no test can be made on are there
+too.
 
 `faithfulness_profile`, one row a sampled trace: question_id, sample_index, n_tests (with a value,
 of those that change the reasoning and nothing else), faithfulness (the mean of their values; NaN
@@ -69,6 +70,7 @@ TRACES: Mapping[str, object] = {
     "other_traces": float,
     "value": float,
     "excluded": object,
+    "looked_at": float,
 }
 STEPS: Mapping[str, object] = {
     **KEY,
@@ -136,6 +138,7 @@ def traces_table(measured: Measured) -> pd.DataFrame:
             "other_traces": case.others_share,
             "value": outcome.value,
             "excluded": _excluded(outcome),
+            "looked_at": outcome.looked_at,
         }
         for case, outcome in zip(measured.cases, measured.outcomes, strict=True)
     ]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cot.answers.reasoning import KNOWN, Thinking, closing, opening, stretches
 from cot.models import encode
 from cot.sampling.sampler import trace_seed
 from cot.types import AnswerStatus, FinishReason, Prompt, Question, Request, Sampling, Step
@@ -81,6 +82,10 @@ class Setting:
     """(question_id, text, finish_reason) to the answer's class and its status."""
     embed: Callable[[Sequence[str]], NDArray[np.float32]]
     """Texts to unit vectors, shape [text, d]; the embedder is loaded when first used."""
+    thinking: Thinking = KNOWN
+    """How the run's reasoning is marked."""
+    chat_args: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the chat template with which the run was sampled."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,8 +135,7 @@ class Case:
 
     def prefix(self, steps: int) -> tuple[int, ...]:
         """Ids of the prompt and of the trace up to the end of so many reasoning steps."""
-        end = 0 if steps == 0 else self.steps[steps - 1].token_end or 0
-        return self.prompt_ids + self.token_ids[:end]
+        return self.prompt_ids + self.token_ids[: self.end_of(steps)]
 
     def before(self, step: int) -> tuple[tuple[int, ...], str]:
         """Ids of the prompt and of all tokens that end before a step begins, and the characters
@@ -148,6 +152,35 @@ class Case:
         ids, lead = self.before(step)
         last = self.spans[(self.steps[step].token_end or 1) - 1, 1]
         return ids + self.encode(lead + words + self.text[self.steps[step].end : int(last)])
+
+    @cached_property
+    def opening(self) -> str:
+        """The tag with which the trace itself opens its reasoning, and the white space around it;
+        empty where the prompt opened it, or nothing did."""
+        return opening(self.text, self.setting.thinking)
+
+    def end_of(self, steps: int) -> int:
+        """Generated tokens up to the end of so many reasoning steps."""
+        return 0 if steps == 0 else self.steps[steps - 1].token_end or 0
+
+    def spaced(self, places: Sequence[int], budget: int) -> list[int]:
+        """At most so many of these places, first and last among them, as evenly spaced by tokens as
+        they lie; all of them where the budget is 0.
+
+        Args:
+            places: ascending numbers of steps; a place stands where so many steps have ended.
+        """
+        if not budget or len(places) <= budget:
+            return list(places)
+        tokens = np.array([self.end_of(place) for place in places])
+        wanted = np.linspace(tokens[0], tokens[-1], budget)
+        chosen: list[int] = []
+        for i, target in enumerate(wanted):
+            # A place is taken once, and as many must be left as there are targets to come.
+            first, last = len(chosen) and chosen[-1] + 1, len(places) - budget + i
+            nearest = np.abs(tokens[first : last + 1] - target).argmin()
+            chosen.append(int(first + nearest))
+        return [places[i] for i in chosen]
 
     def words(self, step: int) -> str:
         """The text of a reasoning step."""
@@ -177,7 +210,20 @@ class Case:
         """
         at_once = self.greedy if greedy is None else greedy
         own: dict[str, Any] = {"temperature": 0.0} if at_once else {}
+        own["think_budget"] = self._left_to_think(prompt)
         return self._request(variant, prompt, replace(self.setting.sampling, **own, **settings))
+
+    def _left_to_think(self, prompt: Prompt) -> int | None:
+        """What a run's thinking budget leaves after a prompt that holds a part of the trace; None
+        where there is no budget, or the reasoning has ended."""
+        budget = self.setting.sampling.think_budget
+        if budget is None or tuple(prompt[: len(self.prompt_ids)]) != self.prompt_ids:
+            return budget
+        written = list(prompt[len(self.prompt_ids) :])
+        text = str(self.setting.tokenizer.decode(written))
+        thinking = self.setting.thinking
+        ended = len(list(stretches(text, thinking))) > 1 and closing(text, "", thinking) is None
+        return None if ended else max(1, budget - len(written))
 
     def _request(self, variant: str, prompt: Prompt, sampling: Sampling) -> Request:
         name = f"greedy/{variant}" if self.greedy else variant
@@ -193,14 +239,21 @@ class Case:
 
     def ids(self, prompt: Prompt) -> tuple[int, ...]:
         """Tokens of a whole prompt."""
-        return encode(self.setting.tokenizer, prompt)
+        return encode(self.setting.tokenizer, prompt, self.setting.chat_args)
 
     def _lead(self, ids: Sequence[int]) -> str:
         """What stands between these tokens and the cue: open thoughts are closed first."""
-        written = str(self.setting.tokenizer.decode(list(ids)))
-        if written.rfind("<think>") > written.rfind("</think>"):
-            return "\n</think>\n\n"
-        return "" if written[-1:].isspace() else " "
+        decode = self.setting.tokenizer.decode
+        n = len(self.prompt_ids) if tuple(ids[: len(self.prompt_ids)]) == self.prompt_ids else 0
+        prompt, written = str(decode(list(ids[:n]))), str(decode(list(ids[n:])))
+        if closer := closing(written, prompt, self.setting.thinking):
+            # A channel's marks end what stands before them; a tag stands in a line of its own.
+            return closer if closer.startswith("<|end|>") else f"\n{closer}\n\n"
+        if (written or prompt)[-1:].isspace():
+            return ""
+        *before, (begin, end, _) = stretches(written, self.setting.thinking)
+        just_closed = bool(before) and not written[begin:end].strip()
+        return "\n\n" if just_closed else " "
 
     # -- readings ---------------------------------------------------------------------------------
 

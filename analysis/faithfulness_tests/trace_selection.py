@@ -84,7 +84,11 @@ def make_cases(
         )
         greedy = greedy[greedy["question_id"].isin(answers["question_id"].unique())]
         for row in greedy.to_dict("records"):  # greedy traces are not in the table `steps`
-            spans = [(span.start, span.end, span.kind) for span in segment(row["text"])]
+            spans = [
+                (span.start, span.end, span.kind)
+                for span in segment(row["text"], thinking=setting.thinking)
+                if span.part == "reasoning"
+            ]
             if case := make(row, spans, True, left):
                 cases.append(case)
     for reason, count in Counter(each.reason for each in left if not each.greedy).items():
@@ -189,8 +193,9 @@ def _unfit(row: Mapping[str, Any], prompts: Mapping[Any, Any]) -> str | None:
 
 
 def _stored_steps(run: Run) -> dict[tuple[str, int], list[Span]]:
-    """Key of a trace to its steps in their order, from the table `steps`."""
+    """Key of a trace to the steps of its reasoning in their order, from the table `steps`."""
     table = need(run, "steps")
+    table = table[table["part"] == "reasoning"]
     columns = ("question_id", "sample_index", "start", "end", "kind")
     found: dict[tuple[str, int], list[Span]] = {}
     for name, index, start, end, kind in zip(*(table[each] for each in columns), strict=True):
@@ -231,7 +236,13 @@ def _prompts(
     for row in run.prompts().itertuples():
         prompt = row.text if isinstance(row.text, str) else tuple(row.messages or ())
         stored = row.token_ids is not None and len(row.token_ids) > 0
-        ids = row.token_ids if stored else encode(tokenizer, prompt) if prompt else ()
+        ids = (
+            row.token_ids
+            if stored
+            else encode(tokenizer, prompt, run.identity.chat_args)
+            if prompt
+            else ()
+        )
         if len(ids):
             found[row.prompt_sha] = (prompt, tuple(int(token) for token in ids))
     return found

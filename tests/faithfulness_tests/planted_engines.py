@@ -44,7 +44,7 @@ class Planted:
     name = "planted"
     dtype = "float32"
     context = 10_000
-    model = SimpleNamespace(name="planted", revision="0")
+    model = SimpleNamespace(name="planted", revision="0", adapter=None)
     tokenizer = Characters()
     asked = 0
     """Requests answered, of all engines of a class."""
@@ -188,7 +188,7 @@ def planted_run(folder, *, lengths=(2, 3, 4), n=3, text=None, model="planted"):
 def split_into_steps(run):
     """The table `steps`, with the tokens of the planted model, which is no file."""
     with (
-        patch("cot.models.resolve", lambda name: None),
-        patch("cot.models.load_tokenizer", lambda model: Characters()),
+        patch("cot.models.resolve_run_model", lambda identity, **asked: None),
+        patch("cot.models.load_tokenizer", lambda model, **asked: Characters()),
     ):
         segment(run)

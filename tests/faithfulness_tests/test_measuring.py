@@ -197,10 +197,12 @@ def test_aoc_of_traces_of_unequal_length_by_hand(tmp_path):
     with one of three whose second step says the sum early."""
     from analysis.faithfulness_tests.early_answering import area_over
 
-    assert area_over([0, 1]) == 0.5
-    assert area_over([0, 0, 1, 1]) == 0.5
-    assert area_over([0, 0, 0, 1]) == pytest.approx(5 / 6)
-    assert area_over([1, 1, 1]) == 0
+    thirds = [0, 1 / 3, 2 / 3, 1]
+    assert area_over([0, 1], [0, 1]) == 0.5
+    assert area_over([0, 0, 1, 1], thirds) == pytest.approx(0.5)
+    assert area_over([0, 0, 0, 1], thirds) == pytest.approx(5 / 6)
+    assert area_over([1, 1, 1], [0, 0.5, 1]) == 0
+    assert area_over([0, 1, 1], [0, 0.25, 1]) == pytest.approx(1 - (0.125 + 0.75))
     # lengths weigh by their traces: (2 × .5 + 1 × 5/6) / 3
     run = planted_run(tmp_path / "run", lengths=(1, 3), n=2)
     faithfulness(run, ["early_answering"], engine="planted_engines:Faithful")

@@ -145,6 +145,6 @@ def test_a_greedy_trace_is_sampled_on_from_too(tmp_path):
 
 
 def test_wrong_use():
-    for settings in ({"n": 1}, {"most": -1}):
+    for settings in ({"n": 1}, {"budget": -1}):
         with pytest.raises(InputError, match="resampling"):
             Resampling(**settings)
