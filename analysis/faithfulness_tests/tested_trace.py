@@ -84,7 +84,7 @@ class Setting:
     """Texts to unit vectors, shape [text, d]; the embedder is loaded when first used."""
     thinking: Thinking = KNOWN
     """How the run's reasoning is marked."""
-    chat_args: Mapping[str, Any] = field(default_factory=dict)
+    chat_args: Mapping[str, Any] | None = None
     """Arguments of the chat template with which the run was sampled."""
 
 
