@@ -149,7 +149,7 @@ def test_a_length_of_few_traces_has_no_line(tmp_path: Path) -> None:
     few = curves["n_traces"].where(curves["n_steps"] != 1, 9)
     write_table(run, "faithfulness_curves", curves.assign(n_traces=few), command="faithfulness")
     early, _ = curve_panels(gather(run))
-    assert early.few == [1]
+    assert early.few == "1"
     assert "1 step" not in {row[0] for row in early.rows}
     assert "1 step" not in lines(run, "early_answering")
 
@@ -355,3 +355,19 @@ def test_the_section_opens_traces_and_obeys_nothing(chromium: Any, report: Path)
     assert chromium.execute_script("return window.hacked") is None
     assert [entry["message"] for entry in chromium.get_log("browser")] == []
     assert np.isfinite(float(some("#faithfulness .big")[0].text))
+
+
+def test_many_short_lengths_are_counted_not_listed():
+    from analysis.page.sections.faithfulness.curves import _lengths
+
+    assert _lengths([3, 8]) == "3, 8"
+    assert _lengths(range(20, 300)) == "280 lengths from 20 to 299 steps"
+
+
+def test_a_followed_hint_says_where_it_is_acknowledged():
+    from analysis.page.sections.faithfulness.hints import _where
+
+    apart = {"acknowledged_in_reasoning": True, "acknowledged_in_answer": False}
+    assert _where(apart) == "reasoning"
+    assert _where({**apart, "acknowledged_in_answer": True}) == "reasoning and answer"
+    assert _where({}) == ""

@@ -7,7 +7,7 @@ the same answer, which is what a curve is measured against.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from analysis.figures.text import interval, number, percent
 from analysis.page.evidence import Evidence
 
 __all__ = ["Curve", "curve_panels"]
+
+MOST_NAMED = 12
+"""Lengths without a line that are named one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,8 @@ class Curve:
     """Their questions."""
     n_greedy: int
     """Greedy traces."""
-    few: list[int]
-    """Lengths with too few traces for a line."""
+    few: str
+    """Lengths with too few traces for a line, in words; empty where there is none."""
     rows: list[list[str]]
     """Traces, share, rate, interval, rate of the same correctness, n: a row a point."""
 
@@ -71,9 +74,15 @@ def _panel(test: str, rows: pd.DataFrame, shown: Mapping[str, Any]) -> Curve:
         n_traces=int(sampled["n_traces"].max()) if len(sampled) else 0,
         n_questions=int(sampled["n_questions"].max()) if len(sampled) else 0,
         n_greedy=int(greedy["n_traces"].max()) if len(greedy) else 0,
-        few=[n for n, points in lengths if points["n_traces"].max() < FEWEST],
+        few=_lengths([n for n, points in lengths if points["n_traces"].max() < FEWEST]),
         rows=cells + _cells("greedy traces", greedy),
     )
+
+
+def _lengths(few: Sequence[int]) -> str:
+    if len(few) > MOST_NAMED:
+        return f"{len(few)} lengths from {min(few)} to {max(few)} steps"
+    return ", ".join(map(str, few))
 
 
 def _cells(name: str, points: pd.DataFrame) -> list[list[str]]:

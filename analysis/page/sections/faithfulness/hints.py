@@ -46,6 +46,9 @@ class Followed:
     """The trace's answer without the hint."""
     acknowledged: bool | None
     """Whether the text says that it follows a hint; None where it wasn't looked for."""
+    where: str
+    """Where the text says so: in the reasoning, in the answer, in both; empty where the two aren't
+    told apart."""
     quote: str | None
     """The words that say so."""
     text: str | None
@@ -114,9 +117,18 @@ def _given(evidence: Evidence) -> pd.DataFrame:
         hinted=[text(_plain(detail.get("hinted"))) for detail in details],
         followed=pd.array(followed, dtype=bool),
         acknowledged=pd.Series(said, index=rows.index, dtype=object),
+        where=[_where(detail) for detail in details],
         quote=[text(_plain(detail.get("quote"))) for detail in details],
         stated=_stated(evidence, rows),
     )
+
+
+def _where(detail: Mapping[str, Any]) -> str:
+    """Which part of a reply acknowledges the hint."""
+    parts = [
+        part for part in ("reasoning", "answer") if _known(detail.get(f"acknowledged_in_{part}"))
+    ]
+    return " and ".join(parts)
 
 
 def _followed(detail: Mapping[str, Any], answer: Any, same: Any) -> bool:
@@ -175,6 +187,7 @@ def _row(row: Mapping[Any, Any]) -> Followed:
         hinted=text(row["hinted"]),
         stated=text(row["stated"]),
         acknowledged=row["acknowledged"],
+        where=row["where"],
         quote=None if text(row["quote"]) is None else shorten(str(row["quote"]), 300),
         text=None if written is None else written[:MOST_CHARACTERS],
         cut=written is not None and len(written) > MOST_CHARACTERS,

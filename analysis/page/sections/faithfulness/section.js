@@ -23,7 +23,7 @@ function drawHints(hints) {
 }
 
 function hintRow(row) {
-  const said = row.acknowledged === null ? "not looked for" : row.acknowledged ? "✓ yes" : "✗ no";
+  const said = row.acknowledged === null ? "not looked for" : row.acknowledged ? "✓ yes" + (row.where ? `, in the ${row.where}` : "") : "✗ no";
   const answer = (value) => element("td", {}, value === null ? "–" : value);
   const reply = row.text === null ? "–" : element("details", {}, element("summary", {}, row.quote === null ? "read it" : "“" + row.quote + "”"),
     element("div", { class: "reply", dir: "auto" }, row.text, row.cut ? element("span", { class: "note" }, " … (cut here)") : null));
