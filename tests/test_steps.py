@@ -1,12 +1,10 @@
 """Spans are exact for any text; styles that real models write split where a reader would."""
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cot.steps import MINIMUM_LENGTH, kind_of, segment
+from cot.steps import MINIMUM_LENGTH, Rule, kinds_of, segment
 from tests.work import instructions
 
 PIECES = st.sampled_from(
@@ -170,16 +168,61 @@ def test_splits_where_a_reader_would(text, steps):
         ("\\[ 5 \\times 7 \\]", "calculation"),
         ("\\[ \\frac{5}{7} \\]", "calculation"),
         ("Half of 10% is left.", "setup"),
-        ("Let us think.", "other"),
+        ("Let us think.", "plan"),
+        ("Okay then!", "other"),
     ],
 )
 def test_kinds(step, kind):
-    assert kind_of(step) == kind
+    assert kinds_of([step]) == [kind]
+
+
+def test_a_problem_is_set_up_at_the_beginning_only():
+    steps = ["The problem says 5.", "I need to find x.", "So 5 + 2 = 7.", "I need to find y."]
+    assert kinds_of(steps) == ["setup", "setup", "calculation", "plan"]
+    assert kinds_of(["It is 5 cm.", "Let me try.", "It is 7 cm."]) == ["setup", "plan", "fact"]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Five it is.\nThe answer is 5.", ["reasoning", "reasoning"]),
+        ("<think>Is it five?</think>5", ["reasoning", "answer"]),
+        ("Is it five?</think>5", ["reasoning", "answer"]),
+        ("[THINK]Is it five?[/THINK]It is 5 now.", ["reasoning", "answer"]),
+        (
+            "<|channel|>analysis<|message|>Is it five?<|end|><|start|>assistant"
+            "<|channel|>final<|message|>5",
+            ["reasoning", "answer"],
+        ),
+        ("<think>Is it five?", ["reasoning"]),
+        ("<think>\n\n</think>\n\nIt is 5 now.", ["answer"]),
+        (
+            "<think>Is it five?</think>It is 5 now.<think>Is it?",
+            ["reasoning", "answer", "reasoning"],
+        ),
+    ],
+)
+def test_steps_stand_inside_or_outside_the_think_tags(text, parts):
+    spans = segment(text)
+    assert [span.part for span in spans] == parts
+    assert spans[0].start == 0
+    assert spans[-1].end == len(text)
+
+
+def test_the_last_step_outside_the_tags_answers_where_none_says_so():
+    kinds = [
+        span.kind for span in segment("<think>Is it five?</think>It has 3 of them.\nIt has 5 now.")
+    ]
+    assert kinds == ["uncertainty", "fact", "answer"]
+    kinds = [
+        span.kind for span in segment("<think>Is it?</think>The answer is 5.\nIt has 5 of them.")
+    ]
+    assert kinds == ["uncertainty", "answer", "fact"]
 
 
 def test_rules_can_be_replaced():
-    rules = [("question", r"\?"), ("number", re.compile(r"\d"))]
-    assert kind_of("5 or 7?", rules) == "question"
+    rules = [Rule("question", signs=r"\?"), Rule("number", signs=r"\d")]
+    assert kinds_of(["5 or 7?"], rules) == ["question"]
     assert [
         span.kind for span in segment("Is it so at all?\nIt is 5 apples.\nSo let it be.", rules)
     ] == [

@@ -1,9 +1,9 @@
 """Steps of a chain of thought, what kind each is, and the sections that they make up.
 
-`segment` splits a text into steps, `kind_of` says what one does, `sections` groups them.
+`segment` splits a text into steps, `kinds_of` says what each does, `sections` groups them.
 """
 
-from cot.steps.kinds import KINDS, RULES, Rule, kind_of
+from cot.steps.kinds import KINDS, RULES, Rule, kinds_of
 from cot.steps.sections import Section, sections
 from cot.steps.splitting import MINIMUM_LENGTH, Part, Span, segment
 
@@ -15,7 +15,7 @@ __all__ = [
     "Rule",
     "Section",
     "Span",
-    "kind_of",
+    "kinds_of",
     "sections",
     "segment",
 ]

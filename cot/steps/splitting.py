@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cot.answers.reasoning import KNOWN, Thinking, stretches
-from cot.steps.kinds import RULES, Rule, kind_of
+from cot.steps.kinds import RULES, Rule, kinds_of
 
 __all__ = ["MINIMUM_LENGTH", "Part", "Span", "segment"]
 
@@ -79,7 +79,7 @@ class Span:
     end: int
     """One past the last character."""
     kind: str
-    """See `kind_of`."""
+    """What it does: see `cot.steps.KINDS`."""
     part: Part = "reasoning"
     """Whether it stands inside or outside the think tags; `reasoning` where there are none."""
 
@@ -88,11 +88,14 @@ def segment(text: str, rules: Sequence[Rule] = RULES, thinking: Thinking = KNOWN
     """Steps of a chain of thought, in order; none for white space alone.
 
     The last piece counts even where nothing ends it. A tag belongs to the reasoning that it opens
-    or closes; around reasoning that is blank, to the next step.
+    or closes; around reasoning that is blank, to the next step. Where no step outside the tags says
+    that it answers, the last of them does.
     """
     spans: list[Span] = []
+    said: list[str] = []  # what each step says, without the tags around it
     lead: int | None = None  # where tags begin that belong to the next step
     closable, last = False, 0  # whether a tag belongs to the step before it; the last stretch's end
+    parts: tuple[Part, Part] = ("answer", "reasoning")
     for begin, end, reasons in stretches(text, thinking):
         if closable:
             spans[-1] = replace(spans[-1], end=begin)
@@ -101,14 +104,18 @@ def segment(text: str, rules: Sequence[Rule] = RULES, thinking: Thinking = KNOWN
         inside = text[begin:end]
         pieces = _merge(inside, _split(inside))
         for start, stop in pieces:
-            kind, first = kind_of(inside[start:stop], rules), begin + start
-            part: Part = "reasoning" if reasons else "answer"
-            spans.append(Span(first if lead is None else lead, begin + stop, kind, part))
+            first, part = begin + start, parts[reasons]
+            spans.append(Span(first if lead is None else lead, begin + stop, "other", part))
+            said.append(inside[start:stop])
             lead = None
         closable, last = reasons and bool(pieces), end
     if lead is not None:  # tags that no step follows
         spans[-1:] = [replace(spans[-1], end=last) if spans else Span(lead, last, "other")]
-    return spans
+    kinds = kinds_of(said, rules) or ["other"] * len(spans)
+    told = {kind for span, kind in zip(spans, kinds, strict=True) if span.part == "answer"}
+    if told and "answer" not in told:
+        kinds[max(i for i, span in enumerate(spans) if span.part == "answer")] = "answer"
+    return [replace(span, kind=kind) for span, kind in zip(spans, kinds, strict=True)]
 
 
 def _split(text: str) -> list[tuple[int, int]]:
