@@ -27,6 +27,7 @@ import inspect
 import json
 import types
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -73,6 +74,10 @@ class Analysis:
     views: Mapping[str, Callable[..., Shown]] = field(default_factory=dict)
     """Options that show something instead of doing the analysis, such as `dry_run`: a function of
     the run, the option's value, and the analysis's parameters."""
+    reader: Callable[..., AbstractContextManager[Any]] | None = None
+    """For an analysis that looks inside the model: a function of the run and the parameters that
+    gives a `Reader` of a teacher-forced pass (see `analysis.hidden_states.shared_pass`). What it
+    stores is there when the analysis runs, so that several analyses share a pass."""
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
@@ -109,6 +114,12 @@ class Analysis:
             for name, value in bound.arguments.items()
         }
 
+    def read_pass(self, run: Run, **named: Any) -> AbstractContextManager[Any]:
+        """The reader with these parameters; of those given, such as the analysis has."""
+        assert self.reader is not None
+        given = {name: value for name, value in named.items() if name in self.parameters}
+        return self.reader(run, **self.bind(**given))
+
     def is_current(self, run: Run, arguments: Mapping[str, Any]) -> bool:
         """Whether the main table follows from the run as it is, with these arguments and
         versions."""
@@ -130,6 +141,7 @@ def analysis(
     choices: Mapping[str, str | Callable[[], str]] | None = None,
     show: Callable[[Run, Any], Shown] | None = None,
     views: Mapping[str, Callable[..., Shown]] | None = None,
+    reader: Callable[..., AbstractContextManager[Any]] | None = None,
 ) -> Callable[[Callable[Concatenate[Run, P], T]], Callable[Concatenate[Run, P], T]]:
     """Declare a function of a run as an analysis; see `Analysis` for what is given.
 
@@ -152,6 +164,7 @@ def analysis(
             choices=choices or {},
             show=show,
             views=views or {},
+            reader=reader,
         )
         home = registry.ANALYSES.get(made.name, (call.__module__,))[0].split(":")[0]
         before = DECLARED[made.name].function.__module__ if made.name in DECLARED else home

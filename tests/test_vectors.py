@@ -14,7 +14,7 @@ from cot.store.vectors import (
     Place,
     VectorWriter,
     read_about,
-    read_gaps,
+    read_forced,
     read_index,
     read_vectors,
 )
@@ -36,13 +36,20 @@ def test_vectors_come_back_in_order_and_a_layer_at_a_time(tmp_path: Path) -> Non
         out.add(places("b", 3)[::-1], {0: values[0, :3], 7: values[1, :3]})
         out.flush()
         out.add(places("a", 2), {0: values[0, 3:], 7: values[1, 3:]})
-        out.add_gap("a", 0, 12, 1e-5)
+        out.add_trace("a", 0, 12, 1e-5)
     index, vectors = read_vectors(tmp_path, layer=7, position="answer")
     assert index["question_id"].tolist() == ["b"] * 3 + ["a"] * 2
     assert index["sample_index"].tolist() == [0, 1, 2, 0, 1]
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, values[1][[2, 1, 0, 3, 4]], atol=1e-2)
-    assert read_gaps(tmp_path).to_numpy().tolist() == [["a", 0, 12, 1e-5]]
+    (row,) = read_forced(tmp_path).to_numpy().tolist()
+    assert row[:4] == ["a", 0, 12, 1e-5]
+    assert np.isnan(row[4:]).all()
+    with writer(tmp_path) as out:
+        out.add_trace("a", 0, 12, 2e-5, (9.5, 0.5))
+        out.flush()
+        out.add_trace("a", 0, 12, 3e-5)  # certainty isn't asked for again
+    assert read_forced(tmp_path).to_numpy().tolist() == [["a", 0, 12, 3e-5, 9.5, 0.5]]
     assert read_about(tmp_path)["layers"] == [0, 7]
     with safe_open(tmp_path / "vectors-000000.safetensors", framework="numpy") as shard:
         assert sorted(shard.keys()) == ["layer_0", "layer_7"]

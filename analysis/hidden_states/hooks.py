@@ -2,8 +2,10 @@
 
 A question's prompt is run once, from where it parts from the one before (few-shot prompts begin
 alike). Its traces continue from that key-value cache, sorted by length and padded on the right
-(behind every real token, so that no mask is needed). A hook on each asked block gathers the asked
-tokens' states as they pass: no other state is kept.
+(behind every real token, so that no mask is needed). Long ones are run in chunks of CHUNK tokens:
+attention scores are at most CHUNK × length a row, states and logits are those of one chunk, and
+what is kept of a trace is its keys and values. A hook on each asked block gathers the asked tokens'
+states as they pass: no other state is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.hidden_states.model_parts import Head, find_blocks
-from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job
+from analysis.hidden_states.teacher_forcing import Certainty, ForcedStates, ForcedTrace, Job
 from cot.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["HookTeacherForcing"]
+__all__ = ["Chunk", "HookTeacherForcing"]
 
+CHUNK = 1024
+"""Tokens of each row of a batch that are run at a time."""
 LEAST_FILLED = 0.8
 """A trace shorter than this share of its batch's longest waits for the next batch."""
 BUSY = 128
@@ -34,24 +39,48 @@ LEAST_SHARED = 32
 """Tokens that two prompts must share for the first one's cache to be copied."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Chunk:
+    """What of a batch is being run: for a reader's own hooks on the model (attention, say)."""
+
+    job: Job
+    """The question."""
+    traces: Sequence[ForcedTrace]
+    """One a row of the batch, padded on the right; none while the prompt is run, in one row."""
+    start: int
+    """The chunk's first token: an index into the generated ids, or into the prompt's."""
+    end: int
+    """One past the last."""
+
+
 class HookTeacherForcing:
     """`TeacherForcing` on a causal language model of transformers.
+
+    Attributes:
+        model, head: the model, and its head.
+        chunk: what is being run while a hook is called.
 
     Args:
         model: as `AutoModelForCausalLM` loads it, on one device or spread over several; put in
             evaluation mode.
-        tokens_per_batch: most tokens (prompt and trace, padding included) in one batch.
+        tokens_per_batch: most tokens (prompt and trace, padding included) in one batch; one trace
+            may be longer.
+        chunk_tokens: tokens of each trace that are run at a time.
 
     Raises:
         InputError: its blocks aren't found, or it can't go on from a prompt that was run before.
     """
 
-    def __init__(self, model: Any, tokens_per_batch: int = 16_384) -> None:
+    def __init__(
+        self, model: Any, tokens_per_batch: int = 16_384, chunk_tokens: int = CHUNK
+    ) -> None:
         self.model = model.eval()
         self.body = model.base_model
         self.blocks = find_blocks(self.body)
         self.head = Head(model)
         self.tokens_per_batch = tokens_per_batch
+        self.chunk_tokens = chunk_tokens
+        self.chunk: Chunk | None = None
         self._before: tuple[list[int], Any] = ([], None)
         self._check_continues()
 
@@ -67,12 +96,12 @@ class HookTeacherForcing:
                     handle = self.blocks[layer - 1].register_forward_hook(hook, with_kwargs=True)
                 stack.callback(handle.remove)
             for job in jobs:
-                cache, normed, ends = self._prompt(job.prompt_ids, layers, gather)
+                cache, normed, ends = self._prompt(job, layers, gather)
                 yield ForcedStates(job=job, sample_index=None, vectors=ends, logprobs=None)
                 for batch in _batches(job.traces, len(job.prompt_ids), self.tokens_per_batch):
-                    vectors, scored = self._continue(batch, cache, normed, layers, gather)
+                    vectors, scored = self._continue(job, batch, cache, normed, layers, gather)
                     first = 0
-                    for trace, logprobs in zip(batch, scored, strict=True):
+                    for trace, (logprobs, certainty) in zip(batch, scored, strict=True):
                         own = vectors[:, first : first + len(trace.spots)]
                         own[:, trace.spots[:, 0] < 0] = ends
                         first += len(trace.spots)
@@ -81,23 +110,46 @@ class HookTeacherForcing:
                             sample_index=trace.sample_index,
                             vectors=own,
                             logprobs=logprobs,
+                            certainty=certainty,
                         )
 
     def _prompt(
-        self, prompt_ids: Sequence[int], layers: Sequence[int], gather: _Gather
+        self, job: Job, layers: Sequence[int], gather: _Gather
     ) -> tuple[Any, Tensor, NDArray[np.float32]]:
         """The prompt's cache, its last state after the final norm [1, 1, d_model], and its last
         token's vectors [layer, 1, d_model]."""
         import torch
 
-        prompt = [int(token) for token in prompt_ids]
+        prompt = [int(token) for token in job.prompt_ids]
         cache, shared = self._begun(prompt)
-        ids = torch.tensor([prompt[shared:]], device=self.model.device)
-        gather.ask([np.array([[ids.shape[1] - 1, ids.shape[1]]])])
-        with torch.inference_mode():
-            states = self.body(input_ids=ids, past_key_values=cache, use_cache=True)[0]
+        ids = torch.tensor([prompt], device=self.model.device)
+        gather.ask([np.array([[len(prompt) - 1, len(prompt)]])])
+        for states, _ in self._chunks(job, (), ids, cache, gather, shared):
+            last = states[:, -1:]
         self._before = (prompt, cache)
-        return cache, states[:, -1:], gather.take(layers)
+        return cache, last, gather.take(layers)
+
+    def _chunks(
+        self,
+        job: Job,
+        traces: Sequence[ForcedTrace],
+        ids: Tensor,
+        cache: Any,
+        gather: _Gather,
+        start: int = 0,
+    ) -> Iterator[tuple[Tensor, int]]:
+        """States after the final norm [row, token, d_model] of each chunk of ids [row, token], and
+        where it begins; the cache is added to."""
+        import torch
+
+        for first in range(start, ids.shape[1], self.chunk_tokens):
+            end = min(first + self.chunk_tokens, ids.shape[1])
+            self.chunk = Chunk(job=job, traces=traces, start=first, end=end)
+            gather.go_to(first, end)
+            with torch.inference_mode():
+                out = self.body(input_ids=ids[:, first:end], past_key_values=cache, use_cache=True)
+            yield out[0], first
+        self.chunk = None
 
     def _begun(self, prompt: list[int]) -> tuple[Any, int]:
         """A cache of the prompt's first tokens, and how many: those of the prompt before it."""
@@ -116,42 +168,23 @@ class HookTeacherForcing:
 
     def _continue(
         self,
+        job: Job,
         batch: Sequence[ForcedTrace],
         cache: Any,
         prompt_end: Tensor,
         layers: Sequence[int],
         gather: _Gather,
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32] | None]]:
-        """Vectors [layer, spot of all traces, d_model] and each trace's log-probabilities."""
-        import torch
-
+    ) -> tuple[NDArray[np.float32], list[Scored]]:
+        """Vectors [layer, spot of all traces, d_model] and each trace's scores."""
         # the model appends to a cache in place, and the next batch needs the prompt's alone
         shared = copy.deepcopy(cache)
         shared.batch_repeat_interleave(len(batch))
         ids = _padded(batch).to(self.model.device)
         gather.ask([trace.spots for trace in batch])
-        with torch.inference_mode():
-            states = self.body(input_ids=ids, past_key_values=shared, use_cache=True)[0]
-            logprobs = self._log_probs(batch, ids, prompt_end, states)
-        return gather.take(layers), logprobs
-
-    def _log_probs(
-        self, batch: Sequence[ForcedTrace], ids: Tensor, prompt_end: Tensor, states: Tensor
-    ) -> list[NDArray[np.float32] | None]:
-        """Each token's log-probability, from the state of the token before it."""
-        import torch
-
-        if not self.head.exact or not any(trace.score for trace in batch):
-            return [None] * len(batch)
-        ids = ids.to(states.device)
-        # a token is predicted at the one before it, the first one at the prompt's end
-        before = torch.cat([prompt_end.expand(len(batch), 1, -1), states[:, :-1]], dim=1)
-        lengths = torch.tensor([len(trace.token_ids) for trace in batch], device=ids.device)
-        # padding is left out before the head, whose logits cost more than the blocks
-        real = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        flat = self.head.log_probs(before[real], ids[real]).cpu().numpy()
-        parts = np.split(flat, np.cumsum([len(trace.token_ids) for trace in batch])[:-1])
-        return [part if trace.score else None for part, trace in zip(parts, batch, strict=True)]
+        scores = _Scores(self.head, batch, prompt_end)
+        for states, start in self._chunks(job, batch, ids, shared, gather):
+            scores.add(states, ids[:, start : start + states.shape[1]], start)
+        return gather.take(layers), scores.take()
 
     def _check_continues(self) -> None:
         """Compare tokens that go on from a cache, in a padded batch, with a plain forward."""
@@ -164,8 +197,9 @@ class HookTeacherForcing:
         gather, last = _Gather(), len(self.blocks)
         handle = self.blocks[-1].register_forward_hook(gather.hook(last), with_kwargs=True)
         try:
-            cache, end, _ = self._prompt(ids[:3], [last], gather)
-            found, _ = self._continue([long, short], cache, end, [last], gather)
+            job = Job(question_id="", prompt_ids=ids[:3], traces=[long, short])
+            cache, end, _ = self._prompt(job, [last], gather)
+            found, _ = self._continue(job, job.traces, cache, end, [last], gather)
             gather.ask([np.vstack([spots, spots]) + 3])
             with torch.inference_mode():
                 self.body(input_ids=torch.tensor([ids], device=self.model.device))
@@ -185,11 +219,71 @@ class HookTeacherForcing:
         )
 
 
+Scored = tuple[NDArray[np.float32] | None, Certainty | None]
+"""A trace's log-probabilities and certainty."""
+
+
+class _Scores:
+    """Each token's log-probability, from the state of the token before it, chunk by chunk."""
+
+    def __init__(self, head: Head, batch: Sequence[ForcedTrace], prompt_end: Tensor) -> None:
+        import torch
+
+        self.head, self.batch = head, batch
+        # a token is predicted at the one before it, the first one at the prompt's end
+        self.last = prompt_end.expand(len(batch), 1, -1)
+        asked = [
+            len(trace.token_ids) if head.exact and (trace.score or trace.certainty) else 0
+            for trace in batch
+        ]
+        self.asked = torch.tensor(asked, device=prompt_end.device)
+        self.certain = any(trace.certainty for trace in batch)
+        self.parts: list[list[Tensor]] = [[] for _ in batch]
+
+    def add(self, states: Tensor, ids: Tensor, start: int) -> None:
+        """The states [row, token, d_model] and ids [row, token] of a chunk."""
+        import torch
+
+        before = torch.cat([self.last, states[:, :-1]], dim=1)
+        self.last = states[:, -1:]
+        # padding is left out before the head, whose logits cost more than the blocks
+        place = torch.arange(start, start + ids.shape[1], device=states.device)
+        real = place < self.asked[:, None]
+        counts = real.sum(dim=1).tolist()
+        if not any(counts):
+            return
+        states, targets = before[real], ids.to(states.device)[real]
+        with torch.inference_mode():
+            found = (
+                torch.stack(self.head.certainty(states, targets))
+                if self.certain
+                else self.head.log_probs(states, targets)[None]
+            )
+        for row, part in zip(self.parts, torch.split(found.cpu(), counts, dim=1), strict=True):
+            row.append(part)
+
+    def take(self) -> list[Scored]:
+        import torch
+
+        scored: list[Scored] = []
+        for trace, parts in zip(self.batch, self.parts, strict=True):
+            if not parts:
+                scored.append((None, None))
+                continue
+            found = torch.cat(parts, dim=1).numpy()
+            certainty = None
+            if trace.certainty:
+                # float64: a mean of 32,000 numbers
+                certainty = Certainty(*found[1:].mean(axis=1, dtype=np.float64).tolist())
+            scored.append((found[0] if trace.score else None, certainty))
+        return scored
+
+
 class _Gather:
     """Keeps the mean states of asked tokens as they pass the hooks."""
 
     def __init__(self) -> None:
-        self.kept: dict[int, Tensor] = {}
+        self.totals: dict[int, Tensor] = {}
 
     def ask(self, spots: Sequence[NDArray[np.int64]]) -> None:
         """Spots [spot, 2] of each row of the coming batch; the prompt's (-1, 0) is left empty."""
@@ -199,19 +293,28 @@ class _Gather:
         starts = np.maximum(every[:, 0], 0)
         sizes = every[:, 1] - starts
         rows = np.repeat(np.arange(len(spots)), [len(some) for some in spots])
-        tokens = [np.arange(*span) for span in zip(starts, every[:, 1], strict=True)]
-        columns = np.concatenate([np.empty(0, np.int64), *tokens])
-        self.sizes = torch.from_numpy(np.maximum(sizes, 1))[:, None]
-        self.spot = torch.from_numpy(np.repeat(np.arange(len(every)), sizes))
-        self.row = torch.from_numpy(np.repeat(rows, sizes))
-        self.column = torch.from_numpy(columns)
+        first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+        columns = np.arange(sizes.sum()) - first + np.repeat(starts, sizes)
+        order = np.argsort(columns, kind="stable")  # so that a chunk's tokens are one slice
+        self.columns = columns[order]
+        self.spot = torch.from_numpy(np.repeat(np.arange(len(every)), sizes)[order])
+        self.row = torch.from_numpy(np.repeat(rows, sizes)[order])
+        self.sizes = np.maximum(sizes, 1).astype(np.float32)[:, None]
+        self.go_to(0, int(columns.max(initial=0)) + 1)
+
+    def go_to(self, start: int, end: int) -> None:
+        """Tokens `start` to `end` are the ones that pass next."""
+        import torch
+
+        part = slice(*np.searchsorted(self.columns, [start, end]))
+        column = torch.from_numpy(self.columns[part] - start)
+        self.asked = (self.row[part], column, self.spot[part])
         self.there: dict[Any, tuple[Tensor, ...]] = {}
 
     def on(self, device: Any) -> tuple[Tensor, ...]:
-        """Row, column and spot of each asked token, and the spots' sizes, on a block's device."""
+        """Row, column and spot of each asked token of the chunk, on a block's device."""
         if device not in self.there:
-            indices = (self.row, self.column, self.spot, self.sizes)
-            self.there[device] = tuple(index.to(device) for index in indices)
+            self.there[device] = tuple(index.to(device) for index in self.asked)
         return self.there[device]
 
     def hook(self, layer: int) -> Any:
@@ -221,18 +324,19 @@ class _Gather:
             states = kwargs.get("hidden_states", args[0] if args else None)
             if layer > 0:
                 states = output[0] if isinstance(output, tuple) else output
-            row, column, spot, sizes = self.on(states.device)
+            row, column, spot = self.on(states.device)
             # float32 before summing: a mean of a thousand bfloat16 states loses two digits
             asked = states[row, column].float()
-            total = asked.new_zeros(len(sizes), asked.shape[1])
-            self.kept[layer] = total.index_add_(0, spot, asked) / sizes
+            if layer not in self.totals:
+                self.totals[layer] = asked.new_zeros(len(self.sizes), asked.shape[1])
+            self.totals[layer].index_add_(0, spot, asked)
 
         return keep
 
     def take(self, layers: Sequence[int]) -> NDArray[np.float32]:
-        """What was kept, shape [layer, spot, d_model]."""
-        taken = np.stack([self.kept[layer].cpu().numpy() for layer in layers])
-        self.kept.clear()
+        """The means, shape [layer, spot, d_model]."""
+        taken = np.stack([self.totals[layer].cpu().numpy() / self.sizes for layer in layers])
+        self.totals.clear()
         return taken
 
 

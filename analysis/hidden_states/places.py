@@ -14,13 +14,15 @@ Positions of a trace:
 
     prompt_end       the prompt's last token: the same for all of a question's traces, captured once
     step_end         the last token of each step
+    section_end      the last token of each section
     pre_answer       the token before the answer's first
     answer           the answer's last token
     mean             the mean over all stored generated tokens
-    every 8 tokens   the 8th, 16th, … generated token
+    every 8 tokens   the 8th, 16th, … generated token; every:8 for short
     (a name)         the last token of each of a user's character spans
 
-Tokens are counted from the first generated one; -1 is the prompt's last.
+Of a long trace's steps (and sections) at most so many are taken, evenly spaced by tokens: see
+`spread`. Tokens are counted from the first generated one; -1 is the prompt's last.
 
 A user's spans are a file of characters of traces; the state at each span's last token is kept:
 
@@ -40,15 +42,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cot.datasets.rows import SUFFIXES, read_file
 from cot.errors import InputError
 from cot.store.run import Run
 from cot.store.vectors import Place
 from cot.tokens import char_to_token, token_spans
+from cot.types import TRACE_KEY
 
 __all__ = [
+    "ENDS",
     "POSITIONS",
+    "STEPS_PER_TRACE",
+    "TABLES",
     "LayerSpec",
     "Spans",
     "Spot",
@@ -57,6 +64,7 @@ __all__ = [
     "choose_layers",
     "find_spots",
     "read_spans",
+    "spread",
 ]
 
 # -- layers ----------------------------------------------------------------------------------------
@@ -111,8 +119,15 @@ def _layer(number: int | float, n_blocks: int) -> int:
 
 # -- positions -------------------------------------------------------------------------------------
 
-POSITIONS = ("prompt_end", "step_end", "pre_answer", "answer", "mean")
-EVERY = re.compile(r"\s*every\s+([1-9]\d*)\s+tokens?\s*")
+POSITIONS = ("prompt_end", "step_end", "section_end", "pre_answer", "answer", "mean")
+EVERY = re.compile(r"\s*every(?:\s+([1-9]\d*)\s+tokens?|:([1-9]\d*))\s*")
+ENDS = {"step_end": "step", "section_end": "section"}
+"""The column that numbers what each ends."""
+TABLES = {"step_end": "steps", "section_end": "sections"}
+TABLES |= {"pre_answer": "answers", "answer": "answers"}
+"""Which table each position is read from."""
+STEPS_PER_TRACE = 64
+"""Most step ends, and most section ends, of a trace, by default."""
 
 
 class Spot(NamedTuple):
@@ -137,84 +152,141 @@ def check_positions(positions: Sequence[str]) -> tuple[str, ...]:
     if unknown or not positions:
         raise InputError(
             f"unknown position {', '.join(map(repr, unknown)) or '(none given)'}: "
-            f"choose from {', '.join(POSITIONS)}, or `every 8 tokens`"
+            f"choose from {', '.join(POSITIONS)}, or `every 8 tokens` (every:8)"
         )
     known = [name for name in POSITIONS if name in positions]
-    steps = sorted({int(match[1]) for match in matches.values() if match})
+    steps = sorted({int(match[1] or match[2]) for match in matches.values() if match})
     return (*known, *(f"every {step} tokens" for step in steps))
 
 
 def find_spots(
     traces: pd.DataFrame,
-    answers: pd.DataFrame | None,
-    steps: pd.DataFrame | None,
+    tables: Mapping[str, pd.DataFrame],
     positions: Sequence[str],
-    tokenizer: Any,
+    tokenizer: Any | None,
     spans: Spans | None = None,
+    most: int = 0,
 ) -> Iterator[Spot]:
     """Every spot of the traces, a question's `prompt_end` first.
 
     Args:
-        traces: question_id, sample_index, text, token_ids.
-        answers: the table; needed for `pre_answer` and `answer`. An answer without a span in the
-            text (missing, or given by an import) has no spot.
-        steps: the table; needed for `step_end`.
+        traces: question_id, sample_index, text, n_tokens, token_ids.
+        tables: those that `TABLES` names, for the positions that are asked for. An answer without a
+            span in the text (missing, or given by an import) has no spot.
         positions: as `check_positions` returns them.
+        tokenizer: finds the tokens that wrote some characters, where no table says; None counts
+            characters as tokens, so that places are right in number and not in where they are.
         spans: a user's; a span that no token wrote has no spot.
+        most: steps, and sections, of a trace; 0 is all.
     """
-    keys = ["question_id", "sample_index"]
-    known = None if answers is None else answers.dropna(subset=["start", "end"])
-    stated = {} if known is None else _spans(known, keys)
-    stepped = {} if steps is None else _spans(steps, [*keys, "step"])
+    ends = {name: _ends(tables[TABLES[name]], ENDS[name]) for name in ENDS if name in positions}
+    stated = [name for name in ("pre_answer", "answer") if name in positions]
+    answers = _answers(tables["answers"]) if stated else {}
     own: Spans = spans or {}
     gaps = {name: int(match[1]) for name in positions if (match := EVERY.fullmatch(name))}
     seen: set[str] = set()
-    for question_id, sample_index, text, ids in zip(
-        *(traces[name] for name in (*keys, "text", "token_ids")), strict=True
-    ):
+    columns = (traces[name] for name in (*TRACE_KEY, "n_tokens", "text", "token_ids"))
+    for question_id, sample_index, length, text, ids in zip(*columns, strict=True):
+        key = (question_id, int(sample_index))
+        locate = _Locator(tokenizer, ids, text)
         if "prompt_end" in positions and question_id not in seen:
             seen.add(question_id)
             yield Spot(Place(question_id, None, "prompt_end", None, -1), -1, 0)
-        key = (question_id, int(sample_index))
-        if key in stepped or key in stated or key in own:
-            written = token_spans(tokenizer, ids, text)
-        for step, start, end in stepped.get(key, ()):
-            first, after = char_to_token(written, start, end)
-            if first < after:
-                yield _at(key, "step_end", after - 1, step)
-        for start, end in stated.get(key, ()):
-            first, after = char_to_token(written, start, end)
-            for name, token in (("pre_answer", first - 1), ("answer", after - 1)):
-                if name in positions and first < after:
-                    yield _at(key, name, token)
-        if "mean" in positions and len(ids):
-            yield Spot(Place(*key, "mean", None, None), 0, len(ids))
+        for name, found in ends.items():
+            tokens = {
+                number: range(*span) if span[1] >= 0 else locate(*characters)
+                for number, span, characters in found.get(key, ())
+            }
+            # a step that no token wrote (the text goes on after the last one) has no spot
+            known = {number: span.stop for number, span in tokens.items() if span}
+            for number in spread(known, most):
+                yield _at(key, name, known[number] - 1, number)
+        for characters in answers.get(key, ()):
+            if written := locate(*characters):
+                places = {"pre_answer": written.start - 1, "answer": written.stop - 1}
+                for name in stated:
+                    yield _at(key, name, places[name])
+        if "mean" in positions and length:
+            yield Spot(Place(*key, "mean", None, None), 0, length)
         for name, gap in gaps.items():
-            for token in range(gap - 1, len(ids), gap):
+            for token in range(gap - 1, length, gap):
                 yield _at(key, name, token)
-        ends = [(name, char_to_token(written, *span)) for name, *span in own.get(key, ())]
-        for name, token in dict.fromkeys((name, b - 1) for name, (a, b) in ends if a < b):
+        last = [(name, locate(*characters)) for name, *characters in own.get(key, ())]
+        for name, token in dict.fromkeys((name, span.stop - 1) for name, span in last if span):
             yield _at(key, name, token)
+
+
+def spread(ends: Mapping[int, int], most: int) -> list[int]:
+    """At most so many of some steps, evenly spaced by tokens, the last one among them.
+
+    The whole length is cut into `most` equal parts; of each part's steps, the one that ends last is
+    taken.
+
+        >>> spread({0: 10, 1: 20, 2: 90, 3: 100}, 2)
+        [1, 3]
+
+    Args:
+        ends: step to one past its last token, ascending.
+        most: 0 is all.
+    """
+    if not most or len(ends) <= most:
+        return list(ends)
+    whole = max(ends.values())
+    # ceil(end * most / whole) is the part, from 1, that an end falls into; a later one replaces it
+    return list({-(-end * most // whole): number for number, end in ends.items()}.values())
 
 
 def _at(key: tuple[str, int], name: str, token: int, step: int | None = None) -> Spot:
     return Spot(Place(*key, name, step, token), token, token + 1)
 
 
-def _spans(frame: pd.DataFrame, names: list[str]) -> Mapping[Any, list[tuple[int, ...]]]:
-    """Each trace's rows in the table's order: what `names` has after the key, then start, end."""
-    found: dict[tuple[str, int], list[tuple[int, ...]]] = {}
-    columns = (frame[name] for name in (*names, "start", "end"))
-    for question_id, sample_index, *numbers in zip(*columns, strict=True):
-        row = tuple(int(number) for number in numbers)
-        found.setdefault((question_id, int(sample_index)), []).append(row)
+class _Locator:
+    """Finds the tokens that wrote some characters of a trace; its ids are decoded when first asked.
+    Without a tokenizer, it counts characters as tokens."""
+
+    def __init__(self, tokenizer: Any | None, ids: Sequence[int], text: str) -> None:
+        self._tokenizer, self._ids, self._text = tokenizer, ids, text
+        self._written: NDArray[np.int64] | None = None
+
+    def __call__(self, start: int, end: int) -> range:
+        if self._tokenizer is None:
+            return range(start, end)
+        if self._written is None:
+            self._written = token_spans(self._tokenizer, self._ids, self._text)
+        return range(*char_to_token(self._written, start, end))
+
+
+def _ends(
+    table: pd.DataFrame, number: str
+) -> dict[tuple[str, int], list[tuple[int, tuple[int, int], tuple[int, int]]]]:
+    """Of each trace: number, tokens (start, end; -1 where they are missing) and characters."""
+    found: dict[tuple[str, int], list[Any]] = {}
+    names = ("sample_index", number, "token_start", "token_end", "start", "end")
+    numbers = (
+        table[name].astype("Int64").to_numpy(np.int64, na_value=-1).tolist() for name in names
+    )
+    for question_id, sample_index, n, first, after, *characters in zip(
+        table["question_id"], *numbers, strict=True
+    ):
+        row = (n, (first, after), tuple(characters))
+        found.setdefault((question_id, sample_index), []).append(row)
+    return found
+
+
+def _answers(table: pd.DataFrame) -> dict[tuple[str, int], list[tuple[int, int]]]:
+    """Of each trace that states its answer in its text: its characters."""
+    known = table.dropna(subset=["start", "end"])
+    found: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    columns = (known[name] for name in (*TRACE_KEY, "start", "end"))
+    for question_id, sample_index, start, end in zip(*columns, strict=True):
+        found.setdefault((question_id, int(sample_index)), []).append((int(start), int(end)))
     return found
 
 
 # -- a user's spans --------------------------------------------------------------------------------
 
 REQUIRED = ("question_id", "sample_index", "start", "end")
-TAKEN = r"prompt_end|step_end|pre_answer|answer|mean|every\b.*"
+TAKEN = r"prompt_end|step_end|section_end|pre_answer|answer|mean|every\b.*"
 """Names that mean something else."""
 Spans = Mapping[tuple[str, int], Sequence[tuple[str, int, int]]]
 """(question_id, sample_index) to (name, start, end) of each span."""

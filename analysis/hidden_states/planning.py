@@ -4,6 +4,7 @@ which tokens and layers are asked for, and which of these are missing."""
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ import pandas as pd
 
 from analysis.catalogue import need
 from analysis.hidden_states.places import (
+    ENDS,
+    TABLES,
     LayerSpec,
     Spot,
     check_positions,
@@ -22,15 +25,12 @@ from analysis.hidden_states.places import (
 )
 from analysis.hidden_states.teacher_forcing import ForcedTrace, Job
 from cot.errors import InputError
-from cot.models import ResolvedModel, encode, fetch, load_tokenizer, resolve
+from cot.models import ResolvedModel, encode, fetch, load_tokenizer, resolve_run_model
 from cot.store.run import Run
 from cot.store.vectors import Place, read_about
 from cot.types import TRACE_KEY
 
 __all__ = ["Task", "Work", "layers_there", "places", "plan", "prepare", "runnable_traces"]
-
-INPUTS = {"step_end": "steps", "pre_answer": "answers", "answer": "answers"}
-"""Which table each position is read from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,11 +45,11 @@ class Work:
     """Ascending."""
     positions: Sequence[str]
     """Names, a user's spans included."""
-    tables: Sequence[str]
-    """Those that the positions were read from."""
+    n_steps: Mapping[str, tuple[int, int]]
+    """`step_end`, `section_end`: how many are asked for, and how many there are."""
     traces: pd.DataFrame
     """Those that can be run again: question_id, sample_index, prompt_sha, text, token_ids,
-    logprobs."""
+    logprobs, n_tokens."""
     prompts: Mapping[str, Sequence[int]]
     """prompt_sha to token ids."""
     spots: Sequence[Spot]
@@ -59,15 +59,22 @@ class Work:
     def longest(self) -> int:
         """Most tokens of a prompt and trace together."""
         prompt = self.traces["prompt_sha"].map(lambda sha: len(self.prompts[sha]))
-        return int((prompt + self.traces["token_ids"].map(len)).max())
+        return int((prompt + self.traces["n_tokens"]).max())
 
     def tasks(
-        self, index: pd.DataFrame, about: Mapping[str, Any], gaps: pd.DataFrame
+        self,
+        index: pd.DataFrame,
+        about: Mapping[str, Any],
+        forced: pd.DataFrame,
+        certainty: bool = False,
     ) -> list[Task]:
         """What is missing, given what is there (see `cot.store.vectors`)."""
-        known = set(zip(*(gaps[name] for name in TRACE_KEY), strict=True))
+        done = forced[forced["self_certainty"].notna()] if certainty else forced
+        known = set(zip(*(done[name] for name in TRACE_KEY), strict=True))
         there = layers_there(index, about.get("shards", {}))
-        return plan(self.traces, self.prompts, self.spots, self.layers, there, known)
+        return plan(
+            self.traces, self.prompts, self.spots, self.layers, there, known, certainty=certainty
+        )
 
 
 def prepare(
@@ -78,36 +85,62 @@ def prepare(
     spans: pd.DataFrame | None,
     model: str | None,
     limit: int | None,
+    steps_per_trace: int,
     spare: int = 0,
     read: Callable[[Run, str], pd.DataFrame] = need,
+    located: bool = True,
 ) -> Work:
     """Find what is asked for. The arguments are those of `capture`, and:
 
     Args:
         spare: tokens of the model's context that must stay free.
         read: how tables are had.
+        located: find the tokens of answers and spans; otherwise places are right in number only,
+            and no trace is decoded.
     """
+    if steps_per_trace < 0:
+        raise InputError(f"--steps-per-trace is {steps_per_trace}: give 1 or more, or 0 for all")
     asked = () if spans is not None and not positions else check_positions(positions)
     own = None if spans is None else check_spans(run, spans)
-    resolved = resolve(_model_name(run, model))
+    resolved = resolve_run_model(run.identity, _model_name(run, model))
     config = _config(resolved)
     tokenizer = load_tokenizer(resolved)
     chosen = choose_layers(layers, config.num_hidden_layers)
-    tables = {name: read(run, name) for name in sorted({INPUTS[p] for p in asked if p in INPUTS})}
+    tables = {name: read(run, name) for name in sorted({TABLES[p] for p in asked if p in TABLES})}
     traces, prompts = runnable_traces(run, tokenizer, config, limit, spare)
-    steps = tables.get("steps")
-    spots = list(find_spots(traces, tables.get("answers"), steps, asked, tokenizer, own))
+    decoder = tokenizer if located else None
+    spots = list(find_spots(traces, tables, asked, decoder, own, steps_per_trace))
+    n_steps = _count_steps(traces, spots, tables)
+    for name, (taken, whole) in n_steps.items():
+        if taken < whole:
+            log.info(
+                "%s: %d of %d are taken, at most %d a trace, evenly by tokens (--steps-per-trace)",
+                *(name, taken, whole, steps_per_trace),
+            )
     names = sorted({name for some in (own or {}).values() for name, _, _ in some})
     return Work(
         model=resolved,
         width=config.hidden_size,
         layers=chosen,
         positions=[*asked, *names],
-        tables=list(tables),
+        n_steps=n_steps,
         traces=traces,
         prompts=prompts,
         spots=spots,
     )
+
+
+def _count_steps(
+    traces: pd.DataFrame, spots: Sequence[Spot], tables: Mapping[str, pd.DataFrame]
+) -> dict[str, tuple[int, int]]:
+    """Of `step_end` and `section_end`: how many have a spot, and how many the traces have."""
+    counts = Counter(spot.place.position for spot in spots)
+    found = {}
+    for name in ENDS:
+        if TABLES[name] in tables and counts[name]:
+            here = tables[TABLES[name]][TRACE_KEY].merge(traces[TRACE_KEY], on=TRACE_KEY)
+            found[name] = (counts[name], len(here))
+    return found
 
 
 def _model_name(run: Run, model: str | None) -> str:
@@ -152,6 +185,7 @@ def runnable_traces(
         traces = traces[traces["question_id"].isin(first)]
     prompts = _prompt_ids(run, set(traces["prompt_sha"].dropna()), tokenizer)
     n_tokens = traces["token_ids"].map(lambda ids: 0 if ids is None else len(ids))
+    traces = traces.assign(n_tokens=n_tokens)
     n_prompt = traces["prompt_sha"].map(lambda sha: len(prompts.get(sha, ())))
     context = (getattr(config, "max_position_embeddings", None) or np.inf) - spare
     reasons = {
@@ -187,7 +221,9 @@ def _prompt_ids(run: Run, wanted: set[str], tokenizer: Any) -> dict[str, Sequenc
         for sha, text, messages, stored in zip(*columns, strict=True):
             if sha in wanted:
                 asked = text if isinstance(text, str) else tuple(messages)
-                found[sha] = encode(tokenizer, asked) if stored is None else stored
+                if stored is None:
+                    stored = encode(tokenizer, asked, run.identity.chat_args)
+                found[sha] = stored
     return {sha: ids for sha, ids in found.items() if len(ids)}
 
 
@@ -215,6 +251,7 @@ def plan(
     layers: Sequence[int],
     there: Mapping[Place, Collection[int]],
     known: Collection[tuple[str, int]],
+    certainty: bool = False,
 ) -> list[Task]:
     """One task for each question (and prompt, should its traces have several) that lacks anything.
 
@@ -224,7 +261,8 @@ def plan(
         spots: all that are asked for.
         layers: asked for at every spot.
         there: layers that are there of each place (see `layers_there`).
-        known: traces whose log-probability gap is known.
+        known: traces of which nothing but vectors can be missing.
+        certainty: ask for the other traces' certainty.
     """
     lacking: dict[TraceKey, list[Spot]] = {}
     lacks: dict[TraceKey, set[int]] = {}
@@ -248,6 +286,7 @@ def plan(
                 token_ids=ids,
                 spots=np.array([spot[1:] for spot in own[sample]], np.int64).reshape(-1, 2),
                 score=logprobs is not None,
+                certainty=certainty and (question_id, sample) not in known,
             )
             for sample, ids, logprobs in _rows(rows)
             if own[sample] or (question_id, sample) not in known

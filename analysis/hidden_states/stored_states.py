@@ -99,7 +99,7 @@ def _rank(position: str) -> tuple[int, str]:
     return known, position
 
 
-PREFERRED = ("pre_answer", "mean", "answer", "step_end")
+PREFERRED = ("pre_answer", "mean", "answer", "step_end", "section_end")
 """Positions in order of preference, before any others; `prompt_end` is the same for all traces of
 a question, so that nothing can be clustered there."""
 
@@ -155,7 +155,7 @@ def gaps_table(run: Run, gaps: pd.DataFrame, max_gap: float = MAX_GAP) -> pd.Dat
     """The gaps in the run's order of traces, those above `max_gap` flagged; the table
     `logprob_gaps`."""
     keys = run.traces([])
-    table = keys.merge(gaps, on=["question_id", "sample_index"], how="inner")
+    table = keys.merge(gaps[[*keys, "n_tokens", "max_logprob_gap"]], on=[*keys], how="inner")
     table["flagged"] = table["max_logprob_gap"] > max_gap
     beyond = int(table["flagged"].sum())
     if beyond:

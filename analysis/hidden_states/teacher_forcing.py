@@ -1,19 +1,20 @@
 """Teacher forcing: stored token ids in, hidden states of asked tokens out.
 
-The contract between what looks inside a model (`capture`, the lens) and the library that runs it:
-`hooks.py` does it with transformers, `vllm_forcing.py` with vLLM.
+The contract between what looks inside a model and the library that runs it: `hooks.py` does it with
+transformers, `vllm_forcing.py` with vLLM. Analyses ask through `shared_pass.py`, so that one pass
+serves several.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ForcedStates", "ForcedTrace", "Job", "TeacherForcing"]
+__all__ = ["Certainty", "ForcedStates", "ForcedTrace", "Job", "TeacherForcing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,6 +30,8 @@ class ForcedTrace:
     start to end - 1; (-1, 0) is the prompt's last token."""
     score: bool = True
     """Whether the tokens' log-probabilities are asked for."""
+    certainty: bool = False
+    """Whether `Certainty` is asked for: it reads the whole vocabulary at every token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,6 +44,16 @@ class Job:
     """At least one id."""
     traces: Sequence[ForcedTrace]
     """May be empty: then only the prompt's end is looked at."""
+
+
+class Certainty(NamedTuple):
+    """How sure the model was of a trace: means over its generated tokens."""
+
+    self_certainty: float
+    """Mean of -(1/V) Σ_j log(V p_j) over a vocabulary of V tokens, in nats: 0 where all are equally
+    probable (arXiv 2502.18581)."""
+    mean_entropy: float
+    """Mean of -Σ_j p_j log p_j, in nats: log V where all are equally probable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,6 +69,8 @@ class ForcedStates:
     logprobs: NDArray[np.float32] | None
     """Natural-log probability of each generated token under the model, shape [token], or None; NaN
     where it is not known."""
+    certainty: Certainty | None = None
+    """None where it was not asked for."""
 
 
 class TeacherForcing(Protocol):

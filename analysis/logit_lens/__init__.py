@@ -1,8 +1,9 @@
 """The logit lens: each layer's latent answer, among the answers of a question.
 
-The stored token ids are run through the model again (teacher forcing), and head(norm(h)) is read
-at every layer: at the prompt's end, at the end of each step, and right before the answer. Vectors
-become scalars as they arrive; a killed reading goes on where it was.
+The stored token ids are run through the model again (teacher forcing; the pass may be a capture's),
+and head(norm(h)) is read at every layer: at the prompt's end, at the end of each step (of a long
+trace, of some: see `steps_per_trace`), and right before the answer. Vectors become scalars as they
+arrive; a killed reading goes on where it was.
 
     >>> lens(run)[["consistency", "commitment_layer"]]                    # doctest: +SKIP
 
@@ -13,26 +14,26 @@ whatever other token the state predicts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import pandas as pd
 
 from analysis.declaration import Shown, analysis
-from analysis.hidden_states.capturing import TOKENS_PER_BATCH, open_teacher_forcing
-from analysis.hidden_states.hooks import HookTeacherForcing
+from analysis.hidden_states.places import STEPS_PER_TRACE
 from analysis.hidden_states.planning import prepare
+from analysis.hidden_states.shared_pass import Settings, one_pass
 from analysis.logit_lens.inputs import POSITIONS, lens_inputs
 from analysis.logit_lens.latent_answers import answers_of, by_question, drop_beyond_gap
-from analysis.logit_lens.readings import LensStore, read_traces
+from analysis.logit_lens.readings import LensReader, LensStore
 from analysis.logit_lens.tables import findings, layers_table, lens_table, traces_table
-from analysis.logit_lens.tokens import choose_traces, tokens_table
-from analysis.logit_lens.unembedding import Unembedding
+from analysis.logit_lens.tokens import TokenReader, choose_traces
 from cot.errors import InputError
-from cot.models import load_tokenizer
 from cot.store.run import Run
 from cot.types import TRACE_KEY
 
-__all__ = ["lens"]
+__all__ = ["lens", "lens_reader"]
 
 
 NAMED = {
@@ -64,6 +65,37 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
     return Shown(json=json, tables=[findings[columns].to_dict("records")], note=note)
 
 
+@contextmanager
+def lens_reader(
+    run: Run,
+    *,
+    model: str | None,
+    device: str | None,
+    limit: int | None,
+    trace: Sequence[str],
+    seed: int,
+    steps_per_trace: int,
+    **_: Any,
+) -> Iterator[LensReader]:
+    """What `lens` with these parameters reads of a teacher-forced pass."""
+    work = prepare(
+        run,
+        layers="all",
+        positions=POSITIONS,
+        spans=None,
+        model=model,
+        limit=limit,
+        steps_per_trace=steps_per_trace,
+    )
+    inputs = lens_inputs(run, work, seed=seed)
+    chosen = choose_traces(inputs, [_trace_key(each) for each in trace], seed, run)
+    folder = run.path / "activations" / "lens"
+    with LensStore(folder, inputs.digests) as store:
+        tokens = TokenReader(inputs, chosen, folder, work.layers, work.model)
+        settings = Settings(model=work.model, device=device)
+        yield LensReader(inputs, work.layers, settings, store, tokens)
+
+
 @analysis(
     makes={
         "lens_traces": "one row a trace: consistency of its layers, where the answer is settled",
@@ -73,6 +105,7 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
         "findings_lens": "what the layers hold of the answer, beside controls",
     },
     show=_show,
+    reader=lens_reader,
 )
 def lens(
     run: Run,
@@ -82,6 +115,7 @@ def lens(
     trace: Sequence[str] = (),
     ends: bool = False,
     seed: int = 0,
+    steps_per_trace: int = STEPS_PER_TRACE,
 ) -> pd.DataFrame:
     """Read each layer's latent answer; writes and returns the table `lens_traces`.
 
@@ -94,9 +128,10 @@ def lens(
     it belongs to), n_candidates, separable (whether the question's answers all differ in their
     first token), consistency and consistency_calibrated (share of the layers between embeddings
     and last whose latent answer is the last one's), commitment_layer (the lowest from which
-    all later ones do; Int64), emergence_step (the first step from whose end on the last layer keeps
-    the answer that it gives right before the stated one; n_steps where no step's end does; Int64),
-    n_steps (before the answer; Int64), lens_answer (the last layer's, right before the answer),
+    all later ones do; Int64), emergence_step (the first step read from whose end on the last layer
+    keeps the answer that it gives right before the stated one; n_steps where no step's end does;
+    Int64), n_steps (before the answer; Int64), n_steps_read (of them, those at whose end it was
+    read: see --steps-per-trace; Int64), lens_answer (the last layer's, right before the answer),
     decided_at_prompt (whether the trace states the last layer's latent answer at the prompt's end),
     decided_control (the same with another question's prompt's end), coe_r, coe_c (see
     `chain_of_embedding`). Missing where the question has fewer than two candidates, or the answer
@@ -138,31 +173,32 @@ def lens(
             two questions.
         ends: include the embeddings and the last layer in internal consistency, as the paper does.
         seed: seed of the bootstrap, the controls and the choice of traces.
+        steps_per_trace: most steps of a trace that are read: of longer ones, they are taken evenly
+            by tokens; 0 takes all.
 
     Raises:
         InputError: no model is named for an imported run; the model's head can't be followed; no
             trace can be read; a trace of `trace` isn't there.
     """
-    work = prepare(run, layers="all", positions=POSITIONS, spans=None, model=model, limit=limit)
-    inputs = lens_inputs(run, work, seed=seed)
-    chosen = choose_traces(inputs, [_trace_key(each) for each in trace], seed, run)
-    layers = work.layers
-    with (
-        LensStore(run.path / "activations" / "lens", inputs.digests) as store,
-        open_teacher_forcing(run, work, "transformers", device, TOKENS_PER_BATCH) as forcing,
-    ):
-        assert isinstance(forcing, HookTeacherForcing)
-        unembedding = Unembedding(forcing.model, forcing.head)
-        read_traces(inputs, inputs.tasks(store.done, layers), layers, forcing, unembedding, store)
-        store.flush()
-        tokens = tokens_table(
-            inputs, chosen, layers, forcing, unembedding, load_tokenizer(work.model)
-        )
-        found = store.read()
+    with lens_reader(
+        run,
+        model=model,
+        device=device,
+        limit=limit,
+        trace=trace,
+        seed=seed,
+        steps_per_trace=steps_per_trace,
+    ) as reader:
+        one_pass(run, [reader])
+        reader.store.flush()
+        found, tokens = reader.store.read(), reader.tokens.table()
+        inputs = reader.inputs
     inputs = drop_beyond_gap(inputs, found)
     questions = by_question(inputs, found)
-    stated = inputs.traces.set_index(TRACE_KEY)["answer"].to_dict()
-    answers = [answers_of(each, stated) for each in questions]
+    stated, n_steps = (
+        inputs.traces.set_index(TRACE_KEY)[name].to_dict() for name in ("answer", "n_steps")
+    )
+    answers = [answers_of(each, stated, n_steps) for each in questions]
     table = traces_table(inputs, answers, found, ends=ends)
     by_place = lens_table(questions, inputs)
     run.write_table("lens", by_place)

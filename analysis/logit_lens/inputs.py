@@ -130,7 +130,8 @@ class LensInputs:
 
     traces: pd.DataFrame
     """Those with a valid answer that can be run again: question_id, sample_index, prompt_sha,
-    text, token_ids, logprobs, answer (class), correct, token (the answer's first; Int64)."""
+    text, token_ids, logprobs, n_tokens, answer (class), correct, token (the answer's first; Int64),
+    n_steps (those that end before it; Int64)."""
     prompts: Mapping[str, Sequence[int]]
     """prompt_sha to token ids."""
     spots: Sequence[Spot]
@@ -174,6 +175,7 @@ def lens_inputs(run: Run, work: Work, *, seed: int) -> LensInputs:
     keys |= {(question_id, None) for question_id, _ in keys}
     spots = [spot for spot in work.spots if spot.place[:2] in keys]
     traces["token"] = first_tokens(traces, spots)
+    traces["n_steps"] = _steps_before(traces, spots, need(run, "steps"))
     places: dict[Key, list[Spot]] = {}
     for spot in spots:
         places.setdefault(spot.place[:2], []).append(spot)
@@ -193,6 +195,31 @@ def lens_inputs(run: Run, work: Work, *, seed: int) -> LensInputs:
         donors=donors,
         digests=_digests(traces, places, candidates, donors, work.model.revision),
     )
+
+
+def _steps_before(
+    traces: pd.DataFrame, spots: Sequence[Spot], steps: pd.DataFrame
+) -> pd.Series[int]:
+    """How many steps of each trace end before its answer, Int64, missing without a span in the
+    text: also those that are not looked at."""
+    at = {spot.place[:2]: spot.start for spot in spots if spot.place.position == "pre_answer"}
+    read = Counter(
+        spot.place[:2]
+        for spot in spots
+        if spot.place.position == "step_end" and spot.start <= at.get(spot.place[:2], -2)
+    )
+    known = steps.dropna(subset=["token_start", "token_end"])
+    known = known[known["token_start"] < known["token_end"]]
+    whole: Counter[Key] = Counter()
+    for question_id, index, end in zip(
+        *(known[name] for name in (*TRACE_KEY, "token_end")), strict=True
+    ):
+        key = (question_id, int(index))
+        whole[key] += end - 1 <= at.get(key, -2)
+    keys = zip(*(traces[name].tolist() for name in TRACE_KEY), strict=True)
+    # where the table has no tokens, those that are read are all that is known
+    counts = [max(whole[key], read[key]) if key in at else None for key in keys]
+    return pd.Series(counts, index=traces.index, dtype="Int64")
 
 
 def _donors(questions: Sequence[str], seed: int) -> dict[str, str]:

@@ -36,6 +36,7 @@ __all__ = [
     "consistency",
     "drop_beyond_gap",
     "emergence",
+    "emergences",
     "probabilities",
 ]
 
@@ -118,15 +119,25 @@ def commitment(latent: Ints) -> Ints:
     return np.where(other.any(axis=1), last_other + 1, 0)
 
 
-def emergence(latent: Ints, final: int) -> int:
-    """The first step from whose end on all answers are the final one; else the number of steps.
+def emergence(latent: Ints, final: int, numbers: Ints, n_steps: int) -> int:
+    """The first step read from whose end on all answers read are the final one; else `n_steps`.
 
     Args:
-        latent: the last layer's answer at the end of each step before the answer, shape [step].
+        latent: the last layer's answer at the end of each step before the answer that is read,
+            shape [step].
         final: its answer right before the stated one.
+        numbers: which steps these are, ascending, shape [step].
+        n_steps: how many steps stand before the answer, read or not.
     """
     others = np.flatnonzero(latent != final)
-    return int(others[-1]) + 1 if len(others) else 0
+    first = int(others[-1]) + 1 if len(others) else 0
+    return int(numbers[first]) if first < len(numbers) else n_steps
+
+
+def emergences(each: LatentAnswers) -> list[int]:
+    """The emergence step of each trace, shape [trace]."""
+    columns = (each.steps, each.latent[:, -1].tolist(), each.numbers, each.n_steps.tolist())
+    return [emergence(*row) for row in zip(*columns, strict=True)]
 
 
 def answer_shares(latent: Ints, n_candidates: int) -> Floats:
@@ -203,18 +214,26 @@ class LatentAnswers:
     calibrated: Ints
     """The same by quantiles, shape [trace, layer]."""
     steps: tuple[Ints, ...]
-    """By the last layer at the end of each step before the answer, one array [step] a trace."""
+    """By the last layer at the end of each step before the answer that is read, one array [step] a
+    trace."""
+    numbers: tuple[Ints, ...]
+    """Which steps these are, one array [step] a trace."""
+    n_steps: Ints
+    """Steps before the answer, read or not, shape [trace]."""
     prompt: int
     """By the last layer at the prompt's end."""
     control: int | None
     """The same at the end of another question's prompt; None if there is no other."""
 
 
-def answers_of(question: QuestionReadings, stated: Mapping[Key, str]) -> LatentAnswers:
+def answers_of(
+    question: QuestionReadings, stated: Mapping[Key, str], n_steps: Mapping[Key, int]
+) -> LatentAnswers:
     """The most probable candidate at each place, and the stated one beside it.
 
     Args:
         stated: the answer class of each trace.
+        n_steps: steps before the answer of each trace, read or not.
     """
     places, answers = question.places, question.p.argmax(axis=2)
     before = np.flatnonzero(question.rows("pre_answer"))
@@ -222,7 +241,8 @@ def answers_of(question: QuestionReadings, stated: Mapping[Key, str]) -> LatentA
     index, token = (
         places[name].to_numpy(np.int64, na_value=-2) for name in ("sample_index", "token")
     )
-    steps = [answers[ends & (index == index[row]) & (token <= token[row]), -1] for row in before]
+    read = [ends & (index == index[row]) & (token <= token[row]) for row in before]
+    number = places["step"].to_numpy(np.int64, na_value=-1)
     member = question.candidates.member
     keys = [(question.question_id, int(index[row])) for row in before]
     return LatentAnswers(
@@ -232,7 +252,9 @@ def answers_of(question: QuestionReadings, stated: Mapping[Key, str]) -> LatentA
         stated=np.array([member[stated[key]] for key in keys], np.int64),
         latent=answers[before],
         calibrated=question.quantile.argmax(axis=2)[before],
-        steps=tuple(steps),
+        steps=tuple(answers[rows, -1] for rows in read),
+        numbers=tuple(number[rows] for rows in read),
+        n_steps=np.array([n_steps[key] for key in keys], np.int64),
         prompt=int(answers[question.rows("prompt_end"), -1][0]),
         control=question.control,
     )

@@ -20,17 +20,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from analysis.hidden_states.hooks import HookTeacherForcing
 from analysis.hidden_states.planning import Task
+from analysis.hidden_states.shared_pass import Settings
 from analysis.hidden_states.teacher_forcing import ForcedStates, TeacherForcing
 from analysis.logit_lens.chain_of_embedding import chain_of_embedding
 from analysis.logit_lens.inputs import Key, LensInputs
+from analysis.logit_lens.tokens import TokenReader
 from analysis.logit_lens.unembedding import Unembedding
-from cot.progress import track
 from cot.store.atomic import TEMPORARY
 from cot.store.shards import write_parquet
 from cot.types import TRACE_KEY
 
-__all__ = ["LensStore", "Reading", "read_traces"]
+__all__ = ["LensReader", "LensStore", "Reading"]
 
 # -- on disk ---------------------------------------------------------------------------------------
 
@@ -141,36 +143,55 @@ class LensStore:
 NOTHING: Floats = np.empty(0, np.float32)
 
 
-def read_traces(
-    inputs: LensInputs,
-    tasks: Sequence[Task],
-    layers: Sequence[int],
-    forcing: TeacherForcing,
-    unembedding: Unembedding,
-    store: LensStore,
-) -> None:
-    """ForcedTrace the tasks and store what the lens reads.
+class LensReader:
+    """A `Reader` of a teacher-forced pass: states become readings as they come.
 
-    Args:
-        layers: all of the model, ascending.
+    Attributes:
+        tasks: traces and prompts that lack a reading.
     """
-    columns = (inputs.traces[name].tolist() for name in (*TRACE_KEY, "token_ids"))
-    written = {(name, index): ids for name, index, ids in zip(*columns, strict=True)}
-    recipients = {donor: question for question, donor in inputs.donors.items()}
-    of = {task.job: task for task in tasks}
-    total = sum(len(task.job.traces) for task in tasks)
-    with track("reading layers", total=total, unit="traces") as advance:
-        for done in forcing.forward(of, layers):
-            key = (done.job.question_id, done.sample_index)
-            if done.sample_index is not None:
-                reading = _of_trace(inputs, of[done.job], done, unembedding, written[key])
-                advance(1)
-            elif None in of[done.job].places:
-                reading = _of_prompt(inputs, done, unembedding, recipients.get(key[0]))
-            else:
-                continue
-            if key not in store.done:
-                store.add(key, reading)
+
+    doing = "reading layers"
+
+    def __init__(
+        self,
+        inputs: LensInputs,
+        layers: Sequence[int],
+        settings: Settings,
+        store: LensStore,
+        tokens: TokenReader,
+    ) -> None:
+        self.inputs, self.settings, self.store, self.tokens = inputs, settings, store, tokens
+        self.tasks = inputs.tasks(store.done, layers)
+        self._of = {task.job: task for task in self.tasks}
+        every = tuple(layers)
+        self.asked = [(task.job, every) for task in self.tasks]
+        self.asked += [(job, every) for job in tokens.jobs]
+        columns = (inputs.traces[name].tolist() for name in (*TRACE_KEY, "token_ids"))
+        self._written = {(name, index): ids for name, index, ids in zip(*columns, strict=True)}
+        self._recipients = {donor: question for question, donor in inputs.donors.items()}
+
+    def begin(self, forcing: TeacherForcing) -> None:
+        """Find the model's unembedding; see `Unembedding` for what is raised."""
+        assert isinstance(forcing, HookTeacherForcing)
+        self.unembedding = Unembedding(forcing.model, forcing.head)
+
+    def read(self, done: ForcedStates) -> None:
+        """Store what the lens reads of a trace or a prompt's end."""
+        if done.job not in self._of:
+            self.tokens.read(done, self.unembedding)
+            return
+        key = (done.job.question_id, done.sample_index)
+        task = self._of[done.job]
+        if done.sample_index is not None:
+            ids = self._written[key]
+            reading = _of_trace(self.inputs, task, done, self.unembedding, ids)
+        elif None in task.places:
+            recipient = self._recipients.get(key[0])
+            reading = _of_prompt(self.inputs, done, self.unembedding, recipient)
+        else:
+            return
+        if key not in self.store.done:
+            self.store.add(key, reading)
 
 
 def _of_trace(

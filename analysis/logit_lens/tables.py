@@ -18,7 +18,7 @@ from analysis.logit_lens.latent_answers import (
     answer_shares,
     commitment,
     consistency,
-    emergence,
+    emergences,
 )
 from analysis.statistics import mean_interval
 from cot.types import TRACE_KEY, Finding
@@ -32,6 +32,7 @@ KINDS = {
     "commitment_layer": "Int64",
     "emergence_step": "Int64",
     "n_steps": "Int64",
+    "n_steps_read": "Int64",
     "lens_answer": "str",
     "decided_at_prompt": "boolean",
     "decided_control": "boolean",
@@ -96,21 +97,22 @@ def traces_table(
         raw, calibrated = (
             consistency(latent, ends=ends) for latent in (each.latent, each.calibrated)
         )
-        layer = commitment(each.latent)
+        layer, emerged = commitment(each.latent), emergences(each)
         for row, index in enumerate(each.sample_index):
             latent = int(each.latent[row, -1])
             decided = {
                 "consistency": raw[row],
                 "consistency_calibrated": calibrated[row],
                 "commitment_layer": layer[row],
-                "emergence_step": emergence(each.steps[row], latent),
+                "emergence_step": emerged[row],
                 "decided_at_prompt": each.prompt == each.stated[row],
                 "decided_control": None
                 if each.control is None
                 else each.control == each.stated[row],
             }
             rows[each.question_id, int(index)] = {
-                "n_steps": len(each.steps[row]),
+                "n_steps": each.n_steps[row],
+                "n_steps_read": len(each.steps[row]),
                 "lens_answer": names[latent],
                 **(decided if open_ else {}),
             }
@@ -365,9 +367,7 @@ def _agreement(latent: Ints, layers: Ints, n_candidates: int) -> Rates:
 
 
 def _emergence(each: LatentAnswers) -> float:
-    final = each.latent[:, -1].tolist()
-    steps = [emergence(latent, last) for latent, last in zip(each.steps, final, strict=True)]
-    return float(np.mean(steps))
+    return float(np.mean(emergences(each)))
 
 
 def _steps(each: LatentAnswers) -> Rates:

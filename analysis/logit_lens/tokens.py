@@ -1,21 +1,31 @@
-"""The lens token by token: each layer's next token after each token of a few traces."""
+"""The lens token by token: each layer's next token after each token of a few traces.
+
+A trace that was read lies in activations/lens/tokens-DIGEST.parquet; the digest is of all that its
+reading follows from.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from analysis.hidden_states.teacher_forcing import ForcedTrace, Job, TeacherForcing
+from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job
 from analysis.logit_lens.inputs import LensInputs
 from analysis.logit_lens.unembedding import Unembedding
 from cot.errors import InputError
+from cot.models import ResolvedModel, load_tokenizer
 from cot.store.run import Run
+from cot.store.shards import write_parquet
 from cot.types import TRACE_KEY
 
-__all__ = ["TraceKey", "choose_traces", "tokens_table"]
+__all__ = ["TokenReader", "TraceKey", "choose_traces"]
 
 TraceKey = tuple[str, int]
 N_CHOSEN = 4
@@ -50,48 +60,75 @@ def choose_traces(
     return pd.concat([pairs, shuffled.drop(pairs.index)]).head(N_CHOSEN).sort_index()
 
 
-def tokens_table(
-    inputs: LensInputs,
-    chosen: pd.DataFrame,
-    layers: Sequence[int],
-    forcing: TeacherForcing,
-    unembedding: Unembedding,
-    tokenizer: Any,
-) -> pd.DataFrame:
-    """The table `lens_tokens`; see `analysis.logit_lens.lens`."""
-    jobs, about = [], {}
-    columns = (chosen[name].tolist() for name in (*TRACE_KEY, "prompt_sha", "token_ids", "token"))
-    for question_id, index, sha, ids, answer in zip(*columns, strict=True):
-        last = np.arange(max(-1, len(ids) - MOST_TOKENS), len(ids))
-        spots = np.stack([last, last + 1], axis=1)
-        trace = ForcedTrace(sample_index=index, token_ids=ids, spots=spots, score=False)
-        job = Job(question_id=question_id, prompt_ids=inputs.prompts[sha], traces=[trace])
-        jobs.append(job)
-        read = [*([job.prompt_ids[-1]] if last[0] < 0 else []), *ids[max(0, last[0]) :]]
-        about[job] = (last, read, None if pd.isna(answer) else int(answer))
-    parts = []
-    for done in forcing.forward(jobs, layers):
+class TokenReader:
+    """What of the chosen traces is read, and where it lies.
+
+    Args:
+        chosen: the traces.
+        folder: where readings lie.
+        layers: all of the model.
+        model: whose tokenizer says what the tokens are.
+
+    Attributes:
+        jobs: of the traces that were not read yet.
+    """
+
+    def __init__(
+        self,
+        inputs: LensInputs,
+        chosen: pd.DataFrame,
+        folder: Path,
+        layers: Sequence[int],
+        model: ResolvedModel,
+    ) -> None:
+        self.layers, self.model = layers, model
+        self.files: list[Path] = []
+        self._about: dict[Job, tuple[Any, list[int], int | None, Path]] = {}
+        names = (*TRACE_KEY, "prompt_sha", "token_ids", "token")
+        for question_id, index, sha, ids, answer in zip(
+            *(chosen[name].tolist() for name in names), strict=True
+        ):
+            token = None if pd.isna(answer) else int(answer)
+            written = hashlib.sha256(np.asarray(ids, np.int64).tobytes()).hexdigest()
+            basis = [model.revision, question_id, index, sha, written, token, MOST_TOKENS]
+            digest = hashlib.sha256(json.dumps(basis).encode()).hexdigest()[:16]
+            self.files.append(folder / f"tokens-{digest}.parquet")
+            if self.files[-1].exists():
+                continue
+            last = np.arange(max(-1, len(ids) - MOST_TOKENS), len(ids))
+            spots = np.stack([last, last + 1], axis=1)
+            trace = ForcedTrace(sample_index=index, token_ids=ids, spots=spots, score=False)
+            job = Job(question_id=question_id, prompt_ids=inputs.prompts[sha], traces=[trace])
+            read = [*([job.prompt_ids[-1]] if last[0] < 0 else []), *ids[max(0, last[0]) :]]
+            self._about[job] = (last, read, token, self.files[-1])
+        self.jobs = list(self._about)
+
+    def read(self, done: ForcedStates, unembedding: Unembedding) -> None:
+        """Store what came of one of the jobs."""
         if done.sample_index is None:
-            continue
-        last, read, answer = about[done.job]
+            return
+        tokenizer = load_tokenizer(self.model)
+        last, read, answer, path = self._about[done.job]
         n_layers, n_tokens, width = done.vectors.shape
         words = unembedding.vocabulary(done.vectors.swapaxes(0, 1).reshape(-1, width), answer)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "question_id": done.job.question_id,
-                    "sample_index": done.sample_index,
-                    "token": np.repeat(last, n_layers),
-                    "text": np.repeat(_texts(tokenizer, read), n_layers),
-                    "layer": np.tile(np.asarray(layers), n_tokens),
-                    "top": _texts(tokenizer, words.top.tolist()),
-                    "p_top": words.p_top,
-                    "p_stated": words.p,
-                    "entropy": words.entropy,
-                }
-            )
+        frame = pd.DataFrame(
+            {
+                "question_id": done.job.question_id,
+                "sample_index": done.sample_index,
+                "token": np.repeat(last, n_layers),
+                "text": np.repeat(_texts(tokenizer, read), n_layers),
+                "layer": np.tile(np.asarray(self.layers), n_tokens),
+                "top": _texts(tokenizer, words.top.tolist()),
+                "p_top": words.p_top,
+                "p_stated": words.p,
+                "entropy": words.entropy,
+            }
         )
-    return pd.concat(parts, ignore_index=True)
+        write_parquet(pa.Table.from_pandas(frame, preserve_index=False), path)
+
+    def table(self) -> pd.DataFrame:
+        """The table `lens_tokens`; see `analysis.logit_lens.lens`."""
+        return pd.concat([pd.read_parquet(path) for path in self.files], ignore_index=True)
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> Any:

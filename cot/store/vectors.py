@@ -2,7 +2,8 @@
 
     vectors-000000.safetensors   one tensor a layer, `layer_4` [row, d_model], float16; immutable
     index.parquet                which row of which file is which vector; also what was captured
-    logprob_gaps.parquet         one row a trace that was run again: n_tokens, max_logprob_gap
+    traces.parquet               one row a trace that was run again: its log-probability gap, and
+                                 how sure the model was
 
 A file of vectors is written whole, then named by the index, which is replaced in one step: what the
 index doesn't name doesn't exist. A killed capture loses what was not yet flushed (at most 128 MiB
@@ -31,13 +32,13 @@ from cot.types import TRACE_KEY
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Place", "VectorWriter", "read_about", "read_gaps", "read_index", "read_vectors"]
+__all__ = ["Place", "VectorWriter", "read_about", "read_forced", "read_index", "read_vectors"]
 
 log = logging.getLogger("cot")
 
 METADATA_KEY = b"consilience"
 KEY = [*TRACE_KEY, "position", "step"]
-MOVING = ("step_end", "pre_answer", "answer")
+MOVING = ("step_end", "section_end", "pre_answer", "answer")
 """Positions whose token follows from tables and may change; of the others it is part of the key, so
 that a trace may have many."""
 FLUSH_BYTES = 128 * 2**20
@@ -52,10 +53,10 @@ class Place(NamedTuple):
     sample_index: int | None
     """Index among the question's samples; None for what its traces share (`prompt_end`)."""
     position: str
-    """`prompt_end`, `step_end`, `pre_answer`, `answer`, `mean`, `every 8 tokens`, or the name of a
-    user's spans."""
+    """`prompt_end`, `step_end`, `section_end`, `pre_answer`, `answer`, `mean`, `every 8 tokens`, or
+    the name of a user's spans."""
     step: int | None
-    """Which step a `step_end` ends; None elsewhere."""
+    """Which step a `step_end` ends, or section a `section_end`; None elsewhere."""
     token: int | None
     """Index into the generated ids, -1 for the prompt's last; None for a mean."""
 
@@ -66,7 +67,7 @@ class VectorWriter:
     Attributes:
         index: what is on disk, see `read_index`.
         about: see `read_about`.
-        gaps: see `read_gaps`.
+        traces: see `read_forced`.
 
     Raises:
         InputError: the folder holds hidden states of another model.
@@ -76,7 +77,7 @@ class VectorWriter:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.index, self.about = _read(folder)
-        self.gaps = read_gaps(folder)
+        self.traces = read_forced(folder)
         if self.about.get("revision", revision) != revision:
             raise InputError(
                 f"{folder} holds hidden states of {self.about['model']} "
@@ -104,26 +105,34 @@ class VectorWriter:
         if self._bytes > FLUSH_BYTES or time.monotonic() - self._since > FLUSH_SECONDS:
             self.flush()
 
-    def add_gap(self, question_id: str, sample_index: int, n_tokens: int, gap: float) -> None:
+    def add_trace(
+        self,
+        question_id: str,
+        sample_index: int,
+        n_tokens: int,
+        gap: float,
+        certainty: tuple[float, float] = (np.nan, np.nan),
+    ) -> None:
         """Record that a trace was run again; call it before adding the trace's vectors.
 
         Args:
             gap: largest difference of log-probability, NaN where the trace has none stored.
+            certainty: self-certainty and mean entropy; NaN where they were not asked for, and then
+                those that are there stay.
         """
-        self._new_gaps.append((question_id, sample_index, n_tokens, gap))
+        self._new_traces.append((question_id, sample_index, n_tokens, gap, *certainty))
 
     def flush(self) -> None:
         """Put everything that was added on disk."""
         import pandas as pd
         from safetensors.numpy import save
 
-        if self._new_gaps:
-            new = pd.DataFrame(self._new_gaps, columns=list(self.gaps.columns))
-            new = new.astype(self.gaps.dtypes.to_dict())
-            self.gaps = _join(self.gaps, new).drop_duplicates(
-                TRACE_KEY, keep="last", ignore_index=True
-            )
-            _write_frame(self.gaps, self.folder / "logprob_gaps.parquet", {})
+        if self._new_traces:
+            new = pd.DataFrame(self._new_traces, columns=list(self.traces.columns))
+            joined = _join(self.traces, new.astype(self.traces.dtypes.to_dict()))
+            # the last value of each that is not missing
+            self.traces = joined.groupby(TRACE_KEY, sort=False).last().reset_index()
+            _write_frame(self.traces, self.folder / "traces.parquet", {})
         if self._places:
             number = 1 + max((int(key) for key in self.about["shards"]), default=-1)
             tensors = {f"layer_{k}": np.concatenate(kept) for k, kept in self._vectors.items()}
@@ -158,7 +167,7 @@ class VectorWriter:
     def _clear(self) -> None:
         self._places: list[Place] = []
         self._vectors: dict[int, list[NDArray[np.floating]]] = {}
-        self._new_gaps: list[tuple[str, int, int, float]] = []
+        self._new_traces: list[tuple[Any, ...]] = []
         self._bytes = 0
         self._since = time.monotonic()
 
@@ -171,7 +180,8 @@ def read_vectors(
     Returns:
         index: one row a vector, ordered as the run's questions, then by sample_index, step, token:
             question_id, sample_index (Int64; missing for `prompt_end`), position, step (Int64;
-            missing but for `step_end`), token (Int64; -1 is the prompt's last), layer.
+            missing but for `step_end` and `section_end`), token (Int64; -1 is the prompt's last),
+            layer.
         vectors: float32, shape [vector, d_model].
 
     Raises:
@@ -215,16 +225,16 @@ def read_about(folder: Path) -> dict[str, Any]:
     return _read(folder)[1]
 
 
-def read_gaps(folder: Path) -> pd.DataFrame:
-    """One row a trace that was run again: question_id, sample_index, n_tokens, max_logprob_gap."""
+def read_forced(folder: Path) -> pd.DataFrame:
+    """One row a trace that was run again: question_id, sample_index, n_tokens, max_logprob_gap (NaN
+    where none was stored), self_certainty and mean_entropy (NaN where not asked for)."""
     import pandas as pd
 
-    if (folder / "logprob_gaps.parquet").exists():
-        return pd.read_parquet(folder / "logprob_gaps.parquet")
+    if (folder / "traces.parquet").exists():
+        return pd.read_parquet(folder / "traces.parquet")
     kinds = {"question_id": "str", "sample_index": "int64", "n_tokens": "int64"}
-    return pd.DataFrame(columns=[*kinds, "max_logprob_gap"]).astype(
-        {**kinds, "max_logprob_gap": "float64"}
-    )
+    kinds |= dict.fromkeys(("max_logprob_gap", "self_certainty", "mean_entropy"), "float64")
+    return pd.DataFrame(columns=list(kinds)).astype(kinds)
 
 
 def _read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tiny_models import (
     PROMPT,
     TEXTS,
@@ -27,7 +28,8 @@ from tiny_models import (
 )
 from written import write_table
 
-import analysis.hidden_states.capturing as capturing
+import analysis.hidden_states.places as places
+import analysis.hidden_states.shared_pass as shared_pass
 from analysis.answer_table import answers as extract_answers
 from analysis.catalogue import find
 from analysis.hidden_states import capture, estimate
@@ -36,6 +38,7 @@ from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run, open_run
 from cot.store.vectors import read_about, read_index
+from cot.types import TRACE_KEY
 
 ALL = ["prompt_end", "step_end", "pre_answer", "answer", "mean"]
 
@@ -235,19 +238,101 @@ def test_a_dry_run_says_what_is_missing_and_writes_nothing(run: Run) -> None:
     n_prompt = sum(len(tokenizer().encode(PROMPT + " " * i)) for i in range(3))
     assert (said.n_vectors, said.n_traces, said.n_tokens) == (30, 12, n_tokens + n_prompt)
     assert said.bytes == 30 * 32 * 2
-    assert said.seconds > 0
+    assert said.exact
     capture(run, limit=1, **asked)
     assert estimate(run, **asked).n_vectors == 20
     assert len(capture(run, **asked)) == said.n_vectors
     left = estimate(run, **asked)
-    assert (left.n_vectors, left.n_traces, left.seconds) == (0, 0, 0)
-    (run.path / "tables" / "steps.parquet").unlink()
-    with pytest.raises(InputError, match="no table steps yet, and a dry run writes none: `cot seg"):
-        estimate(run)
+    assert (left.n_vectors, left.n_traces, left.n_tokens) == (0, 0, 0)
+
+
+def test_a_dry_run_decodes_nothing_and_is_right(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = run.path / "spans.csv"
+    file.write_text("question_id,sample_index,start,end,name\nq0,0,0,5,plan\nq0,0,0,9,plan\n")
+    asked: dict[str, Any] = {"positions": [*ALL, "section_end", "every:3"], "spans": file}
+    asked |= {"layers": [1, 2], "steps_per_trace": 2}
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "token_spans", lambda *_: pytest.fail("a trace was decoded"))
+        patch.setattr(shared_pass, "load_model", lambda *_, **__: pytest.fail("model loaded"))
+        said = estimate(run, **asked)
+    assert (said.exact, said.note) == (True, "")
+    assert len(capture(run, **asked)) == said.n_vectors
+    assert estimate(run, **asked).n_vectors == 0
+
+
+def test_a_dry_run_without_tables_gives_upper_bounds(run: Run) -> None:
+    said = estimate(run, layers=[1])
+    for name in ("steps", "answers"):
+        (run.path / "tables" / f"{name}.parquet").unlink()
+    before = contents(run)
+    bound = estimate(run, layers=[1], steps_per_trace=3)
+    assert contents(run) == before
+    assert not bound.exact
+    assert "step_end: 3 a trace, as there is no table steps yet (`cot segment" in bound.note
+    assert bound.n_vectors == 3 + 12 * 3 + 12
+    assert bound.n_vectors >= said.n_vectors
+    assert (bound.n_traces, bound.n_tokens) == (said.n_traces, said.n_tokens)
+    lengths = run.traces(["token_ids"])["token_ids"].map(len)
+    every = estimate(run, layers=[1], positions=["step_end"], steps_per_trace=0)
+    assert every.n_vectors == lengths.sum()
 
 
 def contents(run: Run) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in run.path.rglob("*")}
+
+
+def test_long_traces_are_looked_at_evenly(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "cot"):
+        index = capture(run, layers=[1], positions=["step_end", "section_end"], steps_per_trace=1)
+    assert "step_end: 12 of 21 are taken, at most 1 a trace, evenly by tokens" in caplog.text
+    steps, sections = run.table("steps"), run.table("sections")
+    last = steps.groupby(TRACE_KEY, sort=False).tail(1)
+    rows = index[index["position"] == "step_end"]
+    assert rows["step"].tolist() == last["step"].tolist()
+    assert rows["token"].tolist() == (last["token_end"] - 1).tolist()
+    ends = index[index["position"] == "section_end"]
+    assert ends["step"].tolist() == sections["section"].tolist()
+    assert ends["token"].tolist() == (sections["token_end"] - 1).tolist()
+    everything = capture(run, layers=[1], positions=["step_end"], steps_per_trace=0)
+    assert len(everything) == len(steps)
+    with pytest.raises(InputError, match="--steps-per-trace is -1: give 1 or more, or 0 for all"):
+        capture(run, steps_per_trace=-1)
+
+
+def test_steps_without_tokens_are_found_in_the_text(run: Run) -> None:
+    sure = capture(run, layers=[1], positions=["step_end"])
+    steps = run.table("steps").astype({"token_start": "Int64", "token_end": "Int64"})
+    write_steps(run, steps.assign(token_start=pd.NA, token_end=pd.NA))
+    pd.testing.assert_frame_equal(capture(run, layers=[1], positions=["step_end"]), sure)
+
+
+def test_certainty_is_read_once_and_stays(
+    run: Run, model: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture(run, layers=[1], positions=["mean"])
+    assert "token_certainty" not in run.tables()
+    capture(run, layers=[1], positions=["mean"], certainty=True)
+    table = run.table("token_certainty")
+    assert table.columns.tolist() == [*TRACE_KEY, "self_certainty", "mean_entropy", "n_tokens"]
+    traces = run.traces(["token_ids", "prompt_sha"])
+    assert table[TRACE_KEY].equals(traces[TRACE_KEY])
+    words = tokenizer()
+    for row, ids, sha in zip(
+        table.itertuples(), traces["token_ids"], traces["prompt_sha"], strict=True
+    ):
+        prompt = words.encode(PROMPT + " " * int(sha[1:]))
+        with torch.inference_mode():
+            log_p = model[1](torch.tensor([[*prompt, *ids]])).logits[0].double().log_softmax(-1)
+        log_p = log_p[len(prompt) - 1 : -1]
+        assert row.n_tokens == len(ids) == len(log_p)
+        kl = -(log_p + np.log(log_p.shape[1])).mean()
+        assert row.self_certainty == pytest.approx(float(kl), rel=1e-4)
+        assert row.mean_entropy == pytest.approx(-float((log_p.exp() * log_p).sum(-1).mean()), 1e-4)
+    monkeypatch.setattr(shared_pass, "load_model", lambda *_, **__: pytest.fail("model loaded"))
+    capture(run, layers=[1], positions=["mean"], certainty=True)
+    pd.testing.assert_frame_equal(run.table("token_certainty"), table)
+    with pytest.raises(InputError, match="--certainty needs the whole vocabulary"):
+        capture(run, engine="vllm", certainty=True)
 
 
 def test_the_gap_is_small_and_another_models_is_not(
@@ -284,7 +369,7 @@ def test_a_model_that_accelerate_places(run: Run, monkeypatch: pytest.MonkeyPatc
 def test_what_is_there_is_not_captured_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     first = capture(run, layers=[1, 2], positions=["pre_answer"])
     before = run.activations(layer=1, position="pre_answer")[1]
-    monkeypatch.setattr(capturing, "load_model", lambda *_, **__: pytest.fail("model loaded"))
+    monkeypatch.setattr(shared_pass, "load_model", lambda *_, **__: pytest.fail("model loaded"))
     pd.testing.assert_frame_equal(first, capture(run, layers=[1, 2], positions=["pre_answer"]))
     capture(run, layers=[2], positions=["pre_answer"], limit=1)
     monkeypatch.undo()

@@ -112,6 +112,71 @@ def test_half_precision(family: str) -> None:
         assert np.abs((done.vectors - sure[key].vectors) / scale).max() < 0.05
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3", "gpt2"])
+@pytest.mark.parametrize("size", [1, 7])
+def test_chunks_change_nothing(family: str, size: int) -> None:
+    model, some = tiny_model(family), certain(jobs())
+    whole, parts = forward(model, some, LAYERS), forward(model, some, LAYERS, chunk_tokens=size)
+    assert whole.keys() == parts.keys()
+    for key, done in whole.items():
+        np.testing.assert_allclose(parts[key].vectors, done.vectors, rtol=1e-4, atol=1e-4)
+        if done.logprobs is not None:
+            np.testing.assert_allclose(parts[key].logprobs, done.logprobs, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(parts[key].certainty, done.certainty, rtol=1e-4)
+
+
+def test_no_more_than_a_chunk_passes_at_once() -> None:
+    model, widths = tiny_model("llama"), []
+    forcing = HookTeacherForcing(model, chunk_tokens=4)
+
+    def watch(*_: Any) -> None:
+        chunk = forcing.chunk
+        assert chunk is not None
+        widths.append((chunk.end - chunk.start, len(chunk.traces)))
+
+    handle = model.model.layers[0].register_forward_pre_hook(watch)
+    for _ in forcing.forward(jobs(n_questions=1), [1]):
+        pass
+    handle.remove()
+    prompt, traces = [n for n, k in widths if not k], [n for n, k in widths if k]
+    assert (max(prompt), sum(prompt)) == (4, 9)
+    assert max(traces) == 4
+    assert forcing.chunk is None
+
+
+def certain(some: list[Job]) -> list[Job]:
+    return [
+        dataclasses.replace(
+            job, traces=[dataclasses.replace(trace, certainty=True) for trace in job.traces]
+        )
+        for job in some
+    ]
+
+
+def test_certainty_is_that_of_a_plain_forward() -> None:
+    model, some = tiny_model("llama"), certain(jobs())
+    for (question_id, sample), done in forward(model, some, [1]).items():
+        if sample is None:
+            assert done.certainty is None
+            continue
+        job = some[int(question_id[1:])]
+        trace = job.traces[sample]
+        ids = torch.tensor([[*job.prompt_ids, *trace.token_ids]])
+        log_p = model(ids).logits[0].detach().double().log_softmax(-1)[len(job.prompt_ids) - 1 : -1]
+        entropy = -(log_p.exp() * log_p).sum(-1).mean()
+        kl = -(log_p + np.log(N_TOKENS)).mean(-1).mean()  # of uniform to p
+        assert done.certainty == pytest.approx((float(kl), float(entropy)), rel=1e-4)
+
+
+def test_uniform_logits_are_no_certainty_at_all() -> None:
+    model = tiny_model("llama")
+    model.lm_head.weight.data.mul_(1e-6)
+    for done in forward(model, certain(jobs()), [1]).values():
+        if done.sample_index is not None:
+            assert done.certainty == pytest.approx((0, np.log(N_TOKENS)), abs=1e-5)
+            np.testing.assert_allclose(done.logprobs, -np.log(N_TOKENS), rtol=1e-5)
+
+
 def test_questions_are_taken_one_at_a_time() -> None:
     taken = 0
 
@@ -219,5 +284,5 @@ def test_states_are_gathered_on_the_device_that_they_are_on() -> None:
     states = torch.arange(24.0).reshape(2, 3, 4)
     gather.hook(1)(None, (), {}, states.to("meta"))
     gather.hook(2)(None, (), {}, (states,))
-    assert gather.kept[1].device.type == "meta"
-    assert gather.kept[2].tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [16, 17, 18, 19]]
+    assert gather.totals[1].device.type == "meta"
+    assert gather.take([2]).tolist() == [[[0, 1, 2, 3], [2, 3, 4, 5], [16, 17, 18, 19]]]

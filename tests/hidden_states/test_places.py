@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from analysis.hidden_states.places import check_positions, choose_layers
+from analysis.hidden_states.places import check_positions, choose_layers, spread
 from cot.errors import InputError
 
 
@@ -49,6 +50,32 @@ def test_positions() -> None:
     assert check_positions(["mean", "step_end", "mean"]) == ("step_end", "mean")
     some = ["every 16 tokens", "mean", " every  2 tokens", "every 16 tokens"]
     assert check_positions(some) == ("mean", "every 2 tokens", "every 16 tokens")
-    for wrong in (["last"], [], ["every 0 tokens"], ["every tokens"]):
-        with pytest.raises(InputError, match="prompt_end, step_end, pre_answer, answer, mean"):
+    assert check_positions(["every:2", "section_end"]) == ("section_end", "every 2 tokens")
+    for wrong in (["last"], ["every:0"], [], ["every 0 tokens"], ["every tokens"]):
+        with pytest.raises(
+            InputError, match="prompt_end, step_end, section_end, pre_answer, answer, mean"
+        ):
             check_positions(wrong)
+
+
+def test_steps_are_taken_evenly_by_tokens_and_the_last_is_among_them() -> None:
+    ends = {step: 10 * (step + 1) for step in range(100)}
+    assert spread(ends, 4) == [24, 49, 74, 99]
+    assert spread(ends, 100) == spread(ends, 0) == list(range(100))
+    # many short steps at the beginning don't crowd out the long ones after them
+    short = {n: n + 1 for n in range(90)}
+    assert spread({**short, 90: 500, 91: 750, 92: 1000}, 4) == [89, 90, 91, 92]
+    # a step as long as two parts leaves one of them empty: at most so many
+    assert spread({0: 10, 1: 20, 2: 80, 3: 100}, 3) == [1, 3]
+    assert spread({}, 3) == []
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 64])
+def test_a_budget_of_steps_is_never_exceeded(most: int) -> None:
+    random = np.random.default_rng(most)
+    for _ in range(50):
+        ends = np.cumsum(random.integers(1, 400, random.integers(most + 1, 300)))
+        chosen = spread(dict(enumerate(ends.tolist())), most)
+        assert len(chosen) <= most
+        assert chosen == sorted(set(chosen))
+        assert chosen[-1] == len(ends) - 1

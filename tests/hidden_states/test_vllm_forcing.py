@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_models import smollm2_run
 
-from analysis.hidden_states import capture, capturing, vllm_forcing
+from analysis.hidden_states import capture, shared_pass, vllm_forcing
 from analysis.hidden_states.hooks import HookTeacherForcing
 from analysis.hidden_states.teacher_forcing import ForcedTrace, Job
 from analysis.hidden_states.vllm_forcing import VllmTeacherForcing
@@ -102,7 +102,7 @@ def test_vectors_and_scores_are_those_of_transformers(
 def test_a_run_is_captured_as_with_transformers(
     forcing: VllmTeacherForcing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capturing, "VllmTeacherForcing", lambda *_, **__: forcing)
+    monkeypatch.setattr(shared_pass, "VllmTeacherForcing", lambda *_, **__: forcing)
     monkeypatch.setattr(forcing, "close", lambda: None)
     one, other = (smollm2_run(tmp_path / name) for name in ("one", "other"))
     asked: dict[str, Any] = {"layers": [15, 30], "positions": ["prompt_end", "pre_answer", "mean"]}

@@ -40,7 +40,10 @@ def test_commitment_by_its_definition(layers: list[int]) -> None:
 
 def test_emergence_is_the_step_from_which_the_answer_stays() -> None:
     for steps, expected in (([0, 1, 1], 1), ([1, 1], 0), ([1, 0], 2), ([], 0)):
-        assert emergence(np.array(steps, int), 1) == expected
+        latent, numbers = np.array(steps, int), np.arange(len(steps))
+        assert emergence(latent, 1, numbers, len(steps)) == expected
+        # with every second step read: steps keep their numbers
+        assert emergence(latent, 1, 2 * numbers, 2 * len(steps)) == 2 * expected
 
 
 def test_agreement_with_oneself_and_with_another() -> None:

@@ -58,13 +58,13 @@ def with_tables(run: Run) -> Run:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many traces each reading ran through the model."""
     counts: list[int] = []
-    plain = analysis.logit_lens.read_traces
+    plain = analysis.logit_lens.one_pass
 
-    def counting(inputs: Any, tasks: Any, *rest: Any) -> None:
-        counts.append(sum(len(task.job.traces) for task in tasks))
-        plain(inputs, tasks, *rest)
+    def counting(run: Any, readers: Any) -> None:
+        counts.append(sum(len(task.job.traces) for each in readers for task in each.tasks))
+        plain(run, readers)
 
-    monkeypatch.setattr(analysis.logit_lens, "read_traces", counting)
+    monkeypatch.setattr(analysis.logit_lens, "one_pass", counting)
     return counts
 
 

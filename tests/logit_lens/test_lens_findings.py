@@ -30,6 +30,8 @@ def latent_answers(
         sample_index=np.arange(len(latent)),
         latent=np.array(latent),
         steps=tuple(np.array(some, int) for some in steps),
+        numbers=tuple(np.arange(len(some)) for some in steps),
+        n_steps=np.array([len(some) for some in steps], int),
         **arrays,
         **given,
     )
