@@ -3,8 +3,8 @@
 Jinja2 (autoescaped) writes what can be read without scripts: findings, methods, notices. The rest
 travels as JSON in `<script type="application/json">` and is put on the page with textContent only,
 so that nothing a model wrote is ever markup. A Content-Security-Policy forbids all network and
-runs only the scripts whose hashes it names. Above `MAX_BYTES`, what is shown of each question moves
-to script files beside the page (see shards.py).
+runs only the scripts whose hashes it names. What is shown of each question is packed where it is
+much, and moves to script files beside the page above `MAX_BYTES` (see shards.py).
 
     >>> write_report(open_run("runs/demo"))                                      # doctest: +SKIP
     PosixPath('runs/demo/report.html')
@@ -32,7 +32,15 @@ from analysis.page.downloads import Downloads, pack
 from analysis.page.evidence import Evidence, gather, overview
 from analysis.page.figures import Embedded, embedded
 from analysis.page.section import Section, registered
-from analysis.page.shards import FOLDER, clear, shard, write_shards
+from analysis.page.shards import (
+    FOLDER,
+    PLAIN_BYTES,
+    Blocks,
+    as_files,
+    clear,
+    pack_blocks,
+    write_shards,
+)
 from cot.store.atomic import replace_file
 from cot.store.run import Run
 
@@ -66,7 +74,7 @@ def report(run: Run) -> Path:
     return write_report(run)
 
 
-def write_report(run: Run, *, max_bytes: int = MAX_BYTES) -> Path:
+def write_report(run: Run, *, max_bytes: int = MAX_BYTES, plain_bytes: int = PLAIN_BYTES) -> Path:
     """Write `run/report.html` from whatever tables exist; return its path.
 
     The first screen names the commands of what was not measured; a stale table is said.
@@ -74,8 +82,9 @@ def write_report(run: Run, *, max_bytes: int = MAX_BYTES) -> Path:
     Args:
         max_bytes: a page that would be larger has its questions' details in `report-data` beside
             it, loaded as questions are opened; both belong together.
+        plain_bytes: details of more characters are packed.
     """
-    page, files = _render(run, max_bytes)
+    page, files = _render(run, max_bytes, plain_bytes)
     if files:
         write_shards(run.path / FOLDER, files)
     path = run.path / "report.html"
@@ -117,7 +126,7 @@ class Part:
     """Its markup, that of sections within it included; blank where it shows nothing."""
 
 
-def _render(run: Run, max_bytes: int) -> tuple[str, list[str]]:
+def _render(run: Run, max_bytes: int, plain_bytes: int) -> tuple[str, list[str]]:
     """The page, and the texts of the files beside it; none where it is small enough."""
     evidence = gather(run)
     data = {each.name: each.data(evidence) if each.data else None for each in registered()}
@@ -146,16 +155,27 @@ def _render(run: Run, max_bytes: int) -> tuple[str, list[str]]:
         if each.sends
     }
     known = {**sent, "figures": {name: made.drawing for name, made in figures.items()}}
-    inside = Markup("{" + ",".join(f"{key}:{detail}" for key, detail in details) + "}")
-    page = as_json({**known, "shards": None})
     template = _environment().get_template("report.html.jinja")
-    whole = template.render(csp=_policy(scripts), page=page, details=inside, **settings)
+
+    def rendered(details: str, told: Blocks | None, blocks: Sequence[str], beside: bool) -> str:
+        page = as_json({**known, "shards": told})
+        csp = _policy(scripts, beside)
+        stored = [Markup(block) for block in blocks]
+        return template.render(csp=csp, page=page, details=details, blocks=stored, **settings)
+
+    if sum(len(key) + len(detail) for key, detail in details) <= plain_bytes:
+        inside = Markup("{" + ",".join(f"{key}:{detail}" for key, detail in details) + "}")
+        told, blocks = None, list[str]()
+    else:
+        inside = Markup("{}")
+        told, blocks = pack_blocks(details)
+    whole = rendered(inside, told, blocks, beside=False)
     if len(whole.encode("utf-8", "surrogatepass")) <= max_bytes:
         return whole, []
-    shards, files = shard(details)
-    page = as_json({**known, "shards": shards})
-    csp = _policy(scripts, beside=True)
-    return template.render(csp=csp, page=page, details="{}", **settings), files
+    if told is None:
+        told, blocks = pack_blocks(details)
+    told, files = as_files(told, blocks)
+    return rendered(Markup("{}"), told, [], beside=True), files
 
 
 def _details(

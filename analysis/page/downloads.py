@@ -7,14 +7,11 @@ writes the rest.
 
 from __future__ import annotations
 
-import base64
-import gzip
 from dataclasses import dataclass
-
-import pandas as pd
 
 from analysis.exporting import as_csv
 from analysis.page.evidence import Evidence
+from analysis.page.shards import packed as gzipped
 
 __all__ = ["BUDGET", "Downloads", "pack"]
 
@@ -45,7 +42,7 @@ def pack(evidence: Evidence, budget: int = BUDGET) -> Downloads:
     """The questions and the derived tables that fit."""
     frames = {"questions": evidence.questions, **evidence.tables}
     small = {name: frame for name, frame in frames.items() if frame.size <= CELLS}
-    found = {name: _packed(frame) for name, frame in small.items()}
+    found = {name: gzipped(as_csv(frame)) for name, frame in small.items()}
     packed: dict[str, str] = {}
     used = 0
     for name in sorted(found, key=lambda name: len(found[name])):
@@ -63,8 +60,3 @@ def pack(evidence: Evidence, budget: int = BUDGET) -> Downloads:
         left_out=tuple(name for name in frames if name not in packed),
         command=f"cot export {evidence.run.path} --to csv",
     )
-
-
-def _packed(frame: pd.DataFrame) -> str:
-    data = gzip.compress(as_csv(frame).encode("utf-8"), mtime=0)
-    return base64.b64encode(data).decode("ascii")

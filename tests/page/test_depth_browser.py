@@ -26,9 +26,10 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return planted_deep(tmp_path_factory.mktemp("deep"), texts={("q03", 1): HOSTILE})
 
 
-@pytest.fixture(scope="module", params=["whole", "split"])
+@pytest.fixture(scope="module", params=["whole", "packed", "split"])
 def report(request: pytest.FixtureRequest, deep: Run) -> Path:
-    path = write_report(deep, max_bytes=10**9 if request.param == "whole" else 1)
+    plain = 0 if request.param == "packed" else 10**9
+    path = write_report(deep, max_bytes=1 if request.param == "split" else 10**9, plain_bytes=plain)
     assert (deep.path / "report-data").exists() == (request.param == "split")
     return path
 
@@ -175,7 +176,7 @@ def test_a_file_of_another_writing_is_refused(chromium: Any, deep: Run) -> None:
     path = write_report(deep, max_bytes=1)
     file = deep.path / "report-data" / "0001.js"
     text = file.read_text(encoding="utf-8")
-    file.write_text('consilience("0000",1,[["q03",{}]]);\n', encoding="utf-8")
+    file.write_text('consilience("0000",1,"H4sI");\n', encoding="utf-8")
     chromium.get("about:blank")
     chromium.get(path.as_uri() + "#q=q03")
     wait(chromium, lambda: "another writing" in shown(chromium))

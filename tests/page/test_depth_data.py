@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from dataclasses import asdict, replace
@@ -22,7 +24,7 @@ from analysis.page import write_report
 from analysis.page.evidence import gather
 from analysis.page.sections.traces.questions import question_details
 from analysis.page.sections.traces.shades import ALPHABET, GAP, LOWEST, STEPS, encode, shades_of
-from analysis.page.shards import clear, shard, write_shards
+from analysis.page.shards import as_files, clear, pack_blocks, write_shards
 from cot.store.run import Run
 
 SURROGATES = "\N{GRINNING FACE} 5 + 7"
@@ -165,22 +167,50 @@ def test_a_large_page_has_its_questions_in_files_beside_it(tmp_path: Path) -> No
     text = file.read_text(encoding="utf-8")
     assert not set("<>&\u2028\u2029") & set(text)
     assert text.count("\n") == 1
-    call, stamp, pairs = re.fullmatch(r'(\w+)\("(\w+)",1,(.*)\);\n', text).groups()  # type: ignore[union-attr]
+    call, stamp, block = re.fullmatch(r'(\w+)\("(\w+)",1,(.*)\);\n', text).groups()  # type: ignore[union-attr]
     assert (call, stamp) == ("consilience", told["stamp"])
-    assert dict(json.loads(pairs)) == details
+    assert dict(unpacked(json.loads(block))) == details
     write_report(run)
     assert not (run.path / "report-data").exists()
 
 
-def test_files_are_filled_in_order_and_named_by_number() -> None:
+def test_a_page_of_much_text_has_its_questions_packed_in_it(tmp_path: Path) -> None:
+    hostile = "</script><!--\u2028\u2029 __proto__ ]); alert(1) //" + 500 * "2 + 2 = 4. "
+    run = planted_run(tmp_path / "run", texts={("q03", 1): hostile}, tables=["answers"])
+    details = data_of(write_report(run), "detail-data")
+    size = (run.path / "report.html").stat().st_size
+    path = write_report(run, plain_bytes=1000)
+    assert path.stat().st_size < size
+    assert data_of(path, "detail-data") == {}
+    told = data_of(path, "page-data")["shards"]
+    assert (told["folder"], told["firsts"]) == (None, [0])
+    source = path.read_text(encoding="utf-8")
+    (block,) = re.findall(r'<script type="text/plain" id="block-1">(.*?)</script>', source)
+    assert dict(unpacked(block)) == details
+    assert "'self'" not in unescape(source)
+    assert not (run.path / "report-data").exists()
+
+
+def unpacked(block: str) -> Any:
+    """What a block holds."""
+    return json.loads(gzip.decompress(base64.b64decode(block, validate=True)))
+
+
+def test_blocks_are_filled_in_order_and_their_files_name_them_by_number() -> None:
     details = [(json.dumps(name), json.dumps("x" * 40)) for name in ("../a", "b", "__proto__")]
-    told, texts = shard(details, size=50)
+    told, blocks = pack_blocks(details, size=50)
     assert told["firsts"] == [0, 2]
-    assert [json.loads(text.split(",", 2)[2][:-3]) for text in texts] == [
+    assert [unpacked(block) for block in blocks] == [
         [["../a", "x" * 40], ["b", "x" * 40]],
         [["__proto__", "x" * 40]],
     ]
-    assert shard(details[:2])[0]["stamp"] != told["stamp"]
+    assert pack_blocks(details[:2])[0]["stamp"] != told["stamp"]
+    beside, texts = as_files(told, blocks)
+    assert beside == {**told, "folder": "report-data"}
+    assert [json.loads(f"[{text[len('consilience(') : -3]}]") for text in texts] == [
+        [told["stamp"], 1, blocks[0]],
+        [told["stamp"], 2, blocks[1]],
+    ]
 
 
 def test_old_files_are_removed_and_nothing_else(tmp_path: Path) -> None:

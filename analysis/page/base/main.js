@@ -8,7 +8,7 @@ let opened = null; // [id, what is shown of it, a function that opens a trace]
 
 const list = QuestionList(page.questions, (id) => { location.hash = addressOf(id); });
 KindPanels(page.questions, list);
-const traceSearch = TraceSearch(store, page.questions.map((row) => row.id), () => opened);
+const traceSearch = TraceSearch(store, () => opened);
 
 function openFromAddress() {
   const asked = readAddress();

@@ -4,15 +4,15 @@ const MOST_HITS = 50;
 const AROUND = 60; // characters shown on each side of what was found
 const PAUSE = 150; // milliseconds after the last key
 
-function TraceSearch(store, ids, opened) {
+function TraceSearch(store, opened) {
   const [input, verdicts, status, hits] = ["trace-search", "trace-verdict", "trace-status", "trace-hits"].map(find);
   let timer = null;
+  let last = 0; // number of the latest search: an older one that still unpacks questions ends
 
-  // [[id, detail], ...] of what is searched, in the order of the table.
-  function searched() {
-    if (!store.whole) return opened() === null ? [] : [[opened()[0], opened()[1]]];
-    const details = new Map(store.held());
-    return ids.filter((id) => details.has(id)).map((id) => [id, details.get(id)]);
+  // [[[id, detail], ...], ...] of what is searched, in the order of the table.
+  async function* searched() {
+    if (store.whole) yield* store.held();
+    else if (opened() !== null) yield [[opened()[0], opened()[1]]];
   }
 
   function hit(id, trace, text, at, length) {
@@ -23,24 +23,30 @@ function TraceSearch(store, ids, opened) {
       element("span", { class: "snippet", dir: "auto" }, start ? "…" : "", text.slice(start, at), element("mark", {}, text.slice(at, at + length)), text.slice(at + length, end), end < text.length ? "…" : ""));
   }
 
-  function update() {
+  async function update() {
+    last += 1;
+    const own = last;
     const words = input.value.trim();
     if (!words) { hits.replaceChildren(); status.textContent = scope(); return; }
-    const pattern = new RegExp(words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/\s+/g, "\\s+"), "iu");
+    const pattern = patternOf(words, "iu");
     const found = [];
     const questions = new Set();
     let n = 0;
-    for (const [id, detail] of searched()) {
-      for (const trace of detail.traces || []) {
-        if (verdicts.value && verdictOf(trace) !== verdicts.value) continue;
-        const text = textOf(trace);
-        const match = pattern.exec(text);
-        if (match === null) continue;
-        n += 1;
-        questions.add(id);
-        if (found.length < MOST_HITS) found.push(hit(id, trace, text, match.index, match[0].length));
+    const searchIn = (id, trace) => {
+      const text = textOf(trace);
+      const match = pattern.exec(text);
+      if (match === null) return;
+      n += 1;
+      questions.add(id);
+      if (found.length < MOST_HITS) found.push(hit(id, trace, text, match.index, match[0].length));
+    };
+    for await (const pairs of searched()) {
+      if (own !== last) return;
+      for (const [id, detail] of pairs) {
+        (detail.traces || []).filter((trace) => !verdicts.value || verdictOf(trace) === verdicts.value).forEach((trace) => searchIn(id, trace));
       }
     }
+    if (own !== last) return;
     hits.replaceChildren(...found);
     status.textContent = plural(n, "trace") + " of " + plural(questions.size, "question") + (n > MOST_HITS ? "; the first " + MOST_HITS + " are shown" : "") + ". " + scope();
   }
@@ -52,8 +58,9 @@ function TraceSearch(store, ids, opened) {
       : "The traces are in files beside this page: only the opened question is searched.";
   }
 
-  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(update, PAUSE); });
-  verdicts.addEventListener("change", update);
-  update();
-  return { update };
+  const search = () => update().catch((error) => { status.textContent = error.message; });
+  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, PAUSE); });
+  verdicts.addEventListener("change", search);
+  search();
+  return { update: search };
 }

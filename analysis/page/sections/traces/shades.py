@@ -16,7 +16,6 @@ where this machine doesn't have it already, nothing is shaded. Nothing is downlo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -72,21 +71,20 @@ def encode(text: str, spans: NDArray[np.int64], logprobs: NDArray[np.float64]) -
             that share a span wrote one character together: their log-probabilities are added.
         logprobs: shape [token], nats.
     """
-    pieces: list[list[Any]] = []
-    at = 0
-    for (start, end), logprob in zip(spans.tolist(), logprobs.tolist(), strict=True):
-        if pieces and (start, end) == pieces[-1][0] and end > start:
-            pieces[-1][1] += logprob
-        elif end > max(start, at - 1):
-            pieces += [[(at, start), None]] if start > at else []
-            pieces.append([(max(start, at), end), logprob])
-            at = end
-    if sum(end - start for (start, end), value in pieces if value is not None) < KNOWN * len(text):
+    written = spans[:, 1] > spans[:, 0]
+    (starts, ends), logprobs = spans[written].T, logprobs[written]
+    first = np.flatnonzero(np.r_[True, (np.diff(starts) != 0) | (np.diff(ends) != 0)][: len(ends)])
+    starts, ends = starts[first], ends[first]
+    before = np.r_[0, ends][:-1]
+    starts = np.maximum(starts, before)
+    if (ends - starts).sum() < KNOWN * len(text):
         return None
-    pieces += [[(at, len(text)), None]] if at < len(text) else []
-    return "".join(
-        _run(_units(text[start:end]), _level(logprob)) for (start, end), logprob in pieces
-    )
+    levels = _levels(np.add.reduceat(logprobs, first) if len(first) else logprobs)
+    # What no token wrote stands before, between and after the pieces.
+    borders = np.r_[0, np.stack([starts, ends], axis=1).ravel(), len(text)]
+    known = np.full(len(borders) - 1, GAP)
+    known[1::2] = levels
+    return _runs(np.diff(_units(text)[borders]), known)
 
 
 def local_tokenizer(name: str) -> Any | None:
@@ -117,17 +115,24 @@ def _folder(name: str) -> Path | None:
     return Path(cached).parent if isinstance(cached, str) else None
 
 
-def _level(logprob: float | None) -> int:
-    if logprob is None or not np.isfinite(logprob):
-        return GAP
-    return min(LOWEST, round(STEPS * sqrt(max(0.0, -logprob))))
+def _levels(logprobs: NDArray[np.float64]) -> NDArray[np.int64]:
+    finite = np.isfinite(logprobs)
+    nats = np.where(finite, np.maximum(0.0, -logprobs), 0.0)
+    levels = np.minimum(LOWEST, np.rint(STEPS * np.sqrt(nats)))
+    return np.where(finite, levels, GAP).astype(np.int64)
 
 
-def _run(length: int, level: int) -> str:
-    whole, rest = divmod(length, LONGEST)
-    lengths = [LONGEST] * whole + [rest] * (rest > 0)
-    return "".join(ALPHABET[each] + ALPHABET[level] for each in lengths)
+def _runs(lengths: NDArray[np.int64], levels: NDArray[np.int64]) -> str:
+    """Each length with its level; one above LONGEST is several, the rest last."""
+    times = -(-lengths // LONGEST)
+    parts = np.full(times.sum(), LONGEST)
+    filled = lengths > 0
+    parts[np.cumsum(times)[filled] - 1] = (lengths[filled] - 1) % LONGEST + 1
+    pairs = np.stack([parts, np.repeat(levels, times)], axis=1)
+    return bytes(np.frombuffer(ALPHABET.encode(), np.uint8)[pairs]).decode("ascii")
 
 
-def _units(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+def _units(text: str) -> NDArray[np.int64]:
+    """UTF-16 units before each character, and of the whole text: shape [character + 1]."""
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    return np.cumsum(np.r_[0, 1 + (points > 0xFFFF)], dtype=np.int64)
