@@ -11,7 +11,8 @@
 
 Instead of `dataset` and `[sample]`, `file` names traces to import; `plugins` names modules that
 declare analyses of your own. An analysis whose tables are current, made with the same parameters
-and versions, is not done again.
+and versions, is not done again. Analyses next to each other that look inside the model ([capture]
+and [lens]) read one teacher-forced pass.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import difflib
 import logging
 import tomllib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -136,16 +139,39 @@ def run_experiment(
         run, failed = sampled.run, list(sampled.failed)
         log.info("%d traces, %d of them new", sampled.n_traces, sampled.n_new)
     with run.lock():
+        shared: set[str] = set()
         for number, (name, arguments) in enumerate(experiment.stages.items(), start=1):
             label = f"[{number}/{len(experiment.stages)}] {name}"
             if find(name).is_current(run, arguments):
                 log.info("%s: nothing new", label)
             else:
                 log.info("%s", label)
+                if name not in shared:
+                    shared |= _share_pass(run, experiment.stages, name)
                 find(name).function(run, **arguments)
     if failed:
         raise ConsilienceError(f"{len(failed)} questions don't fit into the model's context")
     return run
+
+
+def _share_pass(run: Run, stages: Mapping[str, Mapping[str, Any]], first: str) -> set[str]:
+    """Let an analysis that reads a teacher-forced pass, and those right after it in the file that
+    read one too, store what they need of it; each then makes its tables from what is stored.
+
+    Returns:
+        Names of the analyses, none where it is alone.
+    """
+    following = list(stages)[list(stages).index(first) :]
+    chosen = list(takewhile(lambda name: find(name).reader is not None, following))
+    asking = [name for name in chosen if not find(name).is_current(run, stages[name])]
+    if len(asking) < 2:
+        return set()
+    from analysis.hidden_states.shared_pass import one_pass
+
+    with ExitStack() as stack:
+        readers = [find(name).read_pass(run, **stages[name]) for name in asking]
+        one_pass(run, [stack.enter_context(reader) for reader in readers])
+    return set(asking)
 
 
 def _settings(section: Mapping[str, Any]) -> SampleSettings:
