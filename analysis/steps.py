@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.declaration import analysis
+from analysis.declaration import Shown, analysis
 from cot.answers.reasoning import Thinking
 from cot.errors import InputError
-from cot.steps import sections
+from cot.steps import KINDS, sections
 from cot.steps import segment as split
 from cot.store.run import Run
 from cot.types import TRACE_KEY
@@ -24,11 +24,32 @@ PLACE = ("start", "end", "token_start", "token_end")
 SPAN_OF_STEPS = ("first_step", "last_step")
 
 
+def _show(run: Run, steps: pd.DataFrame) -> Shown:
+    counts = {kind: int((steps["kind"] == kind).sum()) for kind in KINDS}
+    rows = [
+        {"kind": kind, "what it does": KINDS[kind], "steps": n, "share": n / max(len(steps), 1)}
+        for kind, n in counts.items()
+    ]
+    json = {
+        "n_traces": len(run.traces()),
+        "n_steps": len(steps),
+        "n_sections": len(run.table("sections")),
+        "n_answer_steps": int((steps["part"] == "answer").sum()),
+        "kinds": {row["kind"]: row["share"] for row in rows},
+    }
+    note = (
+        "{n_steps} steps, {n_answer_steps} of them outside think tags, and {n_sections} sections "
+        "in {n_traces} traces; kinds are told by rule"
+    )
+    return Shown(json=json, tables=[rows], note=note.format(**json))
+
+
 @analysis(
     makes={
         "steps": "one row a step: characters, tokens, kind, part (reasoning or answer), section",
         "sections": "one row a section of steps: its characters, tokens, steps, part and kind",
-    }
+    },
+    show=_show,
 )
 def segment(run: Run) -> pd.DataFrame:
     """Split each trace into steps and sections; writes `steps` and `sections`, returns `steps`.
