@@ -53,17 +53,23 @@ def token_spans(tokenizer: Any, token_ids: Sequence[int], text: str) -> NDArray[
             known[token] = "" if token in special else decode([token])
         return known[token]
 
-    ids = [int(token) for token in token_ids]
-    spans = np.zeros((len(ids), 2), np.int64)
-    at, here = 0, 0
-    while at < len(ids):
+    ids = np.asarray(token_ids, np.int64).tolist()
+    starts: list[int] = []
+    ends: list[int] = []
+    here = 0
+    while len(ends) < len(ids):
+        at = len(ends)
         written, count = piece(ids[at]), 1
-        if REPLACEMENT in written and not text.startswith(written, here):
-            written, count = _character(decode, ids[at : at + LONGEST_CHARACTER], text, here)
-        start, end = _place(written, text, here)
-        spans[at : at + count] = (start, end)
-        at, here = at + count, end
-    return spans
+        if text.startswith(written, here):  # nearly always
+            start, end = here, here + len(written)
+        else:
+            if REPLACEMENT in written:
+                written, count = _character(decode, ids[at : at + LONGEST_CHARACTER], text, here)
+            start, end = _place(written, text, here)
+        starts += [start] * count
+        ends += [end] * count
+        here = end
+    return np.array([starts, ends], np.int64).T.copy()
 
 
 def char_to_token(spans: NDArray[np.int64], start: int, end: int) -> tuple[int, int]:
@@ -85,7 +91,7 @@ def _place(written: str, text: str, here: int) -> tuple[int, int]:
     """Where in the text a token's characters stand, at `here` or a little after."""
     if not written or here == len(text):
         return here, here
-    if text.startswith(written, here):
+    if text.startswith(written, here):  # so is a character that several tokens spell
         return here, here + len(written)
     if written.startswith(text[here : here + len(written)]):  # the text ends inside the token
         return here, len(text)
