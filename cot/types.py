@@ -135,13 +135,16 @@ class Completion:
     trace that was imported without them."""
     logprobs: NDArray[np.float32] | None
     """Natural-log probability of each sampled token under the raw distribution (before
-    temperature, top-k and top-p), shape [token]; None where unknown."""
+    penalties, temperature and truncation), shape [token]; None where unknown."""
     finish_reason: FinishReason
     """`stop` (end token or stop string), `length` (token limit), or `error`."""
     top_means: NDArray[np.float32] | None = None
     """Mean of the k largest log-probabilities at each token, shape [token], or None."""
     scores: Mapping[int, float] | None = None
     """Probability of each of the request's `score_tokens`, or None."""
+    forced: tuple[int, int] | None = None
+    """First token that a thinking budget forced and one past the last, or None: they were not
+    sampled. A stored trace's `meta` has it as `forced_tokens`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -37,6 +37,9 @@ def check_engine(engine: Engine) -> None:
         _completions_are_whole,
         _stops_at_strings,
         _scores_tokens,
+        _truncates_by_min_p,
+        _penalises_what_was_written,
+        _forces_the_end_of_reasoning,
         _drops_the_cancelled,
         _survives_a_long_prompt,
         _pulls_lazily,
@@ -136,6 +139,61 @@ def _scores_tokens(engine: Engine) -> None:
     assert greedy.logprobs is not None
     assert abs(scored.scores[first] - float(np.exp(greedy.logprobs[0]))) < 1e-2
     assert all(0 <= chance <= 1 for chance in scored.scores.values())
+
+
+def _truncates_by_min_p(engine: Engine) -> None:
+    greedy = _ask(engine, [_request(1, 0, temperature=0.0)])["1", 0]
+    drawn = _ask(engine, [_request(1, 0, min_p=1.0)])["1", 0]
+    assert drawn.token_ids == greedy.token_ids, "min_p 1 leaves the likeliest token alone"
+
+
+def _penalises_what_was_written(engine: Engine) -> None:
+    plain = _ask(engine, [_request(2, 0, temperature=0.0, max_tokens=1)])["2", 0]
+    for penalty in ("presence_penalty", "frequency_penalty"):
+        request = _request(2, 0, temperature=0.0, **{penalty: 1e4})
+        found = _ask(engine, [request])["2", 0]
+        ids = found.token_ids or ()
+        assert len(set(ids)) == len(ids), f"{penalty} of 1e4 lets no token stand twice: {ids}"
+        assert ids[:1] == plain.token_ids, f"{penalty} counts the prompt's tokens"
+        assert found.logprobs is not None
+        assert found.logprobs[0] == plain.logprobs[0], "stored are the raw log-probabilities"  # type: ignore[index]
+    prompt = set(encode(engine.tokenizer, PROMPTS[2]))
+    found = _ask(engine, [_request(2, 0, temperature=0.0, repetition_penalty=1e4)])["2", 0]
+    ids = found.token_ids or ()
+    assert len(set(ids)) == len(ids), f"repetition_penalty of 1e4 lets a token stand twice: {ids}"
+    assert not prompt & set(ids), "repetition_penalty leaves the prompt's tokens alone"
+
+
+def _forces_the_end_of_reasoning(engine: Engine) -> None:
+    end = "\nSo 7.\n"
+    forced_ids = tuple(engine.tokenizer(end, add_special_tokens=False)["input_ids"])
+    settings: dict[str, object] = {"temperature": 0.0, "max_tokens": 30, "think_end": end}
+    free = _ask(engine, [_request(1, 0, **settings)])["1", 0]
+    assert free.forced is None
+    for budget in (0, 3):
+        got = _ask(engine, [_request(1, 0, **settings, think_budget=budget, top_logprobs=2)])
+        found = got["1", 0]
+        ids = found.token_ids or ()
+        assert found.forced == (budget, budget + len(forced_ids))
+        assert ids[:budget] == (free.token_ids or ())[:budget]
+        assert ids[slice(*found.forced)] == forced_ids
+        assert len(ids) == 30 or found.finish_reason == "stop"
+        assert len(ids) > found.forced[1], "sampling goes on after the forced end"
+        assert found.text.count(end) == 1
+        assert found.logprobs is not None
+        assert found.top_means is not None
+        assert len(found.logprobs) == len(found.top_means) == len(ids)
+        assert (found.logprobs <= 0).all()
+        assert np.isfinite(found.logprobs).all()
+        short = replace(_request(1, 0, **settings, think_budget=budget))
+        short = replace(short, sampling=replace(short.sampling, max_tokens=budget + 1))
+        cut = _ask(engine, [short])["1", 0]
+        assert cut.token_ids == ids[: budget + 1], "max_tokens bounds all"
+        assert cut.finish_reason == "length"
+        assert cut.forced == (budget, budget + 1)
+    written = free.text.strip()[:4].strip()
+    ended = _request(1, 0, **{**settings, "think_end": written}, think_budget=29)
+    assert _ask(engine, [ended])["1", 0].forced is None, "what ended its reasoning is left alone"
 
 
 def _drops_the_cancelled(engine: Engine) -> None:

@@ -1,7 +1,8 @@
 """One step of decoding: the next token of each row, and the text and stop string that it completes.
 
-**Drawing.** Temperature first, then the k likeliest, then the smallest set whose mass reaches p
-(nucleus sampling, arXiv:1904.09751), renormalised. A row's token is where its uniform number falls
+**Drawing.** Penalties and temperature first, then the tokens at least `min_p` times as likely as
+the likeliest (arXiv:2407.01082), then the k likeliest, then the smallest set whose mass reaches p
+(nucleus sampling, arXiv:1904.09751), renormalised at each step: vLLM's order. A row's token is where its uniform number falls
 in the cumulative distribution; the number is a hash of the row's seed and the token's position (a
 counter-based generator: SplitMix64's mixer, Steele, Lea and Flood 2014), so that a trace doesn't
 depend on the batch that it ran in.
@@ -18,6 +19,7 @@ with the completion.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 from typing import Any
 
-__all__ = ["TextStream", "draw", "uniform"]
+__all__ = ["TextStream", "draw", "penalise", "uniform"]
 
 LIKELIEST = 256
 """Tokens sorted at first for a nucleus; few distributions need more."""
@@ -38,23 +40,66 @@ def uniform(seed: int, position: int) -> float:
     return (_mix(state) >> 11) * 2.0**-53
 
 
+def penalise(
+    logits: Tensor,
+    prompted: Tensor,
+    counts: Tensor,
+    *,
+    repetition: float,
+    presence: float,
+    frequency: float,
+) -> Tensor:
+    """Logits with the penalties of tokens that were there before, [row, vocabulary].
+
+    A token of the prompt or the output has its logit divided by `repetition` where it is positive
+    and multiplied where it is not (CTRL, arXiv:1909.05858; the sign is transformers' and vLLM's
+    addition); then a token of the output loses `frequency * count + presence`.
+
+    Args:
+        logits: raw logits, float32 [row, vocabulary].
+        prompted: whether the token stands in the prompt, bool [row, vocabulary].
+        counts: how often it stands in the output, float32 [row, vocabulary].
+
+    Example:
+        logits 2, -2, 1 with repetition 2, presence 0.5 and frequency 0.25, the first two tokens in
+        the prompt and the second and third once and twice in the output: 1, -4.75, -0.5.
+    """
+    import torch
+
+    written = counts > 0
+    if repetition != 1:
+        repeated = torch.where(logits > 0, logits / repetition, logits * repetition)
+        logits = torch.where(prompted | written, repeated, logits)
+    return logits - frequency * counts - presence * written
+
+
 def draw(
-    logits: Tensor, uniforms: Sequence[float], *, temperature: float, top_k: int, top_p: float
+    logits: Tensor,
+    uniforms: Sequence[float],
+    *,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float = 0.0,
 ) -> Tensor:
     """One token id a row, shape [row].
 
     Args:
-        logits: raw logits, float32 [row, vocabulary].
+        logits: logits, penalised where that is asked for, float32 [row, vocabulary].
         uniforms: a number in [0, 1) for each row.
         temperature: 0 takes the likeliest token.
         top_k: 0 keeps every token.
         top_p: 1 keeps every token.
+        min_p: 0 keeps every token.
     """
     import torch
 
     if temperature == 0:
         return logits.argmax(dim=-1)
     logits = logits / temperature
+    if min_p > 0:
+        least = logits.amax(dim=-1, keepdim=True) + math.log(min_p)
+        logits = logits.masked_fill(logits < least, -math.inf)
     u = torch.tensor(uniforms, dtype=torch.float64, device=logits.device)[:, None]
     vocabulary = logits.shape[-1]
     if not 0 < top_k < vocabulary and top_p >= 1:

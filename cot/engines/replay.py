@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cot.engines import failure, never
+from cot.errors import InputError
 from cot.types import Completion, Request, TraceKey
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ReplayEngine:
 
     @cached_property
     def _traces(self) -> Mapping[TraceKey, Completion]:
-        columns = ["text", "token_ids", "logprobs", "top_means", "finish_reason"]
+        columns = ["text", "token_ids", "logprobs", "top_means", "finish_reason", "meta"]
         return {
             (row["question_id"], row["sample_index"]): Completion(
                 text=row["text"],
@@ -54,6 +55,9 @@ class ReplayEngine:
                 logprobs=_floats(row["logprobs"]),
                 top_means=_floats(row["top_means"]),
                 finish_reason=row["finish_reason"],
+                forced=tuple(row["meta"]["forced_tokens"])
+                if "forced_tokens" in row["meta"]
+                else None,
             )
             for row in self._run.traces(columns).to_dict("records")
         }
@@ -64,6 +68,11 @@ class ReplayEngine:
         """Yield each request with the trace stored for it."""
         for request in requests:
             if request is not None and not cancelled(request):
+                if request.sampling.think_budget is not None:
+                    raise InputError(
+                        "the replay engine serves stored traces and can't force the end of their "
+                        "reasoning: leave think_budget out, or use --engine transformers or vllm"
+                    )
                 key = (request.question_id, request.sample_index)
                 yield request, self._traces.get(key) or failure()
 

@@ -20,9 +20,10 @@ import numpy as np
 
 from cot import models
 from cot.engines import failure, never
-from cot.engines.decoding import TextStream, draw, uniform
+from cot.engines.decoding import TextStream, draw, penalise, uniform
+from cot.engines.thinking_budget import ThinkingBudget, thinking_budget
 from cot.errors import InputError
-from cot.types import Completion, FinishReason, Request
+from cot.types import Completion, FinishReason, Request, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -207,20 +208,35 @@ class TransformersEngine:
                 logits = torch.stack(logits)
                 for row, row_logits in zip(rows, logits, strict=True):
                     row.score(row_logits)
-            settings: dict[tuple[float, int, float], list[int]] = {}
+            settings: dict[tuple[float, ...], list[int]] = {}
             for i, row in enumerate(rows):
-                s = row.request.sampling
-                settings.setdefault((s.temperature, s.top_k, s.top_p), []).append(i)
+                settings.setdefault(_settings(row.request.sampling), []).append(i)
             tokens = torch.empty(len(rows), dtype=torch.long, device=logits.device)
-            for (temperature, top_k, top_p), members in settings.items():
-                numbers = [uniform(rows[i].request.seed, len(rows[i].ids)) for i in members]
+            for members in settings.values():
+                s = rows[members[0]].request.sampling
+                own = logits if len(members) == len(rows) else logits[members]
+                if _penalised(s):
+                    seen = [rows[i].seen(logits.shape[-1], logits.device) for i in members]
+                    own = penalise(
+                        own,
+                        torch.stack([prompted for prompted, _ in seen]),
+                        torch.stack([counts for _, counts in seen]),
+                        repetition=s.repetition_penalty,
+                        presence=s.presence_penalty,
+                        frequency=s.frequency_penalty,
+                    )
                 tokens[members] = draw(
-                    logits if len(members) == len(rows) else logits[members],
-                    numbers,
-                    temperature=temperature,
-                    top_k=top_k,
-                    top_p=top_p,
+                    own,
+                    [uniform(rows[i].request.seed, len(rows[i].ids)) for i in members],
+                    temperature=s.temperature,
+                    top_k=s.top_k,
+                    top_p=s.top_p,
+                    min_p=s.min_p,
                 )
+            for i, row in enumerate(rows):
+                if row.to_force:
+                    tokens[i] = row.to_force.pop(0)
+                row.count(tokens[i])
             mass = logits.logsumexp(dim=-1)
             logprobs = (logits.gather(-1, tokens[:, None])[:, 0] - mass).clamp(max=0).tolist()
             tops = {row.request.sampling.top_logprobs for row in rows} - {0}
@@ -228,6 +244,27 @@ class TransformersEngine:
         for i, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
             mean = means.get(row.request.sampling.top_logprobs)
             row.push(token, logprobs[i], mean[i] if mean else None)
+
+
+def _settings(sampling: Sampling) -> tuple[float, ...]:
+    """What rows that are drawn together have in common."""
+    return (
+        sampling.temperature,
+        sampling.top_k,
+        sampling.top_p,
+        sampling.min_p,
+        sampling.repetition_penalty,
+        sampling.presence_penalty,
+        sampling.frequency_penalty,
+    )
+
+
+def _penalised(sampling: Sampling) -> bool:
+    return (
+        sampling.repetition_penalty,
+        sampling.presence_penalty,
+        sampling.frequency_penalty,
+    ) != (1, 0, 0)
 
 
 def _pull(source: Iterator[Request | None], most: int) -> tuple[list[Request], bool]:
@@ -264,9 +301,43 @@ class Row:
     """Why it ended, or None while it runs."""
     text: TextStream = field(init=False)
     """Its text so far."""
+    budget: ThinkingBudget | None = field(init=False)
+    """When the end of its reasoning is forced."""
+    to_force: list[int] = field(default_factory=list)
+    """Tokens that come next, whatever is drawn."""
+    forced_at: int | None = None
+    """Where the first forced token stands."""
+    _seen: tuple[Tensor, Tensor] | None = None
+    """See `seen`."""
 
     def __post_init__(self) -> None:
-        self.text = TextStream(self.engine.tokenizer, self.prompt, self.request.sampling.stop)
+        sampling = self.request.sampling
+        self.text = TextStream(self.engine.tokenizer, self.prompt, sampling.stop)
+        self.budget = thinking_budget(self.engine.tokenizer, sampling)
+        self._spend()
+
+    def seen(self, vocabulary: int, device: Any) -> tuple[Tensor, Tensor]:
+        """What stood before, for penalties: whether a token is in the prompt, bool [vocabulary],
+        and how often in the output, float32 [vocabulary]. `count` keeps them up to date."""
+        import torch
+
+        if self._seen is None:
+            prompted = torch.zeros(vocabulary, dtype=torch.bool, device=device)
+            prompted[list(self.prompt)] = True
+            written = torch.tensor(self.ids, dtype=torch.long, device=device)
+            self._seen = prompted, torch.bincount(written, minlength=vocabulary).float()
+        return self._seen
+
+    def count(self, token: Tensor) -> None:
+        """Note a token as written, where penalties ask what stood before."""
+        if self._seen is not None:
+            self._seen[1][token] += 1
+
+    def _spend(self) -> None:
+        """Force the end of the reasoning, if that is due now."""
+        if self.budget is not None and self.budget.due(self.ids):
+            self.forced_at = len(self.ids)
+            self.to_force = list(self.budget.end_ids)
 
     def score(self, logits: Tensor) -> None:
         """Read the asked tokens' probabilities off the logits after the prompt, [vocabulary]."""
@@ -286,9 +357,14 @@ class Row:
             self.finish = "stop"
         elif len(self.ids) >= min(self.request.sampling.max_tokens, left):
             self.finish = "length"
+        else:
+            self._spend()
 
     def completion(self) -> Completion:
         """What it came to."""
+        at, forced = self.forced_at, None
+        if at is not None and self.budget is not None:
+            forced = at, min(at + len(self.budget.end_ids), len(self.ids))
         return Completion(
             text=self.text.text,
             token_ids=tuple(self.ids),
@@ -296,4 +372,5 @@ class Row:
             finish_reason=self.finish or "error",
             top_means=np.array(self.means, dtype=np.float32) if self.means else None,
             scores=self.scores,
+            forced=forced,
         )

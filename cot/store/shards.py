@@ -189,6 +189,7 @@ def _groups(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 def _to_row(trace: Trace) -> dict[str, Any]:
     completion = trace.completion
+    forced = {} if completion.forced is None else {"forced_tokens": list(completion.forced)}
     row = {
         "question_id": trace.question_id,
         "sample_index": trace.sample_index,
@@ -201,7 +202,7 @@ def _to_row(trace: Trace) -> dict[str, Any]:
         "top_means": _floats(completion.top_means),
         "scores": json.dumps(dict(completion.scores)) if completion.scores is not None else None,
         "finish_reason": completion.finish_reason,
-        "meta": json.dumps(dict(trace.meta), ensure_ascii=False, sort_keys=True),
+        "meta": json.dumps({**trace.meta, **forced}, ensure_ascii=False, sort_keys=True),
     }
     content = json.dumps([row[name] for name in TRACE_SCHEMA.names[:-1]], ensure_ascii=True)
     digest = hashlib.blake2b(content.encode(), digest_size=8).digest()

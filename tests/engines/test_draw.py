@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cot.engines import decoding as module
-from cot.engines.decoding import draw, uniform
+from cot.engines.decoding import draw, penalise, uniform
 
 PROBABILITIES = torch.tensor([0.1, 0.4, 0.05, 0.25, 0.2])
 
@@ -48,6 +48,34 @@ def test_top_p(sorted_at_first: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_top_p_is_taken_of_what_top_k_left() -> None:
     expected = [0, 0.4 / 0.65, 0, 0.25 / 0.65, 0]
     np.testing.assert_allclose(frequencies(top_k=3, top_p=0.75), expected, atol=1e-3)
+
+
+def test_min_p_keeps_what_is_likely_beside_the_likeliest() -> None:
+    expected = [0, 0.4 / 0.85, 0, 0.25 / 0.85, 0.2 / 0.85]  # 0.1 is less than 0.3 x 0.4
+    np.testing.assert_allclose(frequencies(min_p=0.3), expected, atol=1e-3)
+    np.testing.assert_allclose(frequencies(min_p=1.0), [0, 1, 0, 0, 0])
+
+
+def test_min_p_is_taken_after_temperature() -> None:
+    squares = PROBABILITIES**2  # 0.2 is 0.25 of the likeliest once squared, 0.25 is 0.39
+    expected = np.where([False, True, False, True, False], squares, 0)
+    found = frequencies(min_p=0.3, temperature=0.5)
+    np.testing.assert_allclose(found, expected / expected.sum(), atol=1e-3)
+
+
+def test_top_p_is_taken_of_what_min_p_left() -> None:
+    found = frequencies(min_p=0.3, top_p=0.75)  # 0.4 + 0.25 of 0.85 is more than 0.75; of 1 less
+    np.testing.assert_allclose(found, [0, 0.4 / 0.65, 0, 0.25 / 0.65, 0], atol=1e-3)
+
+
+def test_penalties_by_hand() -> None:
+    logits = torch.tensor([[2.0, -2.0, 1.0, 3.0]])
+    prompted = torch.tensor([[True, True, False, False]])
+    counts = torch.tensor([[0.0, 1.0, 2.0, 0.0]])
+    found = penalise(logits, prompted, counts, repetition=2.0, presence=0.5, frequency=0.25)
+    np.testing.assert_allclose(found, [[1.0, -4.75, -0.5, 3.0]])
+    plain = penalise(logits, prompted, counts, repetition=1.0, presence=0.0, frequency=0.0)
+    np.testing.assert_array_equal(plain, logits)
 
 
 def test_uniform_numbers_are_uniform_and_unrelated() -> None:

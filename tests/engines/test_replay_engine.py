@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ STORED = Completion(
     token_ids=(216, 39, 2),
     logprobs=np.array([-0.5, -0.25, -1.0], np.float32),
     finish_reason="stop",
+    forced=(1, 2),
 )
 
 
@@ -51,6 +53,7 @@ def test_serves_what_is_stored(run: Path) -> None:
     assert (full.text, full.token_ids, full.finish_reason) == (" 7", (216, 39, 2), "stop")
     assert full.logprobs is not None
     np.testing.assert_allclose(full.logprobs, STORED.logprobs, atol=1e-3)
+    assert (full.forced, bare.forced) == ((1, 2), None)
     assert (bare.text, bare.token_ids, bare.logprobs) == (" 8", None, None)
     assert [completion.finish_reason for completion in others] == ["error", "error"]
 
@@ -59,6 +62,12 @@ def test_the_cancelled_are_not_served(run: Path) -> None:
     asked = [request("a", 0), request("a", 1)]
     answers = ReplayEngine(run).generate(asked, lambda request: request.sample_index == 0)
     assert [r.sample_index for r, _ in answers] == [1]
+
+
+def test_a_budget_is_refused(run: Path) -> None:
+    asked = replace(request("a", 0), sampling=Sampling(think_budget=5))
+    with pytest.raises(InputError, match="think_budget"):
+        list(ReplayEngine(run).generate([asked]))
 
 
 def test_not_a_run(tmp_path: Path) -> None:

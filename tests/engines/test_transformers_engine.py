@@ -117,6 +117,71 @@ def test_columns_move_when_the_buffers_fill(engine: TransformersEngine) -> None:
         np.testing.assert_allclose(got.logprobs, picked, atol=1e-4)
 
 
+def test_settings_shape_what_is_drawn_and_not_what_is_stored(engine: TransformersEngine) -> None:
+    """Second tokens of many seeds against the distribution written out from a plain forward."""
+    settings: dict[str, Any] = {
+        "temperature": 0.8,
+        "min_p": 0.05,
+        "repetition_penalty": 1.3,
+        "presence_penalty": 0.4,
+        "frequency_penalty": 0.2,
+        "max_tokens": 2,
+    }
+    first_only = [request(PROMPTS[1], i, seed=i, **(settings | {"top_k": 1})) for i in range(1)]
+    first = (ask(engine, first_only)[0].token_ids or ())[0]
+    requests = [request(PROMPTS[1], i, seed=i * 7919, **settings) for i in range(1500)]
+    found = [got for got in ask(engine, requests) if (got.token_ids or ())[0] == first]
+    ids = engine.tokenizer(PROMPTS[1])["input_ids"]
+    with torch.inference_mode():
+        raw = engine.weights(torch.tensor([[*ids, first]])).logits[0, -1].double()
+    logits = raw.clone()
+    seen = list({*ids, first})
+    logits[seen] = torch.where(logits[seen] > 0, logits[seen] / 1.3, logits[seen] * 1.3)
+    logits[first] -= 0.4 + 0.2
+    expected = (logits / 0.8).softmax(-1)
+    expected[expected < 0.05 * expected.max()] = 0
+    expected /= expected.sum()
+    drawn = np.bincount([(got.token_ids or ())[1] for got in found], minlength=len(expected))
+    assert len(found) > 200
+    assert (expected > 0).sum() > 2
+    assert drawn[expected.numpy() == 0].sum() == 0
+    error = 4 * np.sqrt(expected * (1 - expected) / len(found))
+    assert (np.abs(drawn / len(found) - expected.numpy()) <= error.numpy() + 1e-12).all()
+    for got in found[:20]:
+        assert got.logprobs is not None
+        token = (got.token_ids or ())[1]
+        np.testing.assert_allclose(got.logprobs[1], raw.log_softmax(-1)[token], atol=1e-4)
+
+
+def test_forced_tokens_have_the_models_own_log_probabilities(engine: TransformersEngine) -> None:
+    requests = [
+        request(
+            prompt, i, temperature=1.0, seed=i, think_budget=4, think_end="\nA: ", max_tokens=15
+        )
+        for prompt in PROMPTS
+        for i in range(3)
+    ]
+    for asked, got in zip(requests, ask(engine, requests), strict=True):
+        expected = forward(engine, str(asked.prompt), got)
+        picked = expected.gather(-1, torch.tensor(got.token_ids)[:, None])[:, 0]
+        np.testing.assert_allclose(got.logprobs, picked, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"think_budget": -1}, "at least 0"),
+        ({"think_budget": 3, "think_end": " \n"}, "think_end"),
+        ({"think_budget": 3, "stop": ("\n\n",)}, "stop string"),
+    ],
+)
+def test_a_budget_that_cannot_be_meant(
+    engine: TransformersEngine, settings: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(InputError, match=match):
+        ask(engine, [request(PROMPTS[0], **settings)])
+
+
 def test_length_is_clipped_to_the_context(engine: TransformersEngine) -> None:
     n = len(engine.tokenizer(PROMPTS[0])["input_ids"])
     got = ask(engine, [request(PROMPTS[0], max_tokens=10_000)])[0]
