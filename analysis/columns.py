@@ -8,8 +8,9 @@
   confidence = -(mean of the k largest log-probabilities): the mean over all tokens, over the last
   W, over the lowest sliding window of W (stride 1), over the lowest tenth of the windows. A trace
   shorter than W is one window.
-- `cluster`: the trace's cluster in table `paths`; `n_checked`, `n_wrong`: its equations that can be
-  checked, and that are wrong; `embedding`: the text's, answer masked.
+- `cluster`: the trace's cluster in table `paths`; `n_checked`, `n_wrong`, `n_reaching`: its
+  equations that can be checked, that are wrong, and that are wrong and lead to its answer;
+  `embedding`: the text's, answer masked.
 - `p_true`: the model's own rating of the trace (asks the model); `chosen`: whether the model finds
   the trace the most consistent of its question's (asks the model).
 - `probe`: a cross-fitted probe's P(correct), layer and position chosen without the question;
@@ -207,6 +208,7 @@ def _embedding(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> list[A
 IN_TABLES = {
     "cluster": "paths",
     "n_wrong": "paths",
+    "n_reaching": "paths",
     "n_checked": "paths",
     "consistency": "lens_traces",
     "consistency_calibrated": "lens_traces",

@@ -126,7 +126,7 @@ def _wrong_reason(run: Run) -> Iterator[str]:
     yield (
         f"Of {len(checked)} right majorities whose equations can be checked, {n} "
         f"{'is' if n == 1 else 'are'} right for the wrong reason: at least half of their traces "
-        "with such an equation state a false one."
+        "with such an equation take the answer from a false one."
     )
 
 

@@ -412,6 +412,8 @@ def _paths(truth: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
         dataflow=added.where(some, ""),
         n_checked=paths["n_checked"].astype(int),
         n_wrong=n_wrong,
+        n_corrected=0,
+        n_reaching=n_wrong,
         wrong_used=used.astype("boolean").where(n_wrong > 0),
         follows=(used & some).astype("boolean").where(used & some),
     )
@@ -432,7 +434,9 @@ def _step_checks(truth: pd.DataFrame) -> pd.DataFrame:
             | {"value": str(2 * i + 8), "used_later": row["status"] == "ok"}
             | {"verdict": "right" if int(found.group(1)) == 2 * i + 8 else "wrong"}
         )
-    return pd.DataFrame(rows)
+    wrong = pd.Series([row["verdict"] == "wrong" for row in rows])
+    known = pd.Series(False, wrong.index, dtype="boolean").where(wrong)
+    return pd.DataFrame(rows).assign(reaches_answer=~known, corrected=known)
 
 
 def _cluster_names(paths: pd.DataFrame) -> pd.DataFrame:

@@ -139,7 +139,7 @@ def _questions(votes: pd.DataFrame, answers: pd.DataFrame, checks: pd.DataFrame)
                 "n_clusters": 2,
                 "n_hidden": 1 + several,
                 "n_checked": n_checked,
-                "n_wrong": n_wrong,
+                "n_reaching": n_wrong,
                 "layer": 20,
                 "position": "pre_answer",
                 **{f"ami_{pair}": value if several else np.nan for pair, value in ami.items()},

@@ -77,7 +77,7 @@ def test_five_sentences_say_what_was_found_and_how_large_it_is(tmp_path: Path) -
         "states moderately agree (AMI .36 [.27, .47]); clusters of reasoning and hidden states "
         "were not compared. An AMI of 0 is chance, 1 is the same grouping.",
         "Of 2 right majorities whose equations can be checked, 1 is right for the wrong reason: at "
-        "least half of their traces with such an equation state a false one.",
+        "least half of their traces with such an equation take the answer from a false one.",
         "Hidden states tell right traces of a question from wrong ones better than chance (AUROC "
         ".78 [.68, .86]; chance is .50; TF-IDF has .77).",
     ]

@@ -109,8 +109,9 @@ def agree(
     One row a question: question_id; kinds (list) and decided_control (whether it would be `decided
     before reasoning` by another question's state; missing where unknown); suspicion and why (all
     these: see `analysis.agreement.question_kinds`); answer, share and correct of the majority vote;
-    n_traces, n_answers, n_clusters, n_hidden (classes among valid traces); n_checked and n_wrong of
-    the majority's traces (those with an equation that can be checked, and with a false one);
+    n_traces, n_answers, n_clusters, n_hidden (classes among valid traces); n_checked and n_reaching
+    of the majority's traces (those with an equation that can be checked, and those of them whose
+    answer comes from a false one);
     ami_answers_clusters, ami_answers_hidden, ami_clusters_hidden, three_way (NaN where a partition
     has one class); faithfulness of the majority's traces (mean, NaN where unknown); one column
     `RATER_vote` a rater (its answer); layer, position of the hidden states.
@@ -200,7 +201,7 @@ def _agreement(
                 "n_clusters": traces["cluster"].nunique(),
                 "n_hidden": traces["hidden"].nunique(),
                 "n_checked": len(checked),
-                "n_wrong": int((checked["n_wrong"] > 0).sum()),
+                "n_reaching": int((checked["n_reaching"] > 0).sum()),
                 "faithfulness": traces.loc[traces["answer"] == answer, "faithfulness"].mean(),
                 "layer": None if place is None else place[0],
                 "position": None if place is None else place[1],

@@ -6,7 +6,8 @@ over the traces with a valid answer:
 
 - `no valid answer`: nothing to vote on, and no other kind applies.
 - `right for the wrong reason`: the majority is right, and of its traces that state an equation that
-  can be checked, at least HALF state a false one.
+  can be checked, at least HALF take their answer from a false one (see
+  `analysis.equations.outcomes`: one that is corrected, or leads nowhere, is none).
 - `probe against majority`: votes weighted by the cross-fitted probe choose another answer.
 - `lens against statement`: of the traces whose last layer can be read, more than HALF state another
   answer than that layer holds most probable right before it is written.
@@ -29,8 +30,8 @@ that can be computed for a question:
 - *answers*: 1 - the majority's share of valid answers;
 - *clusters*: 1 - the share of clusters of reasoning (each one vote, split over its traces' answers)
   that the majority's answer gets;
-- *steps*: the share of the majority's traces that state a false equation, of those that state one
-  that can be checked;
+- *steps*: the share of the majority's traces that take their answer from a false equation, of those
+  that state one that can be checked;
 - *probe*: 1 - the mean cross-fitted P(correct) of the majority's traces;
 - *faithfulness*: 1 - the mean of how far the answers of the majority's traces depend on their
   reasoning, where `cot faithfulness` has been run.
@@ -74,7 +75,7 @@ def kinds_of(
     """The kinds of one question, in the order of KINDS; empty where no rule fits.
 
     Args:
-        traces: its valid traces: answer, cluster, n_wrong, n_checked (equations), lens_answer,
+        traces: its valid traces: answer, cluster, n_reaching, n_checked (equations), lens_answer,
             candidate, decided_at_prompt (missing where unknown).
         majority: the winning answer, or None.
         correct: whether it is right; None without gold.
@@ -86,7 +87,7 @@ def kinds_of(
     checked = winners[winners["n_checked"] > 0]
     read = traces.dropna(subset=["lens_answer", "candidate"])
     holds = {
-        "right for the wrong reason": correct is True and _share(checked["n_wrong"] > 0) >= HALF,
+        "right for the wrong reason": correct is True and _share(checked["n_reaching"] > 0) >= HALF,
         "probe against majority": probe is not None and probe != majority,
         "lens against statement": _share(read["lens_answer"] != read["candidate"]) > HALF,
         "decided before reasoning": decided(traces["decided_at_prompt"]),
@@ -172,7 +173,7 @@ def suspicion_of(traces: pd.DataFrame, majority: str | None) -> tuple[float, str
     """The score of one question, and in words the doubt that weighs most.
 
     Args:
-        traces: its valid traces: answer, cluster, n_wrong, n_checked (equations), score (the
+        traces: its valid traces: answer, cluster, n_reaching, n_checked (equations), score (the
             probe's P(correct), NaN where unknown), faithfulness (likewise).
         majority: the winning answer, or None.
     """
@@ -188,8 +189,8 @@ def suspicion_of(traces: pd.DataFrame, majority: str | None) -> tuple[float, str
     }
     checked = winners[winners["n_checked"] > 0]
     if len(checked):
-        wrong = int((checked["n_wrong"] > 0).sum())
-        reason = f"{wrong} of {len(checked)} of the majority's traces state a false equation"
+        wrong = int((checked["n_reaching"] > 0).sum())
+        reason = f"{wrong} of {len(checked)} of the majority's answers come from a false equation"
         doubts[reason] = wrong / len(checked)
     scores = winners["score"].dropna()
     if len(scores):

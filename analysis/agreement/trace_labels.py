@@ -158,12 +158,14 @@ def _lacks_probe(run: Run, *, has_states: bool) -> Missing | None:
 
 
 def line_up(run: Run, answers: pd.DataFrame, there: Available) -> pd.DataFrame:
-    """Valid traces: question_id, sample_index, answer, cluster, dataflow, n_wrong, n_checked,
+    """Valid traces: question_id, sample_index, answer, cluster, dataflow, n_reaching, n_checked (0
+    where the answer holds no number, so that it can't be told where it comes from),
     hidden (its state's cluster, missing where none), score (the probe's, NaN where none),
     faithfulness (likewise) and the lens's columns (missing)."""
     valid = ballots_of(answers)[[*TRACE_KEY, "answer"]].reset_index(drop=True)
-    paths = need(run, "paths")[[*TRACE_KEY, "cluster", "dataflow", "n_wrong", "n_checked"]]
+    paths = need(run, "paths")[[*TRACE_KEY, "cluster", "dataflow", "n_reaching", "n_checked"]]
     lined = valid.merge(paths, on=TRACE_KEY)
+    lined["n_checked"] = lined["n_checked"].where(lined["n_reaching"].notna(), 0)
     lined["hidden"] = pd.array([pd.NA] * len(lined), dtype="Int64")
     if there.place is not None:
         clusters = need(run, "hidden_clusters")

@@ -43,6 +43,7 @@ DEFAULT_CLUSTERER = "average_linkage"
 
 NAMED = ["clusters_per_question", "cluster_entropy", "effective_clusters", "dataflows_per_question"]
 NAMED += ["same_answer_different_cluster", "same_cluster_different_answer", "wrong_equations"]
+NAMED += ["corrected_equations", "wrong_equations_reaching_answer"]
 NAMED += ["right_over_wrong_equation", "answer_follows"]
 OF_SECTIONS = ["sections_per_trace", "embedded_share", "section_clusters_per_question"]
 OF_SECTIONS += ["shared_sections", "halves_recognised"]
@@ -137,8 +138,10 @@ def paths(
     question, by first appearance; -1 is noise), silhouette (in [-1, 1]; 0 where alone), threshold
     (NaN where none was used), compared (`whole` or `sections`), section_cut, most_sections (Int64,
     missing for all); signature (operations in order), dataflow (which operations on which
-    numbers and results), n_checked and n_wrong (equations), wrong_used (a wrong result is used
-    later), follows (the answer is a stated result; missing without equations).
+    numbers and results), n_checked and n_wrong (equations), n_corrected and n_reaching (wrong ones
+    that the trace takes back, and that its answer comes from; missing where the answer holds no
+    number), wrong_used (a wrong result is used later), follows (the answer is a stated result;
+    missing without equations).
 
     Also writes `path_sections` (question_id, sample_index, section, characters, tokens, embedded,
     section_cluster: 0, 1, ... within the question, weight: its part of the trace's overlap; no rows

@@ -32,7 +32,8 @@ def per_question(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     n_dataflows (among traces with equations); same_answer_different_cluster (of the question's
     pairs of valid traces with the same answer, the share in different clusters; NaN without a
     pair), same_cluster_different_answer (likewise); n_right, right_checked (right traces with an
-    equation that can be checked), right_over_wrong (those of them that state a wrong one).
+    equation that can be checked, and an answer that holds a number), right_over_wrong (those of
+    them whose answer comes from a wrong one).
     """
     rows = []
     lined = _valid(paths, answers)
@@ -44,7 +45,7 @@ def per_question(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
         p = sizes / sizes.sum()
         entropy = float(-(p * np.log(p)).sum())
         right = valid[valid["correct"].fillna(False).astype(bool)]
-        right_checked = right[right["n_checked"] > 0]
+        right_checked = right[(right["n_checked"] > 0) & right["n_reaching"].notna()]
         rows.append(
             {
                 "question_id": question_id,
@@ -56,7 +57,7 @@ def per_question(paths: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
                 "same_cluster_different_answer": _share_that_differ(valid, "cluster", "answer"),
                 "n_right": len(right),
                 "right_checked": len(right_checked),
-                "right_over_wrong": int((right_checked["n_wrong"] > 0).sum()),
+                "right_over_wrong": int((right_checked["n_reaching"] > 0).sum()),
             }
         )
     return pd.DataFrame(rows)
@@ -109,7 +110,7 @@ def findings(
                 seed=seed,
             )
         )
-    found.append(_wrong_equations(paths, seed))
+    found += _wrong_equations(paths, seed)
     found.append(_right_over_wrong(per, seed))
     found.append(_follows(valid, seed))
     nulls = [(np.nan, np.nan)] * len(found)
@@ -140,18 +141,29 @@ def _share_that_differ(frame: pd.DataFrame, same: str, other: str) -> float:
     return float(1 - (both * (both - 1)).sum() / pairs) if pairs else np.nan
 
 
-def _wrong_equations(paths: pd.DataFrame, seed: int) -> Finding:
-    sums = paths.groupby("question_id", sort=False)[["n_wrong", "n_checked"]].sum()
-    sums = sums[sums["n_checked"] > 0]
-    return mean_finding(
-        "wrong_equations",
-        sums["n_wrong"] / sums["n_checked"],
-        n_traces=int((paths["n_checked"] > 0).sum()),
-        n_excluded=paths["question_id"].nunique() - len(sums),
-        method="mean over questions of the share of checkable equations that are wrong"
-        f"{BOOTSTRAP}; questions without a checkable equation excluded",
-        seed=seed,
-    )
+def _wrong_equations(paths: pd.DataFrame, seed: int) -> list[Finding]:
+    found = []
+    for measure, count, what in (
+        ("wrong_equations", "n_wrong", "are wrong"),
+        ("corrected_equations", "n_corrected", "are wrong and corrected later"),
+        ("wrong_equations_reaching_answer", "n_reaching", "are wrong and lead to the answer"),
+    ):
+        known = paths[(paths["n_checked"] > 0) & paths[count].notna()]
+        sums = known.groupby("question_id", sort=False)[[count, "n_checked"]].sum().astype(float)
+        found.append(
+            mean_finding(
+                measure,
+                sums[count] / sums["n_checked"],
+                n_traces=len(known),
+                n_excluded=paths["question_id"].nunique() - len(sums),
+                method=f"mean over questions of the share of checkable equations that {what}"
+                f"{BOOTSTRAP}; traces without a checkable equation excluded"
+                + ", and those with a wrong one whose answer holds no number"
+                * (count == "n_reaching"),
+                seed=seed,
+            )
+        )
+    return found
 
 
 def _right_over_wrong(per: pd.DataFrame, seed: int) -> Finding:
@@ -161,8 +173,8 @@ def _right_over_wrong(per: pd.DataFrame, seed: int) -> Finding:
         known["right_over_wrong"] / known["right_checked"],
         n_traces=int(known["right_checked"].sum()),
         n_excluded=len(per) - len(known),
-        method="of a question's right traces with a checkable equation, the share that states a "
-        f"wrong one{BOOTSTRAP}; questions without such a trace excluded",
+        method="of a question's right traces with a checkable equation, the share whose answer "
+        f"comes from a wrong one{BOOTSTRAP}; questions without such a trace excluded",
         seed=seed,
     )
 

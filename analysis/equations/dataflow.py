@@ -27,7 +27,7 @@ from hashlib import sha256
 from analysis.equations.expressions import Expression, Number, numbers, operations
 from analysis.equations.extraction import Equation
 
-__all__ = ["dataflow", "is_computed", "signature"]
+__all__ = ["canonical_text", "dataflow", "is_computed", "short_signature", "signature"]
 
 MAX_LENGTH = 300
 """Characters; a longer text ends in a digest of the whole."""
@@ -62,6 +62,41 @@ def signature(equations: Sequence[Equation]) -> str:
     return ",".join(name for expression in computed for name in operations(expression))
 
 
+def short_signature(signature: str, most: int = 6) -> str:
+    """A signature for reading: its first operations, and how many there are.
+
+    >>> short_signature("add,mul")
+    'add,mul'
+    >>> short_signature("add,mul,sub,add,add,add,add,add,div")
+    'add,mul,sub,add,add,add,… (9 operations)'
+    """
+    names = signature.split(",")
+    if len(names) <= most + 2:
+        return signature
+    return f"{','.join(names[:most])},… ({len(names):,} operations)"
+
+
+def computations(equations: Sequence[Equation], used: set[str] | None = None) -> dict[int, str]:
+    """What each equation computes, as nested operations on numbers, by its index.
+
+    Args:
+        used: takes what is an operand of another.
+    """
+    results: dict[Fraction, _Node] = {}
+    texts = {}
+    for index, equation in enumerate(equations):
+        if is_computed(equation):
+            node = _node(equation.expression, results, set() if used is None else used)
+            results[equation.stated] = node
+            texts[index] = node.text
+    return texts
+
+
+def canonical_text(expression: Expression) -> str:
+    """The operations of an expression on its numbers: one text for `5 + 7` and `7 + 5`."""
+    return _node(expression, {}, set()).text
+
+
 def is_computed(equation: Equation) -> bool:
     """Whether all of an equation's numbers are known."""
     return all(number.value is not None for number in numbers(equation.expression))
@@ -73,17 +108,11 @@ def dataflow(equations: Sequence[Equation]) -> str:
 
     A step said again adds nothing. Equations with an unknown (`x + 5 = 12`) are left out.
     """
-    results: dict[Fraction, _Node] = {}
     used: set[str] = set()
-    steps: dict[str, _Node] = {}
-    for equation in equations:
-        if is_computed(equation):
-            node = _node(equation.expression, results, used)
-            results[equation.stated] = node
-            steps.setdefault(node.text, node)
+    steps = list(dict.fromkeys(computations(equations, used).values()))
     if not steps:
         return ""
-    *dead, last = [text for text in steps if text not in used] or list(steps)
+    *dead, last = [text for text in steps if text not in used] or steps
     return _short("|".join([last, *sorted(dead)]), MAX_LENGTH)
 
 

@@ -208,7 +208,7 @@ class _Lexer:
                 kind = "word" if is_unit and not self.has_latex else "letter"  # m2; H2, x1
                 self.tokens[-1] = last._replace(kind=kind, end=end)
                 return end
-        if text.isdigit() and len(text) <= MAX_CHARACTERS:
+        if text.isdecimal() and len(text) <= MAX_CHARACTERS:  # 66666₁₆ is of digits, too
             value = None if text[0] == "0" != text else Fraction(int(text))  # 0130 is a time
             number = Number(value=value, places=0)
         else:

@@ -243,7 +243,7 @@ class Parser:
     def _fraction(self, place: int, depth: int) -> tuple[Expression, int] | None:
         r"""\frac{a}{b} or \frac12."""
         token = self.tokens[place]
-        if token.kind == "number" and len(token.text) == 2 and token.text.isdigit():
+        if token.kind == "number" and len(token.text) == 2 and token.text.isdecimal():
             top, bottom = (Number(value=Fraction(int(digit)), places=0) for digit in token.text)
             return self._combine("div", top, bottom, place), place + 1
         over = self._part(place, depth)

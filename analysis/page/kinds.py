@@ -23,7 +23,7 @@ FIRST = "right for the wrong reason"
 RULES = {
     "no valid answer": "No trace states an answer that can be read.",
     FIRST: "The majority's answer is correct, but of the traces behind it that can be checked, at "
-    "least half state a false equation.",
+    "least half take it from a false equation that they never correct.",
     "probe against majority": "Weighted by a probe of the hidden states, the votes choose another "
     "answer than the majority.",
     "lens against statement": "More than half of the traces state another answer than the last "
@@ -55,8 +55,8 @@ class Case:
     """What it asks, shortened."""
     answer: str
     """The majority's answer, which is right."""
-    n_wrong: int | None
-    """Of the majority's traces, those that state a false equation."""
+    n_reaching: int | None
+    """Of the majority's traces, those whose answer comes from a false equation."""
     n_checked: int | None
     """Of the majority's traces, those that state an equation that can be checked."""
     n_stated: int
@@ -66,9 +66,9 @@ class Case:
     tied: bool
     """As many traces state another answer."""
     equations: tuple[tuple[int, int, str, str], ...]
-    """First false equations of the majority's traces, no two alike, at most MOST_EQUATIONS: sample
-    index, place among the trace's equations, equation, and what its left side comes to (empty where
-    unknown)."""
+    """First false equations that the majority's answer comes from, no two alike, at most
+    MOST_EQUATIONS: sample index, place among the trace's equations, equation, and what its left
+    side comes to (empty where unknown)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ def _case(evidence: Evidence, row: dict[Any, Any], asked: dict[Any, Any]) -> Cas
         id=str(row["question_id"]),
         text=shorten(str(asked.get(row["question_id"], "")), 220),
         answer=text(row.get("answer")) or "–",
-        n_wrong=count(row.get("n_wrong")),
+        n_reaching=count(row.get("n_reaching")),
         n_checked=count(row.get("n_checked")),
         n_stated=len(chosen),
         n_valid=len(valid),
@@ -180,13 +180,15 @@ def _false_equations(
 
 
 def false_equations(evidence: Evidence) -> pd.DataFrame:
-    """The false equations of all traces: question_id, sample_index, equation (its place among those
-    of its trace that can be checked, from 0), text, value; empty without the table."""
+    """The false equations that answers come from, of all traces: question_id, sample_index,
+    equation (its place among those of its trace that can be checked, from 0), text, value; empty
+    without the table."""
     checks = evidence.get("step_checks")
     if not len(checks):
         return pd.DataFrame()
     known = checks[checks["verdict"] != "uncheckable"].sort_values("start", kind="stable")
     keys = ["question_id", "sample_index"]
     known = known.assign(equation=known.groupby(keys).cumcount())
-    wrong = known[known["verdict"] == "wrong"].sort_values([*keys, "start"], kind="stable")
+    reaching = known[known["reaches_answer"].fillna(False)]
+    wrong = reaching.sort_values([*keys, "start"], kind="stable")
     return wrong[[*keys, "equation", "text", "value"]]

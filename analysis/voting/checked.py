@@ -1,8 +1,9 @@
-"""Votes in which a trace that states a false equation counts less.
+"""Votes in which a trace whose answer comes from a false equation counts less.
 
-Ours. Every stated equation of a trace is evaluated (`analysis.equations.checks`). A trace with a
-wrong equation has the vote weight `weight`; any other trace has 1, also one without an equation
-that can be checked.
+Ours. Every stated equation of a trace is evaluated (`analysis.equations.checks`). A trace has the
+vote weight `weight` where its answer is the result of a wrong equation, or computed from one, that
+it does not correct (`analysis.equations.outcomes`). Any other trace has 1, also one without an
+equation that can be checked, or with an answer that holds no number.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ WEIGHTS = (0.001, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Tried when the weight is fitted; the least leaves such a trace a vote only where it is alone."""
 
 
-@weigher("n_wrong")
+@weigher("n_reaching")
 def checked(ballots: pd.DataFrame, weight: float = 0.5, fit: bool = False) -> NDArray[np.float64]:
-    """Weight 1, or `weight` for a trace with a wrong equation.
+    """Weight 1, or `weight` for a trace whose answer comes from a wrong equation.
 
     Args:
         weight: in [0, 1].
@@ -37,4 +38,5 @@ def checked(ballots: pd.DataFrame, weight: float = 0.5, fit: bool = False) -> ND
 
 
 def _weigh(ballots: pd.DataFrame, weight: float) -> NDArray[np.float64]:
-    return np.where(ballots["n_wrong"].to_numpy(dtype=float) > 0, weight, 1.0)
+    reaching = pd.to_numeric(ballots["n_reaching"]).fillna(0)
+    return np.where(reaching.to_numpy(dtype=float) > 0, weight, 1.0)

@@ -62,7 +62,7 @@ def ballots_for(rule: Rule, seed: int, n_questions: int = 6, n_traces: int = 7) 
 def _made_up(name: str, n: int, generator: np.random.Generator) -> object:
     if name == "embedding" or name.startswith("state@"):
         return list(generator.normal(size=(n, 3)))
-    if name in ("cluster", "n_wrong"):
+    if name in ("cluster", "n_reaching", "text_id"):
         return generator.integers(0, 3, size=n)
     if name == "chosen":
         return np.tile([1.0] + [0.0] * 6, n // 7)

@@ -40,7 +40,7 @@ def planted(
     Args:
         probe: P(correct), [question, trace].
         lens: (lens_answer, decided_at_prompt, decided_control), [question, trace] each.
-        wrong: n_wrong of every trace, of one equation checked.
+        wrong: n_reaching of every trace, of one equation checked.
     """
     given = {f"q{i}": (gold, [str(a) for a in row]) for i, row in enumerate(answer)}
     run = run_with_answers(path, given)
@@ -50,7 +50,7 @@ def planted(
         dataflow=[f"d{x}" for x in np.ravel(cluster if dataflow is None else dataflow)],
         signature="add",
         n_checked=1,
-        n_wrong=wrong,
+        n_reaching=wrong,
     )
     tables = {"paths": ("paths", paths)}
     if hidden is not None:

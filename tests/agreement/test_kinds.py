@@ -17,7 +17,7 @@ def traces(
     answers,
     clusters,
     scores=None,
-    n_wrong=0,
+    n_reaching=0,
     n_checked=0,
     says=None,
     decided_at=None,
@@ -26,7 +26,7 @@ def traces(
     scores = [np.nan] * len(answers) if scores is None else scores
     table = pd.DataFrame({"answer": list(answers), "cluster": clusters, "score": scores})
     return table.assign(
-        n_wrong=n_wrong,
+        n_reaching=n_reaching,
         faithfulness=depends,
         n_checked=n_checked,
         candidate=table["answer"],
@@ -51,20 +51,20 @@ def traces(
         ),
         (traces("aab", [0, 0, 1]), "a", None, "b", ["probe against majority"]),
         (
-            traces("aaab", [0, 0, 0, 1], n_wrong=[1, 0, 0, 0], n_checked=[1, 1, 0, 0]),
+            traces("aaab", [0, 0, 0, 1], n_reaching=[1, 0, 0, 0], n_checked=[1, 1, 0, 0]),
             "a",
             True,
             None,
             ["right for the wrong reason"],
         ),
         (
-            traces("aaab", [0, 0, 0, 1], n_wrong=[1, 0, 0, 3], n_checked=[1, 1, 2, 3]),
+            traces("aaab", [0, 0, 0, 1], n_reaching=[1, 0, 0, 3], n_checked=[1, 1, 2, 3]),
             "a",
             True,
             None,
             [],
         ),
-        (traces("aab", [0, 0, 1], n_wrong=1, n_checked=1), "a", False, None, []),
+        (traces("aab", [0, 0, 1], n_reaching=1, n_checked=1), "a", False, None, []),
         (traces("aab", [0, 0, 1], says="bb-"), "a", None, None, ["lens against statement"]),
         (traces("aab", [0, 0, 1], says="ab-"), "a", None, None, []),
         (
@@ -90,7 +90,7 @@ def test_nothing_known_is_nothing_decided():
 def test_suspicion_by_hand():
     # share 2/3; cluster 0 gives a 1/2, cluster 1 gives a 1 -> 3/4; one of two checked is wrong;
     # probe (.6 + .2) / 2 = .4
-    table = traces("aba", [0, 0, 1], [0.6, 0.9, 0.2], n_wrong=[1, 0, 0], n_checked=[2, 0, 1])
+    table = traces("aba", [0, 0, 1], [0.6, 0.9, 0.2], n_reaching=[1, 0, 0], n_checked=[2, 0, 1])
     score, why = suspicion_of(table, "a")
     assert score == pytest.approx(((1 - 2 / 3) + (1 - 3 / 4) + 1 / 2 + (1 - 0.4)) / 4)
     assert why == "the probe gives the majority's traces 40%"
@@ -105,14 +105,16 @@ def test_suspicion_by_hand():
 
 
 def test_suspicion_rises_with_each_doubt():
-    def score(answers="aaab", clusters=(0, 0, 1, 2), scores=(0.8, 0.8, 0.8, 0.5), n_wrong=(0,) * 4):
-        table = traces(answers, clusters, scores, n_wrong=list(n_wrong), n_checked=1)
+    def score(
+        answers="aaab", clusters=(0, 0, 1, 2), scores=(0.8, 0.8, 0.8, 0.5), n_reaching=(0,) * 4
+    ):
+        table = traces(answers, clusters, scores, n_reaching=list(n_reaching), n_checked=1)
         return suspicion_of(table, "a")[0]
 
     assert score(answers="aabb") > score()
     assert score(clusters=(0, 0, 0, 2)) > score()
     assert score(scores=(0.8, 0.8, 0.7, 0.5)) > score()
-    assert score(n_wrong=(1, 0, 0, 0)) > score()
+    assert score(n_reaching=(1, 0, 0, 0)) > score()
     assert score("aaaa", (0, 0, 0, 0), (1.0,) * 4) == 0
 
 

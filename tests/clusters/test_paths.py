@@ -41,23 +41,28 @@ def test_every_table_by_hand(tmp_path):
         "q": [
             "Five pens and seven more: 5 + 7 = 12. Twice that is 12 * 2 = 24. The answer is 24.",
             "Seven pens and five more: 7 + 5 = 12. Doubled, 2 * 12 = 24. The answer is 24.",
-            "Take away five from seven: 7 - 5 = 3. The answer is 24.",
+            "Less: 7 - 5 = 3, so 3 * 8 = 24. No, 7 + 2 = 8. It is 7 + 2 = 9. The answer is 24.",
             "Nothing is known about the boxes here.",
         ]
     }
     run = run_of(tmp_path, texts, {"q": "24"})
     paths = analysis.paths(run, embedder="tfidf", threshold=0.9)
     assert set(run.tables()) >= TABLES | {"findings_paths"}
-    assert paths["signature"].to_list() == ["add,mul", "add,mul", "sub", ""]
+    assert paths["signature"].to_list() == ["add,mul", "add,mul", "sub,mul,add,add", ""]
     flows = paths["dataflow"].to_list()
     assert flows[0] == flows[1] != flows[2]
     assert flows[3] == ""
-    assert paths[["n_checked", "n_wrong"]].to_numpy().tolist() == [[2, 0], [2, 0], [1, 1], [0, 0]]
+    assert paths[["n_checked", "n_wrong"]].to_numpy().tolist() == [[2, 0], [2, 0], [4, 2], [0, 0]]
+    assert paths[["n_corrected", "n_reaching"]].to_numpy().tolist() == [
+        [0, 0], [0, 0], [1, 1], [0, 0],
+    ]  # fmt: skip
     assert paths["follows"].astype(object).where(paths["follows"].notna(), None).to_list() == [
-        True, True, False, None,
+        True, True, True, None,
     ]  # fmt: skip
     checks = run.table("step_checks")
-    assert checks["verdict"].to_list() == ["right"] * 4 + ["wrong"]
+    assert checks["verdict"].to_list() == ["right"] * 4 + [
+        "wrong", "right", "wrong", "right",
+    ]  # fmt: skip
     row = checks.iloc[4]
     assert texts["q"][2][row["start"] : row["end"]] == row["text"] == "7 - 5 = 3"
     assert (row["stated"], row["value"], row["operation"]) == ("3", "2", "sub")
@@ -65,8 +70,10 @@ def test_every_table_by_hand(tmp_path):
     assert per[["n_right", "right_checked", "right_over_wrong"]].to_list() == [3, 3, 1]
     found = run.table("findings_paths").set_index("measure")["estimate"]
     assert found["right_over_wrong_equation"] == pytest.approx(1 / 3)
-    assert found["wrong_equations"] == pytest.approx(1 / 5)
-    assert found["answer_follows"] == pytest.approx(2 / 3)
+    assert found["wrong_equations"] == pytest.approx(2 / 8)
+    assert found["corrected_equations"] == pytest.approx(1 / 8)
+    assert found["wrong_equations_reaching_answer"] == pytest.approx(1 / 8)
+    assert found["answer_follows"] == 1
 
 
 def test_cluster_numbers_by_hand(tmp_path):

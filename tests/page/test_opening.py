@@ -188,7 +188,7 @@ def test_right_for_the_wrong_reason_comes_first_and_names_its_questions(
 ) -> None:
     first, *others = kind_panels(evidence)
     assert (first.kind, first.n, first.of) == (FIRST, 1, 12)
-    assert [(case.id, case.n_wrong, case.n_checked) for case in first.cases] == [("q04", 5, 8)]
+    assert [(case.id, case.n_reaching, case.n_checked) for case in first.cases] == [("q04", 5, 8)]
     (case,) = first.cases
     assert (case.n_stated, case.n_valid, case.tied) == (8, 8, False)
     assert case.equations == ((0, 0, "7 + 9 = 17", "16"),)

@@ -71,7 +71,9 @@ def test_paths_have_terms_and_a_medoid(planted: Run) -> None:
 def test_equations_are_pieces_with_their_check(planted: Run) -> None:
     trace = traces_of(gather(planted), "q02")[6]
     marked = [(text, trace.checks[i]) for _, text, _, i in trace.pieces if i is not None]
-    assert marked == [("5 + 7 = 11", Check(wrong=True, value="12", used=True))]
+    assert marked == [
+        ("5 + 7 = 11", Check(wrong=True, value="12", used=True, corrected=False, reaches=True))
+    ]
     assert trace.computed == Computed(
         signature="add",
         dataflow="add(5,7)",

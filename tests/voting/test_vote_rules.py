@@ -189,12 +189,12 @@ def test_paths_have_one_vote_each():
 
 
 def test_a_wrong_step_costs():
-    answers, wrong = ["2", "2", "2", "1", "1"], {"n_wrong": [1, 2, 1, 0, 0]}
+    answers, wrong = ["2", "2", "2", "1", "1"], {"n_reaching": [1, 2, 1, 0, 0]}
     half = voted("checked", answers, **wrong)
     assert (half["answer"], half["share"]) == ("1", pytest.approx(2 / 3.5))
     assert voted("checked:weight=1", answers, **wrong)["answer"] == "2"
     assert voted("checked:weight=0", answers, **wrong)["share"] == 1.0
-    alone = voted("checked:weight=0", ["2", None], n_wrong=[1, 0])
+    alone = voted("checked:weight=0", ["2", None], n_reaching=[1, 0])
     assert (alone["answer"], alone["share"]) == ("2", 1.0)
 
 
@@ -230,7 +230,7 @@ def test_wrong_parameters(tmp_path, spec, said):
         outcomes(
             question(
                 ["1"],
-                **{"mean_logp": [-1.0], "low@2048": [1.0], "lowest@2048": [1.0], "n_wrong": [0]},
+                **{"mean_logp": [-1.0], "low@2048": [1.0], "lowest@2048": [1.0], "n_reaching": [0]},
             ),
             load_rule(spec),
         )

@@ -15,6 +15,8 @@ __all__ = ["paths_card", "paths_claims"]
 
 SHARES = {
     "wrong_equations",
+    "corrected_equations",
+    "wrong_equations_reaching_answer",
     "right_over_wrong_equation",
     "answer_follows",
     "same_answer_different_cluster",

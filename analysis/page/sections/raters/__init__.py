@@ -16,7 +16,7 @@ __all__ = ["Raters", "raters"]
 HEARS = {
     "majority": "answers, one vote a trace",
     "cluster": "one vote a cluster of reasoning",
-    "checked": "traces without a false equation",
+    "checked": "traces whose answer comes from no false equation",
     "probe": "traces as sure as the probe is of them",
     "lens": "traces as steady as their layers are",
 }

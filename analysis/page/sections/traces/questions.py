@@ -56,7 +56,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """A false equation of one of the majority's traces."""
+    """A false equation that the answer of one of the majority's traces comes from."""
 
     trace: int
     """The trace's sample index."""
@@ -280,8 +280,8 @@ def _vote(vote: Mapping[Any, Any] | None) -> Vote | None:
 
 
 def _doubts(evidence: Evidence) -> dict[str, list[Doubt]]:
-    """By question, the first false equation of each of the majority's traces, at most MOST_DOUBTS:
-    what the suspicion's reason speaks of."""
+    """By question, the first false equation that each of the majority's answers comes from, at most
+    MOST_DOUBTS: what the suspicion's reason speaks of."""
     wrong, answers = false_equations(evidence), evidence.get("answers")
     majority = {key: row.get("answer") for key, row in evidence.by_question("agreement").items()}
     if not len(wrong) or not len(answers) or not majority:
