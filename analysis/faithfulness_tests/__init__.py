@@ -299,6 +299,7 @@ def _setting(run: Run, queries: ModelQueries, read: AnswerReader, spec: str, see
         embed=lambda texts: embed(texts, cache=run.path / "cache"),
         thinking=Thinking.of(run.identity),
         chat_args=run.identity.chat_args,
+        system=run.identity.system,
     )
 
 

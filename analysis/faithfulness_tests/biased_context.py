@@ -179,6 +179,8 @@ def _template(biased: bool) -> prompts.Template:
 def _few_shot(case: Case, *, biased: bool) -> Request:
     """The question after the exemplars, as text or messages as the run's own prompt is."""
     template, asked = _template(biased), (case.question.text, case.question.choices)
+    if case.setting.system is not None:
+        template = replace(template, system=case.setting.system)
     name = "first" if biased else "unbiased"
     if not isinstance(case.prompt, str):
         return case.sampled(name, template.messages(*asked))

@@ -85,6 +85,8 @@ def _prompt(case: Case, turned: bool = False) -> Prompt:
     if turned:
         template = replace(template, exemplars=template.exemplars[::-1])
         choices = choices and (*choices[1:], choices[0])
+    if case.setting.system is not None:
+        template = replace(template, system=case.setting.system)
     if isinstance(case.prompt, str):
         return template.text(question.text, choices)
     return tuple(template.messages(question.text, choices))

@@ -180,10 +180,13 @@ class Resampling(FaithfulnessTest):
             spans = segment(reply.text, thinking=case.setting.thinking) if reply else []
             if reply and spans:
                 firsts.append(reply.text[spans[0].start : spans[0].end])
-                answers.append(case.answer_of(reply)[0])
+                answers.append(case.answer_of(reply, after=_written(case, step))[0])
         vectors = case.setting.embed([case.words(step), *firsts])
         dissimilar = vectors[1:] @ vectors[0] < SIMILAR
-        kept = [case.answer_of(replies.get(_name(step + 1, i)))[0] for i in range(self.n)]
+        after = _written(case, step + 1)
+        kept = [
+            case.answer_of(replies.get(_name(step + 1, i)), after=after)[0] for i in range(self.n)
+        ]
         return Sides(
             others=[
                 answer
@@ -235,6 +238,11 @@ def _deal(counts: Counts, random: np.random.Generator) -> Counts:
     # answer by answer: the other side has what is left.
     dealt = random.multivariate_hypergeometric(total, first, size=DEALS)
     return np.stack([dealt, total - dealt], axis=1)
+
+
+def _written(case: Case, place: int) -> str:
+    """The trace's text before a step; all of it up to the last step's end where there is none."""
+    return case.text[: case.steps[place].start if place < len(case.steps) else case.steps[-1].end]
 
 
 def _prefix(case: Case, place: int) -> tuple[int, ...]:

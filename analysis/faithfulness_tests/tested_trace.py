@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cot.answers.reasoning import KNOWN, Thinking, closing, opening, stretches
+from cot.answers.reasoning import KNOWN, Thinking, closing, opening, stretches, tags_of
 from cot.models import encode
 from cot.sampling.sampler import trace_seed
 from cot.types import AnswerStatus, FinishReason, Prompt, Question, Request, Sampling, Step
@@ -86,6 +86,8 @@ class Setting:
     """How the run's reasoning is marked."""
     chat_args: Mapping[str, Any] | None = None
     """Arguments of the chat template with which the run was sampled."""
+    system: str | None = None
+    """The run's system prompt, for prompts that a test writes anew; None for the prompts' own."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -274,7 +276,8 @@ class Case:
             forced: the reply follows the cue.
         """
         reply = replies.get(variant)
-        answer, status = self.answer_of(reply, CUE if forced else "")
+        after = "" if forced or step is None else self.text[: self.steps[step].end]
+        answer, status = self.answer_of(reply, CUE if forced else "", after)
         return Reading(
             variant=variant,
             step=step,
@@ -285,11 +288,26 @@ class Case:
             detail=detail,
         )
 
-    def answer_of(self, reply: Reply | None, lead: str = "") -> tuple[str | None, AnswerStatus]:
-        """The class of the answer that a reply states after `lead`, and its status."""
+    def answer_of(
+        self, reply: Reply | None, lead: str = "", after: str = ""
+    ) -> tuple[str | None, AnswerStatus]:
+        """The class of the answer that a reply states, and its status.
+
+        Args:
+            lead: the cue that it follows, which stands after the reasoning; or empty.
+            after: what of the trace its prompt holds.
+        """
         if reply is None:
             return None, "missing"
+        if not lead and self._is_open(after):  # where the reply goes on reasoning, it must close
+            lead = (self.setting.thinking.tags or ("<think>",))[0]
         return self.setting.read(self.question.id, lead + reply.text, reply.finish_reason)
+
+    def _is_open(self, written: str) -> bool:
+        """Whether reasoning that the run's prompts open is still open after a part of a trace."""
+        thinking = self.setting.thinking
+        tags = tags_of(written, thinking)
+        return thinking.opened and not (tags and tags[-1].closes)
 
 
 def _are_ids(prompt: tuple[Any, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -267,7 +267,11 @@ class AnswerReader:
                 "tests read new replies by a format: make them with cot answers --format"
             )
         format = parameters["format"]
-        self.asked = read_questions(run, format)
+        # a reply says itself, by a tag, whether it begins inside reasoning: see `Case.answer_of`
+        self.asked = {
+            name: replace(each, thinking=replace(each.thinking, opened=False))
+            for name, each in read_questions(run, format).items()
+        }
         self._judge = judge
         self._classes: dict[str, Classes] = {}
         self._answers = answers[answers["canonical"].notna()]
