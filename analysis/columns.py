@@ -8,6 +8,13 @@
   confidence = -(mean of the k largest log-probabilities): the mean over all tokens, over the last
   W, over the lowest sliding window of W (stride 1), over the lowest tenth of the windows. A trace
   shorter than W is one window.
+- `self_certainty`, `mean_entropy`: see table `token_certainty`, which `cot capture --certainty`
+  makes. Without it, they are approximated, and a warning says so. self_certainty by -(mean over
+  the tokens of the mean of the k largest log-probabilities): -(1/V) Σ_j log(V p_j) with the
+  largest k in place of the vocabulary, without the constant log V. mean_entropy by -mean_logp:
+  the sampled tokens' surprisal has the entropy as its expectation, where tokens were drawn at
+  temperature 1 from the whole distribution.
+- `text_id`: a number for the trace's text; equal texts of a question have one number.
 - `cluster`: the trace's cluster in table `paths`; `n_checked`, `n_wrong`, `n_reaching`: its
   equations that can be checked, that are wrong, and that are wrong and lead to its answer;
   `embedding`: the text's, answer masked.
@@ -23,6 +30,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,7 +51,9 @@ from cot.types import TRACE_KEY
 __all__ = ["ASKING", "columns", "group_confidence", "made_from"]
 
 Floats = NDArray[np.float64]
+log = logging.getLogger("cot")
 WINDOWED = ("mean", "tail", "lowest", "bottom")
+CERTAINTY = "token_certainty"
 
 
 def columns(
@@ -201,6 +211,45 @@ def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[
 
 
 def _embedding(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> list[Any]:
+APPROXIMATE: Mapping[str, tuple[str, Callable[[Floats], float], str]] = {
+    "self_certainty": (
+        "top_means",
+        lambda values: -float(values.mean()),
+        "the means of the largest log-probabilities",
+    ),
+    "mean_entropy": (
+        "logprobs",
+        lambda values: -float(values.mean()),
+        "the sampled tokens' mean surprisal, which is an entropy at temperature 1 only",
+    ),
+}
+"""Columns of `token_certainty`: what stands in for them, and its name."""
+
+
+def _certainty(name: str) -> Callable[[Run, pd.DataFrame, ModelQueries], Any]:
+    """The exact column, or its stand-in for all traces: the two are never mixed."""
+
+    def make(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> Any:
+        if CERTAINTY in run.tables():
+            return _aligned(need(run, CERTAINTY), answers)[name].to_numpy(dtype=float)
+        source, summary, what = APPROXIMATE[name]
+        remedy = "`cot capture --certainty` computes it exactly"
+        try:
+            found = _per_token(run, answers, source, summary)
+        except InputError as error:
+            raise InputError(f"{error}; or, for {name}, {remedy}") from None
+        log.warning("%s is approximated by %s: %s", name, what, remedy)
+        return found
+
+    return make
+
+
+def _text_id(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> Any:
+    texts = _aligned(run.traces(["text"]), answers)["text"]
+    codes: Any = pd.factorize(texts.to_numpy())[0]
+    return codes
+
+
     texts = _aligned(run.traces(["text"]), answers)["text"]
     return list(embed(mask_traces(texts, answers), cache=run.path / "cache"))
 
@@ -225,6 +274,8 @@ OTHERS: Mapping[str, Callable[[Run, pd.DataFrame, ModelQueries], Any]] = {
     "p_true": p_true,
     "chosen": most_consistent,
 }
+    **{name: _certainty(name) for name in APPROXIMATE},
+    "text_id": _text_id,
 SOURCES = {**IN_TABLES, "probe": "probe_scores"}
 
 

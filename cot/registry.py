@@ -69,6 +69,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "mean_prob_norm": "analysis.voting.likelihood:mean_prob_norm",
         "cisc": "analysis.voting.cisc:cisc",
         "deepconf": "analysis.voting.deepconf:deepconf",
+        "borda": "analysis.voting.borda:borda",
+        "rpc": "analysis.voting.rpc:rpc",
+        "inverse_entropy": "analysis.voting.entropy:inverse_entropy",
+        "distri": "analysis.voting.distri:distri",
         "universal": "analysis.voting.universal:universal",
         "centroid": "analysis.voting.centroid:centroid",
         "checked": "analysis.voting.checked:checked",
@@ -83,6 +87,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "asc_beta": "cot.stopping.asc:AscBeta",
         "asc_dirichlet": "cot.stopping.asc:AscDirichlet",
         "esc": "cot.stopping.windows:Esc",
+        "cges": "cot.stopping.cges:Cges",
         "deepconf_online": "cot.stopping.deepconf:DeepConfOnline",
     },
     "clusterers": {

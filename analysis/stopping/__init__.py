@@ -18,6 +18,7 @@ import pandas as pd
 from analysis.catalogue import need
 from analysis.declaration import Shown, analysis
 from analysis.stopping.accuracy_and_cost import ALL, accuracy_and_cost, stop_rows
+from analysis.stopping.chances import chances
 from analysis.stopping.simulation import in_random_orders, mean_by_question, simulate
 from analysis.stopping.trace_matrix import trace_matrix
 from cot.errors import InputError
@@ -124,8 +125,11 @@ def stop(
 
 
 def _series(run: Run, answers: pd.DataFrame, rule: Any) -> Any:
-    """What a rule reads of the traces' tokens, one entry a row of the answers; None if nothing."""
-    if "top_means" not in getattr(rule, "needs", ()):
+    """What a rule reads beside the answers, one entry a row of their table; None if nothing."""
+    needs = getattr(rule, "needs", ())
+    if "chance" in needs:
+        return chances(run, answers, rule.confidence, rule.fit)
+    if "top_means" not in needs:
         return None
     keys = ["question_id", "sample_index"]
     index = pd.MultiIndex.from_frame(answers[keys])

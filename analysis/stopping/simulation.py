@@ -45,16 +45,17 @@ def simulate(matrix: TraceMatrix, traces: Integers, rule: Any, series: Any = Non
 
     Args:
         traces: the order, [row, sample]: all of `matrix.traces`, or several orders of it stacked.
-        series: what the rule read off the tokens, for one that needs it.
+        series: what the rule reads of the traces beside their answers, for one that needs it.
     """
     codes = matrix.codes_of(traces)
     if series is None:
-        replayed = replay(rule, codes)
-        each = matrix.tokens_of(traces)
-        seen = np.arange(codes.shape[1]) < replayed.used[:, None]
-        tokens = None if each is None else np.where(seen, each, 0).sum(axis=1)
+        replayed, tokens = replay(rule, codes), None
     else:
         replayed, tokens = rule.replay_traces(codes, traces, series)
+    each = matrix.tokens_of(traces)
+    if tokens is None and each is not None:  # the rule cuts no trace
+        seen = np.arange(codes.shape[1]) < replayed.used[:, None]
+        tokens = np.where(seen, each, 0).sum(axis=1)
     vote = tally(codes, replayed.used)
     return Simulated(
         used=replayed.used,

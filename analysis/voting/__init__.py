@@ -8,7 +8,7 @@ paired difference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -104,7 +104,9 @@ def vote(
     greedy = run.table("greedy_answers") if "greedy_answers" in run.tables() else None
     if greedy is not None:
         greedy = greedy[greedy["question_id"].isin(answers["question_id"])]
-    run.write_table("findings_vote", _accuracies(answers, votes, greedy, seed))
+    ballots = ballots_of(known)
+    notes = {each.name: f"; {each.note(ballots)}" for each in loaded if each.note}
+    run.write_table("findings_vote", _accuracies(answers, votes, greedy, notes, seed))
     return votes
 
 
@@ -142,7 +144,11 @@ def outcomes(answers: pd.DataFrame, rule: Rule) -> pd.DataFrame:
 
 
 def _accuracies(
-    answers: pd.DataFrame, votes: pd.DataFrame, greedy: pd.DataFrame | None, seed: int
+    answers: pd.DataFrame,
+    votes: pd.DataFrame,
+    greedy: pd.DataFrame | None,
+    notes: Mapping[str, str],
+    seed: int,
 ) -> pd.DataFrame:
     """The table `findings_vote`: the accuracy of each rule, of `single`, of `greedy`, and of each
     rule against `single`.
@@ -150,6 +156,9 @@ def _accuracies(
     Columns beside those of `Finding`: random_tie (the accuracy with random tie-breaking instead of
     the lowest sample_index: where many are tied, the difference is luck), ties, abstained, excluded
     (traces without a valid answer).
+
+    Args:
+        notes: of rules that have one, what follows their method.
     """
     if "surplus" in answers:
         answers = answers[~answers["surplus"]]
@@ -172,7 +181,8 @@ def _accuracies(
                 subject=str(rule),
                 n_traces=n_traces,
                 n_excluded=no_gold,
-                method=f"share of questions on which the {rule} vote is right" + common,
+                method=f"share of questions on which the {rule} vote is right{common}"
+                + notes.get(str(rule), ""),
                 seed=seed,
             )
         )

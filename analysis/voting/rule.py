@@ -19,6 +19,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -46,19 +47,24 @@ class Rule:
     """Every trace has the same vote weight, so that only counts matter."""
     asks: bool
     """Whether it asks the model about all traces of a question together."""
+    note: Callable[[pd.DataFrame], str] | None = None
+    """Ballots to what a reader of the vote must know of how it was taken on them."""
 
 
-def weigher(*needs: str, equal: bool = False, asks: bool = False) -> Callable[[Weigher], Weigher]:
+def weigher(
+    *needs: str, equal: bool = False, asks: bool = False, note: Callable[..., str] | None = None
+) -> Callable[[Weigher], Weigher]:
     """Mark a function as a vote rule.
 
     Args:
         needs: columns that it reads; `{name}` stands for the value of its parameter `name`.
         equal: it gives every trace the same vote weight.
         asks: the model compares all traces of a question, so that a subset is another question.
+        note: ballots and the rule's parameters to a clause for the method of its accuracy.
     """
 
     def mark(function: Weigher) -> Weigher:
-        vars(function).update(needs=needs, equal=equal, asks=asks)
+        vars(function).update(needs=needs, equal=equal, asks=asks, note=note)
         return function
 
     return mark
@@ -69,10 +75,12 @@ def load_rule(spec: str) -> Rule:
     made = build("votes", spec)
     bound = inspect.signature(made.func).bind_partial(**made.keywords)
     bound.apply_defaults()
+    note = getattr(made.func, "note", None)
     return Rule(
         name=spec,
         weigh=made,
         needs=[each.format(**bound.arguments) for each in getattr(made.func, "needs", ())],
         equal=getattr(made.func, "equal", False),
         asks=getattr(made.func, "asks", False),
+        note=note and partial(note, **bound.arguments),
     )

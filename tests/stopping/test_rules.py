@@ -176,6 +176,7 @@ def test_a_tie_falls_to_the_answer_that_appears_first():
         ("esc:window=0", "window is 0: at least 1"),
         ("fixed:n=0", "n is 0: a whole number of at least 1"),
         ("fixed:n=many", "n is 'many'"),
+        ("cges:threshold=1", "threshold is 1: above 0 and below 1"),
         ("deepconf_online:p=0", "p is 0"),
         ("deepconf_online:consensus=2", "consensus is 2"),
         ("deepconf_online:warmup=0", "warmup is 0"),
