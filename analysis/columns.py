@@ -50,10 +50,10 @@ from cot.types import TRACE_KEY
 
 __all__ = ["ASKING", "columns", "group_confidence", "made_from"]
 
-Floats = NDArray[np.float64]
 log = logging.getLogger("cot")
-WINDOWED = ("mean", "tail", "lowest", "bottom")
+Floats = NDArray[np.float64]
 CERTAINTY = "token_certainty"
+WINDOWED = ("mean", "tail", "lowest", "bottom")
 
 
 def columns(
@@ -210,7 +210,6 @@ def _states(run: Run, answers: pd.DataFrame, layer: str, position: str) -> list[
     return [each if isinstance(each, np.ndarray) else None for each in found]
 
 
-def _embedding(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> list[Any]:
 APPROXIMATE: Mapping[str, tuple[str, Callable[[Floats], float], str]] = {
     "self_certainty": (
         "top_means",
@@ -250,6 +249,7 @@ def _text_id(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> Any:
     return codes
 
 
+def _embedding(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> list[Any]:
     texts = _aligned(run.traces(["text"]), answers)["text"]
     return list(embed(mask_traces(texts, answers), cache=run.path / "cache"))
 
@@ -269,13 +269,13 @@ IN_TABLES = {
 """Columns that stand in a table of traces."""
 OTHERS: Mapping[str, Callable[[Run, pd.DataFrame, ModelQueries], Any]] = {
     **{name: _of_table(table, name) for name, table in IN_TABLES.items()},
+    **{name: _certainty(name) for name in APPROXIMATE},
+    "text_id": _text_id,
     "embedding": _embedding,
     "probe": _probe,
     "p_true": p_true,
     "chosen": most_consistent,
 }
-    **{name: _certainty(name) for name in APPROXIMATE},
-    "text_id": _text_id,
 SOURCES = {**IN_TABLES, "probe": "probe_scores"}
 
 
