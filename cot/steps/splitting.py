@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from cot.answers.reasoning import KNOWN, Thinking, stretches
@@ -30,16 +30,19 @@ MINIMUM_LENGTH = 10
 """Characters; shorter pieces are merged."""
 
 BREAK = re.compile(
-    r"(?P<line>[\r\n\u2028\u2029]+)"
+    r"(?=[\r\n\u2028\u2029<.!?。！？｡`~$\\])(?:"  # all else is passed over four times as fast
+    r"(?P<line>[\r\n\u2028\u2029]++[ \t]*+)"
     r"|(?P<tag></?answer>)"
     r"|(?P<stop>(?<![.!?])[.!?]++)[)\]}\"'*_”’»$`\\]*+(?=\s)"
     r"|[。！？｡]++[)\]}\"'*_”’»」』）】]*+"
-    r"|(?P<fence>^[ \t]*+(?:`{3,}+[^`\r\n]*+|~{3,}+[^\r\n]*+)(?=[\r\n]|\Z))"
+    r"|(?P<fence>`{3,}+|~{3,}+)"
     r"|(?<!\\)(?P<display>\$\$|\\\[)"
     r"|\\begin\{(?P<environment>(?:equation|align|gather|alignat|multline|eqnarray|flalign)\*?"
-    r"|aligned|gathered|alignedat|split|cases|array|[bpvBV]?matrix|tabular|verbatim)\}",
-    re.M,
+    r"|aligned|gathered|alignedat|split|cases|array|[bpvBV]?matrix|tabular|verbatim)\})"
 )
+FENCE = {"`": re.compile(r"[^`\r\n]*+(?=[\r\n]|\Z)"), "~": re.compile(r"[^\r\n]*+")}
+"""What may follow an opening fence on its line."""
+INDENT = re.compile(r"[ \t]*+")
 BLANK_LINE = re.compile(r"\n[ \t\r]*+\n")
 BARE = re.compile(
     r"(?:</?answer>|\bstep\s+\d{1,3}\b|[\W_])*+"
@@ -91,31 +94,35 @@ def segment(text: str, rules: Sequence[Rule] = RULES, thinking: Thinking = KNOWN
     or closes; around reasoning that is blank, to the next step. Where no step outside the tags says
     that it answers, the last of them does.
     """
-    spans: list[Span] = []
+    places: list[tuple[int, int, Part]] = []
     said: list[str] = []  # what each step says, without the tags around it
     lead: int | None = None  # where tags begin that belong to the next step
     closable, last = False, 0  # whether a tag belongs to the step before it; the last stretch's end
     parts: tuple[Part, Part] = ("answer", "reasoning")
     for begin, end, reasons in stretches(text, thinking):
         if closable:
-            spans[-1] = replace(spans[-1], end=begin)
+            places[-1] = (places[-1][0], begin, "reasoning")
         elif lead is None and last < begin:
             lead = last
         inside = text[begin:end]
         pieces = _merge(inside, _split(inside))
         for start, stop in pieces:
-            first, part = begin + start, parts[reasons]
-            spans.append(Span(first if lead is None else lead, begin + stop, "other", part))
+            places.append((begin + start if lead is None else lead, begin + stop, parts[reasons]))
             said.append(inside[start:stop])
             lead = None
         closable, last = reasons and bool(pieces), end
     if lead is not None:  # tags that no step follows
-        spans[-1:] = [replace(spans[-1], end=last) if spans else Span(lead, last, "other")]
-    kinds = kinds_of(said, rules) or ["other"] * len(spans)
-    told = {kind for span, kind in zip(spans, kinds, strict=True) if span.part == "answer"}
-    if told and "answer" not in told:
-        kinds[max(i for i, span in enumerate(spans) if span.part == "answer")] = "answer"
-    return [replace(span, kind=kind) for span, kind in zip(spans, kinds, strict=True)]
+        if places:
+            places[-1] = (places[-1][0], last, places[-1][2])
+        else:
+            places, said = [(lead, last, "reasoning")], [""]
+    kinds = kinds_of(said, rules)
+    answering = [i for i, (_, _, part) in enumerate(places) if part == "answer"]
+    if answering and all(kinds[i] != "answer" for i in answering):
+        kinds[answering[-1]] = "answer"
+    return [
+        Span(start, end, kind, part) for (start, end, part), kind in zip(places, kinds, strict=True)
+    ]
 
 
 def _split(text: str) -> list[tuple[int, int]]:
@@ -123,10 +130,15 @@ def _split(text: str) -> list[tuple[int, int]]:
     pieces: list[tuple[int, int]] = []
     start = at = 0
     unclosed: set[str] = set()
+    indented = INDENT.match(text)
+    head = indented.end() if indented else 0  # where the line begins, its indentation left out
     while match := BREAK.search(text, at):
         end = at = match.end()
+        if match["line"]:
+            head = end
         if match["fence"]:
-            at = _end_of_fence(text, match)
+            if match.start() == head and (line := FENCE[match["fence"][0]].match(text, end)):
+                at = _end_of_fence(text, match["fence"], line.end())
             continue
         if opener := match["display"] or match["environment"]:
             at = _end_of_block(text, opener, at, unclosed)
@@ -144,12 +156,11 @@ def _split(text: str) -> list[tuple[int, int]]:
     return pieces
 
 
-def _end_of_fence(text: str, opener: re.Match[str]) -> int:
-    """Where a code fence's last line ends; one that nothing closes runs to the end of the text."""
-    mark = opener["fence"].lstrip()
-    length = len(mark) - len(mark.lstrip(mark[0]))
-    closer = re.compile(rf"^[ \t]*+{mark[0]}{{{length},}}+[ \t]*+(?=[\r\n]|\Z)", re.M)
-    found = closer.search(text, opener.end())
+def _end_of_fence(text: str, mark: str, at: int) -> int:
+    """Where the last line ends of a code fence whose first ends at `at`; one that nothing closes
+    runs to the end of the text."""
+    closer = re.compile(rf"^[ \t]*+{mark[0]}{{{len(mark)},}}+[ \t]*+(?=[\r\n]|\Z)", re.M)
+    found = closer.search(text, at)
     return found.end() if found else len(text)
 
 
