@@ -9,13 +9,22 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 from huggingface_hub import HfApi
 
-from cot import model_hub, models
+from cot import gguf_files, model_hub, models
 from cot.errors import InputError
-from cot.models import DEFAULT_MODEL, encode, fetch, load_tokenizer, resolve
+from cot.models import (
+    DEFAULT_MODEL,
+    encode,
+    fetch,
+    load_tokenizer,
+    resolve,
+    resolve_run_model,
+)
+from cot.store.identity import Identity
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -203,3 +212,122 @@ def test_embedder() -> None:
     vectors = models.load_embedder().encode(["one apple", "an apple", "the stock market"])
     assert vectors.shape == (3, 384)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def test_a_revision_is_asked_of_the_hub_and_only_there(
+    cache: Path, unreachable: None, tmp_path: Path
+) -> None:
+    snapshot = make_cached(cache, {"config.json": "{}", "model.safetensors": ""})
+    (snapshot.parent.parent / "refs" / "v2").write_text(COMMIT)
+    assert resolve("someone/something", revision="v2").path == str(snapshot)
+    assert resolve("someone/something", revision=COMMIT).revision == COMMIT
+    with pytest.raises(InputError, match="can't be reached"):
+        resolve("someone/something", revision="v3")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"--revision v2: .* is not on the hub"):
+        resolve(str(tmp_path), revision="v2")
+
+
+def make_adapter(folder: Path, kind: str = "LORA") -> Path:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": kind, "r": 4}))
+    (folder / "adapter_model.safetensors").write_text("")
+    return folder
+
+
+def test_an_adapter_has_a_revision_of_its_own_and_must_be_lora(
+    cache: Path, unreachable: None, tmp_path: Path
+) -> None:
+    make_cached(cache, {"config.json": "{}", "model.safetensors": ""})
+    own = make_adapter(tmp_path / "own")
+    found = resolve("someone/something", adapter=str(own))
+    assert found.adapter is not None
+    assert (found.adapter.source, len(found.adapter.revision)) == ("folder", 16)
+    assert models.fetch_adapter(found.adapter)[1]["r"] == 4
+    other = resolve("someone/something", adapter=str(make_adapter(tmp_path / "b", "IA3"))).adapter
+    assert other is not None
+    with pytest.raises(InputError, match="its peft_type is IA3"):
+        models.fetch_adapter(other)
+    with pytest.raises(InputError, match=r"not an adapter folder: it has no adapter_config\.json"):
+        resolve("someone/something", adapter=str(cache))
+
+
+def test_a_runs_model_is_that_of_its_commit_and_with_its_adapter(
+    cache: Path, unreachable: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    snapshot = make_cached(cache, {"config.json": "{}", "model.safetensors": ""})
+    main = snapshot.parent.parent / "refs" / "main"
+    main.write_text("f" * 40)  # the hub has gone on since
+    own = str(make_adapter(tmp_path / "own"))
+    identity = Identity(
+        model="someone/something", revision=COMMIT, adapter=own, adapter_revision="0" * 16
+    )
+    found = resolve_run_model(identity)
+    assert (found.revision, found.adapter and found.adapter.name) == (COMMIT, own)
+    assert f"the run was sampled at {'0' * 16}" in caplog.text
+    (tmp_path / "config.json").write_text("{}")
+    assert resolve_run_model(identity, str(tmp_path)).adapter is None
+    with pytest.raises(InputError, match="give --model"):
+        resolve_run_model(Identity())
+
+
+def test_a_gguf_file_is_a_model_and_a_broken_one_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COT_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "mine.gguf"
+    with pytest.raises(InputError, match="there is no such GGUF file"):
+        resolve(str(file))
+    file.write_bytes(b"no such thing" * 10)
+    model = resolve(str(file))
+    assert model.source == "gguf"
+    assert Path(model.path) == tmp_path / "cache" / f"mine-{model.revision}"
+    with pytest.raises(InputError, match="can't read this GGUF file"):
+        fetch(model)
+    assert not Path(model.path).exists()
+
+
+def write_llama(path: Path, left_out: str = "") -> dict[str, np.ndarray]:
+    """A one-layer Llama of random float32 weights, without a tokenizer."""
+    random = np.random.default_rng(0)
+    shapes = {"token_embd": (8, 32), "output_norm": (32,)} | {
+        f"blk.0.{name}": shape
+        for name, shape in {
+            **dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (32, 32)),
+            **{"ffn_gate": (48, 32), "ffn_up": (48, 32), "ffn_down": (32, 48)},
+            **{"attn_norm": (32,), "ffn_norm": (32,)},
+        }.items()
+    }
+    weights = {f"{name}.weight": random.random(shape, np.float32) for name, shape in shapes.items()}
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(48)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(8)
+    for name, values in weights.items():
+        if name != left_out:
+            writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return weights
+
+
+def test_weights_of_a_gguf_file_are_the_models_and_none_is_made_up(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    source = {"pretrained_model_name_or_path": tmp_path, "gguf_file": file.name}
+    weights = write_llama(file)
+    state = gguf_files._filled(file, source).state_dict()
+    np.testing.assert_array_equal(
+        state["model.layers.0.mlp.up_proj.weight"], weights["blk.0.ffn_up.weight"]
+    )
+    np.testing.assert_array_equal(state["lm_head.weight"], weights["token_embd.weight"])
+    write_llama(file, left_out="blk.0.ffn_up.weight")
+    with pytest.raises(InputError, match=r"1 of the model's weights are not in this file \(model"):
+        gguf_files._filled(file, source)
