@@ -16,19 +16,24 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.figures.text import decimal, flag, number, percent, visible
+from analysis.figures.text import decimal, flag, number, percent, shorten, visible
 from analysis.page.comparison import Comparison, compare
 from analysis.page.evidence import Evidence, gather, overview
+from analysis.page.outline import OutlineRow, find_words, outline, read_section, summary_of
 from analysis.page.section import headlines
+from analysis.page.sections.traces.outline import short_form
 from analysis.page.sections.traces.questions import Agreement, QuestionDetail, question_detail
 from analysis.page.sections.traces.traces import Check, Piece, Trace, joined
 from analysis.summary import suspicious
+from cot.errors import InputError
 from cot.store.run import Run
 
-__all__ = ["show_comparison", "show_question", "show_run"]
+__all__ = ["pick_traces", "show_comparison", "show_found", "show_question", "show_run"]
 
 MOST_TEXT = 4000
 """Characters shown of a trace; how many there are more is said."""
+MOST_HITS = 50
+"""Places shown where words stand; how many there are is said."""
 SUSPICIOUS = 5
 """Questions shown of a run, so that the findings are on the first screen too."""
 
@@ -61,14 +66,25 @@ def show_run(run: Run, settings: bool = False, numbers: bool = False) -> Rendera
     return Group(*shown)
 
 
-def show_question(run: Run, question_id: str) -> RenderableType:
+def show_question(
+    run: Run, question_id: str, trace: int | None = None, section: int | None = None
+) -> RenderableType:
     """The question, its gold, why it is suspicious, its votes and clusters, and each trace: a line
-    on it, then its text at the full width.
+    on it, then its text at the full width; of a long one, how it is made up of sections.
+
+    Args:
+        trace: sample index of the one trace to show instead: its text, or the outline of its
+            sections where it is long.
+        section: show the text of this section of that trace.
 
     Raises:
-        InputError: no such question (the message suggests close ids).
+        InputError: no such question (the message suggests close ids), trace or section.
     """
     detail = question_detail(gather(run), question_id)
+    if trace is not None:
+        (one,) = pick_traces(detail, trace, f"{run.path} question {question_id!r}")
+        asked = [_line(f"{question_id} · {_gold(detail)}", "bold"), _line(detail.text)]
+        return Group(*asked, *_one_trace(one, section))
     return Group(
         _line(f"{question_id} · {_gold(detail)}", "bold"),
         _line(detail.text),
@@ -77,8 +93,43 @@ def show_question(run: Run, question_id: str) -> RenderableType:
         Text(),
         _votes(detail),
         *_clusters(detail),
-        *(each for trace in detail.traces or [] for each in _trace(trace)),
+        *(each for shown in detail.traces or [] for each in _trace(shown)),
     )
+
+
+def show_found(run: Run, question_id: str, words: str, trace: int | None = None) -> RenderableType:
+    """The places in the question's traces, or in one of them, where the words stand.
+
+    Raises:
+        InputError: no such question or trace, or no words.
+    """
+    detail = question_detail(gather(run), question_id)
+    traces = pick_traces(detail, trace, f"{run.path} question {question_id!r}")
+    hits = list(find_words(traces, words))
+    table = _frame(["trace", "section", "text"])
+    for hit in hits[:MOST_HITS]:
+        text = Text.assemble(
+            visible(hit.before), (visible(hit.found), "bold reverse"), visible(hit.after)
+        )
+        table.add_row(f"#{hit.trace}", "–" if hit.section is None else f"{hit.section}", text)
+    of = f"{len({hit.trace for hit in hits})} of {len(traces)} traces"
+    more = f"; the first {MOST_HITS} are shown" if len(hits) > MOST_HITS else ""
+    head = _line(f"{question_id} · {len(hits):,} places in {of}{more}", "bold")
+    return Group(head, table) if hits else Group(head)
+
+
+def pick_traces(detail: QuestionDetail, trace: int | None, where: str) -> list[Trace]:
+    """All traces of a question, or the one of a sample index.
+
+    Raises:
+        InputError: no such trace; the message begins with `where`.
+    """
+    traces = detail.traces or []
+    chosen = [each for each in traces if trace is None or each.index == trace]
+    if trace is not None and not chosen:
+        there = shorten(", ".join(str(each.index) for each in traces) or "none", 80)
+        raise InputError(f"{where} has no trace {trace}: choose from {there}")
+    return chosen
 
 
 def show_comparison(run: Run, question_id: str, first: int, second: int) -> RenderableType:
@@ -117,8 +168,8 @@ def _facts(trace: Trace) -> dict[str, str]:
     return {
         "answer": f"{_stated(trace)} {_verdict(_right(trace))}".strip(),
         "cluster": _cluster(trace.cluster),
-        "signature": (computed and computed.signature) or "–",
-        "dataflow": (computed and computed.dataflow) or "–",
+        "signature": (computed and short_form(computed.signature)) or "–",
+        "dataflow": (computed and short_form(computed.dataflow)) or "–",
         "equations": equations,
         "ended": trace.finish,
     }
@@ -236,23 +287,73 @@ def _clusters(detail: QuestionDetail) -> Iterable[Table]:
 
 
 def _trace(trace: Trace) -> Iterable[RenderableType]:
-    """A line on the trace, then its text."""
+    """A line on the trace, then its text, or how a long one is made up."""
+    yield from _head(trace)
+    text = joined(trace.pieces).strip()
+    if len(text) > MOST_TEXT and trace.sections:
+        yield _line(f"{summary_of(outline(trace))}; --trace {trace.index} outlines it")
+        return
+    yield _line(text[:MOST_TEXT])
+    if len(text) > MOST_TEXT:
+        yield _line(f"… {len(text) - MOST_TEXT:,} more characters; --json has them", "dim")
+
+
+def _one_trace(trace: Trace, section: int | None) -> Iterable[RenderableType]:
+    """A line on the trace, then one of its sections, its outline, or its text."""
+    yield from _head(trace)
+    if section is not None:
+        pieces = read_section(trace, section)
+        yield _line(f"section {section} of {len(trace.sections)}", "dim")
+        yield _step(pieces, trace.checks)
+        return
+    text = joined(trace.pieces).strip()
+    if len(text) <= MOST_TEXT or not trace.sections:
+        yield _line(text)
+        return
+    rows = outline(trace)
+    yield _line(summary_of(rows))
+    yield _outline(rows)
+    yield _line(f"--trace {trace.index} --section N reads one; --find TEXT looks for words.")
+
+
+def _outline(rows: Sequence[OutlineRow]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for head in ("#", "kind", "tokens", "logprob", "wrong"):
+        table.add_column(Text(head), no_wrap=True)
+    table.add_column(Text("begins"), overflow="fold")
+    part = "reasoning"
+    for row in rows:
+        said = Text()
+        if row.part != part:
+            part = row.part
+            said.append(f"[{part}] ", style="bold")
+        if row.answer:
+            said.append(f"[the answer {row.answer}] ", style="bold")
+        said.append(visible(row.begins))
+        cells = (
+            f"{row.section}",
+            row.kind,
+            "–" if row.n_tokens is None else f"{row.n_tokens:,}",
+            decimal(row.logprob),
+            f"{row.n_wrong} of {row.n_checked}" if row.n_checked else "–",
+        )
+        table.add_row(*map(_line, cells), said)
+    return table
+
+
+def _head(trace: Trace) -> Iterable[RenderableType]:
     computed = trace.computed
     facts = [
         f"#{trace.index}",
         f"{_stated(trace)} {_verdict(_right(trace))}".strip(),
         f"cluster {_cluster(trace.cluster)}",
         f"P(right) {decimal(trace.score)}" if trace.score is not None else "",
-        f"computes {computed.signature}" if computed and computed.signature else "",
+        f"computes {short_form(computed.signature)}" if computed and computed.signature else "",
         f"false equations {computed.n_wrong}" if computed and computed.n_wrong else "",
         "" if trace.finish == "stop" else f"ended by {trace.finish}",
     ]
-    text = joined(trace.pieces).strip()
     yield Text()
     yield _line(" · ".join(fact for fact in facts if fact), "bold")
-    yield _line(text[:MOST_TEXT])
-    if len(text) > MOST_TEXT:
-        yield _line(f"… {len(text) - MOST_TEXT:,} more characters; --json has them", "dim")
 
 
 def _gold(shown: QuestionDetail | Comparison) -> str:

@@ -18,13 +18,17 @@ def show(
     /,
     *,
     compare: tuple[int, int] | None = None,
+    trace: int | None = None,
+    section: int | None = None,
+    find: str | None = None,
     settings: bool = False,
     numbers: bool = False,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Show a run, one of its questions, or two traces of it side by side, in the terminal.
 
-    A run's most suspicious questions come first, then its findings and counts.
+    A run's most suspicious questions come first, then its findings and counts. Of a long trace, a
+    question shows how it is made up of sections (cot segment makes them); --trace outlines it.
 
     Parameters
     ----------
@@ -34,6 +38,12 @@ def show(
         A question's id.
     compare
         Sample indices of two traces of the question.
+    trace
+        Sample index of the one trace of the question to show: its text, or its outline.
+    section
+        Number of the section of that trace to read.
+    find
+        Words to look for in the question's traces, or in that trace.
     settings
         Show how the run was sampled, too.
     numbers
@@ -43,30 +53,47 @@ def show(
     opened = open_run(run)
     if compare is not None and question is None:
         raise InputError("--compare needs the question: cot show RUN QUESTION --compare I J")
+    asked = {"trace": trace, "section": section, "find": find}
+    given = ", ".join(f"--{name}" for name, value in asked.items() if value is not None)
+    if given and (question is None or compare is not None):
+        raise InputError(f"{given}: name a question, and no --compare: cot show RUN QUESTION")
+    if section is not None and (trace is None or find is not None):
+        raise InputError("--section needs --trace, and no --find: --trace 0 --section 3")
     if output.json:
-        emit(output, _as_json(opened, question, compare))
+        emit(output, _as_json(opened, question, compare, trace, section, find))
         return
     from rich.console import Console
 
-    from analysis.show import show_comparison, show_question, show_run
+    from analysis.show import show_comparison, show_found, show_question, show_run
 
     if question is None:
         shown = show_run(opened, settings, numbers)
+    elif find is not None:
+        shown = show_found(opened, question, find, trace)
     elif compare is None:
-        shown = show_question(opened, question)
+        shown = show_question(opened, question, trace, section)
     else:
         shown = show_comparison(opened, question, *compare)
     Console().print(shown)
 
 
-def _as_json(run: Run, question: str | None, pair: tuple[int, int] | None) -> dict[str, Any]:
+def _as_json(
+    run: Run,
+    question: str | None,
+    pair: tuple[int, int] | None,
+    trace: int | None,
+    section: int | None,
+    find: str | None,
+) -> dict[str, Any]:
     """What `show` shows; texts whole, not in pieces."""
     from dataclasses import asdict
 
     from analysis.page.comparison import compare
     from analysis.page.evidence import gather, overview
+    from analysis.page.outline import find_words, outline, read_section
     from analysis.page.sections.traces.questions import question_detail
     from analysis.page.sections.traces.traces import joined
+    from analysis.show import pick_traces
     from analysis.summary import suspicious
 
     if question is None:
@@ -74,9 +101,19 @@ def _as_json(run: Run, question: str | None, pair: tuple[int, int] | None) -> di
         ranked = suspicious(run)[columns].to_dict("records")
         return {**asdict(overview(gather(run))), "suspicious": ranked}
     if pair is None:
-        detail = asdict(question_detail(gather(run), question))
-        traces = [{"text": joined(trace.pop("pieces")), **trace} for trace in detail["traces"]]
-        return {"question_id": question, **detail, "traces": traces}
+        detail = question_detail(gather(run), question)
+        chosen = pick_traces(detail, trace, f"{run.path} question {question!r}")
+        if find is not None:
+            hits = [asdict(hit) for hit in find_words(chosen, find)]
+            return {"question_id": question, "found": hits}
+        if section is not None:
+            text = joined(read_section(chosen[0], section))
+            row = asdict(outline(chosen[0])[section])
+            return {"question_id": question, "trace": trace, **row, "text": text}
+        traces = [{"text": joined(each.pieces), **asdict(each)} for each in chosen]
+        for each in traces:
+            del each["pieces"]
+        return {"question_id": question, **asdict(detail), "traces": traces}
     compared = compare(run, question, *pair)
     left_out = {"pieces", "at"}  # the steps are in the rows, the place is the map's
     traces = [
