@@ -9,8 +9,8 @@ sections say, each counted by how much of the trace it is and by how rare it is 
    the cut; else it is a cluster of its own.
 2. Let l(t, c) be the characters of trace t in cluster c, n the question's traces, and df(c) those
    with a section in c. The weight of c in t is p(t, c) = l(t, c) idf(c) / Σ_c' l(t, c') idf(c'),
-   with idf(c) = log(1 + n / df(c)): what every trace has counts log 2, what one alone has
-   log(1 + n).
+   with idf(c) = log((1 + n) / df(c)): what every trace has counts little, about 1 / n, and not
+   nothing, so that traces that share all they say are alike; what one alone has counts log(1 + n).
 3. The overlap of two traces is Σ_c √(p(s, c) p(t, c)) in [0, 1] (Bhattacharyya 1943): 1 where the
    same clusters have the same weights, 0 where no cluster is shared. Their distance is 1 - overlap.
 4. With a share d of dataflow, the overlap is (1 - d) times that of the sections plus d times that
@@ -21,14 +21,15 @@ The overlap is the cosine of the vectors √p, which are what is clustered, mapp
 clusterer takes them. The order of the sections does not count. That reasoning is read in parts that
 do different work follows arXiv 2506.19143; the measure is ours.
 
-`fit_cut` takes the cut at which a trace is best told by half of itself: over the run, how often the
-overlap of a trace's even sections with its own odd ones exceeds that with another trace's of the
-question (ties are ½). By chance that is .5; what it is at the cut says how much the comparison can
-be relied on.
+`fit_cut` takes the cut at which a trace is well told by half of itself: over the run, how often the
+clusters of a trace's even sections overlap more with those of its own odd ones than with those of
+another trace of the question (ties are ½). Lengths are left out of it, else cuts that only tell how
+much of each common thing a trace says would win. By chance it is .5; what it is at the cut says how
+much the comparison can be relied on.
 
     >>> vectors = overlap_vectors(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 2]), np.ones(4), 2)
-    >>> (vectors @ vectors.T).round(3).tolist()  # idf: log 2, log 3, log 3; p = (.387, .613)
-    [[1.0, 0.387], [0.387, 1.0]]
+    >>> (vectors @ vectors.T).round(3).tolist()  # idf: log 1.5, log 3, log 3; p = (.27, .73)
+    [[1.0, 0.27], [0.27, 1.0]]
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class QuestionSections:
     def weights(self, clusters: Labels) -> Floats:
         """Each section's part of its trace's weight, shape [section]; they add up to 1 a trace."""
         df = _document_frequency(self.trace, clusters)
-        raw = self._lengths * np.log1p(self.n_traces / df)[clusters]
+        raw = self._lengths * _idf(df, self.n_traces)[clusters]
         sums = np.bincount(self.trace, raw, minlength=self.n_traces)
         weights: Floats = raw / np.where(sums > 0, sums, 1)[self.trace]
         return weights
@@ -133,17 +134,17 @@ class QuestionSections:
         Texts beyond those linked are left out: they would only be matched at each cut again.
         """
         kept = self._code < self.n_linked
-        trace, odd, lengths = self.trace[kept], self._odd[kept], self._lengths[kept]
+        trace, odd = self.trace[kept], self._odd[kept]
         clusters = self._linked_clusters(cut)[self._code[kept]]
         if not len(clusters):
             return np.zeros(0)
-        idf = np.log1p(self.n_traces / _document_frequency(trace, clusters))
-        sizes = np.zeros((2, self.n_traces, len(idf)))
-        np.add.at(sizes, (odd, trace, clusters), lengths)
-        whole = sizes.any(axis=2).all(axis=0)
+        idf = _idf(_document_frequency(trace, clusters), self.n_traces)
+        there = np.zeros((2, self.n_traces, len(idf)))
+        there[odd, trace, clusters] = 1  # lengths alone would tell traces by how they ramble
+        whole = there.any(axis=2).all(axis=0)
         if whole.sum() < 2:
             return np.zeros(0)
-        even_half, odd_half = (_unit_roots(half[whole] * idf) for half in sizes)
+        even_half, odd_half = (_unit_roots(half[whole] * idf) for half in there)
         overlaps = (even_half @ odd_half.T).round(9)
         own = np.diag(overlaps)[:, None]
         wins = (own > overlaps) + 0.5 * (own == overlaps)
@@ -193,7 +194,7 @@ def overlap_vectors(trace: Labels, clusters: Labels, lengths: Floats, n_traces: 
     df = _document_frequency(trace, clusters)
     sizes = np.zeros((n_traces, len(df)))
     np.add.at(sizes, (trace, clusters), lengths)
-    return _unit_roots(sizes * np.log1p(n_traces / df))
+    return _unit_roots(sizes * _idf(df, n_traces))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,18 +209,24 @@ class Cut:
 
 
 def fit_cut(questions: Sequence[QuestionSections], cut: float | None = None) -> Cut:
-    """The cut with the largest mean over questions of `halves_recognised`, of equals the least; or
-    what a given one reaches."""
-    best: Cut | None = None
-    for distance in CUTS if cut is None else (cut,):
-        each = [question.halves_recognised(distance) for question in questions]
-        recognised = np.array([values.mean() if len(values) else np.nan for values in each])
-        if np.isnan(recognised).all():
-            return Cut(distance=FALLBACK if cut is None else cut, recognised=recognised)
-        if best is None or np.nanmean(recognised) > np.nanmean(best.recognised) + 1e-9:
-            best = Cut(distance=distance, recognised=recognised)
-    assert best is not None
-    return best
+    """The largest of CUTS whose mean over questions of `halves_recognised` is within one standard
+    error (over traces) of the best; or what a given cut reaches.
+
+    Of cuts that do equally well the coarsest is taken, as trees are pruned (Breiman et al. 1984):
+    fine ones match by chance wordings.
+    """
+    distances = CUTS if cut is None else (cut,)
+    each = [[question.halves_recognised(d) for question in questions] for d in distances]
+    recognised = np.array(
+        [[values.mean() if len(values) else np.nan for values in row] for row in each]
+    )
+    if np.isnan(recognised).all():
+        return Cut(distance=FALLBACK if cut is None else cut, recognised=recognised[0])
+    means = np.nanmean(recognised, axis=1)
+    best = np.concatenate(each[int(means.argmax())])
+    error = best.std(ddof=1) / np.sqrt(len(best))
+    chosen = int(np.flatnonzero(means >= means.max() - error - 1e-9)[-1])
+    return Cut(distance=distances[chosen], recognised=recognised[chosen])
 
 
 def equation_vectors(trace: Labels, items: Sequence[Any], n_traces: int) -> Floats:
@@ -242,6 +249,12 @@ def _document_frequency(trace: Labels, clusters: Labels) -> Labels:
     """Traces with a section in each cluster, at least 1; shape [cluster]."""
     pairs = np.unique(np.stack([trace, clusters]), axis=1)
     return np.maximum(np.bincount(pairs[1], minlength=clusters.max(initial=-1) + 1), 1)
+
+
+def _idf(df: Labels, n_traces: int) -> Floats:
+    """How much a section of each cluster counts, nats."""
+    idf: Floats = np.log((1 + n_traces) / df)
+    return idf
 
 
 def _unit_roots(sizes: Floats) -> Floats:
