@@ -4,9 +4,11 @@ import json
 import logging
 import shutil
 from dataclasses import fields, replace
+from functools import cache
 
 import pytest
 
+from cot import models
 from cot.errors import InputError
 from cot.models import DEFAULT_MODEL, encode, fetch, load_tokenizer, resolve
 from cot.sampling.plan import plan, render
@@ -35,9 +37,14 @@ def thinker(tmp_path_factory):
     return folder
 
 
+LOADED = cache(load_tokenizer)
+"""Loading a tokenizer takes longer than all else that a plan does."""
+
+
 @pytest.fixture
-def planned(thinker, tmp_path):
+def planned(thinker, tmp_path, monkeypatch):
     """A plan of a run, made with more settings."""
+    monkeypatch.setattr(models, "load_tokenizer", lambda model, **_: LOADED(model))
 
     def make(**given):
         given = {"model": str(thinker), "engine": "transformers", "limit": 1, **given}
