@@ -104,7 +104,7 @@ def _folder(name: str) -> Path | None:
     bundle = BUNDLES.get(name)
     if Path(name).is_dir():
         return Path(name)
-    if bundle and bundle.path:
+    if (bundle and bundle.path) or (name.endswith(".gguf") and Path(name).is_file()):
         return Path(resolve(name).path)
     from huggingface_hub import try_to_load_from_cache
 
