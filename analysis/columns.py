@@ -17,7 +17,8 @@
 - `text_id`: a number for the trace's text; equal texts of a question have one number.
 - `cluster`: the trace's cluster in table `paths`; `n_checked`, `n_wrong`, `n_reaching`: its
   equations that can be checked, that are wrong, and that are wrong and lead to its answer;
-  `embedding`: the text's, answer masked.
+  `embedding`: the text's, answer masked; where traces are long, the square roots of their weights
+  by cluster of sections, of table `path_sections`.
 - `p_true`: the model's own rating of the trace (asks the model); `chosen`: whether the model finds
   the trace the most consistent of its question's (asks the model).
 - `probe`: a cross-fitted probe's P(correct), layer and position chosen without the question;
@@ -39,6 +40,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.catalogue import need
+from analysis.clusters.comparing import by_sections, stored_vectors
 from analysis.clusters.embedding import embed, mask_traces
 from analysis.hidden_states.stored_states import captured, read_cell, within_gap
 from analysis.model_queries import ModelQueries
@@ -250,6 +252,10 @@ def _text_id(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> Any:
 
 
 def _embedding(run: Run, answers: pd.DataFrame, queries: ModelQueries) -> list[Any]:
+    if by_sections("auto", need(run, "sections")):
+        sections = need(run, "path_sections")
+        if len(sections):  # none where paths was told to compare whole traces
+            return list(stored_vectors(sections, answers))
     texts = _aligned(run.traces(["text"]), answers)["text"]
     return list(embed(mask_traces(texts, answers), cache=run.path / "cache"))
 

@@ -31,7 +31,7 @@ from analysis.clusters.clusterers import (
     silhouettes,
 )
 from analysis.clusters.embedding import DEFAULT_EMBEDDER, embed
-from analysis.clusters.names import name_paths
+from analysis.clusters.names import name_clusters
 
 TRACES, SIZE, TOGETHER = 40, 384, 10
 GOAL_MILLISECONDS = 5.0
@@ -61,7 +61,9 @@ def main() -> None:
     texts = [text(draw) for _ in range(max(options.texts, TRACES))]
     labels = rng.integers(0, 4, TRACES)
     naming = [
-        timed(lambda: name_paths(texts[:TRACES], labels, texts[0], questions[0]), time.process_time)
+        timed(
+            lambda: name_clusters(texts[:TRACES], labels, texts[0], questions[0]), time.process_time
+        )
         * 1000
         for _ in range(20)
     ]

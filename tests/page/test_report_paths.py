@@ -134,3 +134,18 @@ def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:
     by_dataflow = {"clusterer": "dataflow"}
     write_table(run, "paths", paths, command="paths", parameters=by_dataflow, inputs=[])
     assert "Paths are dataflows" in write_report(run).read_text(encoding="utf-8")
+
+
+def test_how_much_of_long_traces_was_embedded_is_said(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run")
+    paths = run.table("paths").assign(compared="sections", section_cut=0.35, most_sections=12)
+    replace(run, "paths", paths)
+    found = run.table("findings_paths")
+    rows = [
+        found.iloc[[0]].assign(measure=name, subject="", estimate=value)
+        for name, value in (("embedded_share", 0.4), ("halves_recognised", 0.9))
+    ]
+    replace(run, "findings_paths", pd.concat([found, *rows], ignore_index=True))
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "40.0% of the text was embedded, at most 12 sections a trace, drawn by the seed" in page
+    assert "by its other half 90.0% of the time (50.0% by chance)" in page

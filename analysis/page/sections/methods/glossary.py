@@ -39,7 +39,10 @@ TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Path",
         "A cluster of traces whose text, with the answer masked, has similar embeddings, cut "
         "at one threshold for the whole run. Paths compare wording as well as reasoning: two "
-        "paths may compute the same thing in other words.",
+        "paths may compute the same thing in other words. Long traces are not embedded whole, "
+        "as a mean over thousands of tokens is nearly the same for all: their sections are "
+        "clustered, and two traces are alike as far as they share sections, weighed by length "
+        "and by how few of the question's traces have them.",
     ),
     (
         ("paths",),

@@ -25,6 +25,8 @@ SHARES = {
     "same_dataflow_different_answer",
 }
 """Findings that are shares."""
+OF_SECTIONS = ("embedded_share", "halves_recognised")
+SHARES |= {*OF_SECTIONS, "shared_sections"}
 
 
 def paths_card(evidence: Evidence) -> Headline:
@@ -76,7 +78,26 @@ def _what_clusters_are(evidence: Evidence) -> str:
         parameters = evidence.run.provenance("paths").parameters
         if parameters.get("clusterer") == "dataflow":
             return "Paths are dataflows: what the stated equations compute from which numbers."
-    return "Paths are clusters of wording; how many there are depends on the threshold."
+    what = "Paths are clusters of wording; how many there are depends on the threshold."
+    paths = evidence.get("paths")
+    if "compared" not in paths or (paths["compared"] == "whole").all():
+        return what
+    return f"{what} {_what_was_embedded(paths, evidence.get('findings_paths'))}"
+
+
+def _what_was_embedded(paths: pd.DataFrame, findings: pd.DataFrame) -> str:
+    """How much of long traces was embedded, and how well it tells them apart."""
+    found = {name: number((find(findings, name) or {}).get("estimate")) for name in OF_SECTIONS}
+    share, halves = found["embedded_share"], found["halves_recognised"]
+    most = paths["most_sections"].iloc[0]
+    words = "Traces are compared by the sections that they share"
+    if share is not None:
+        drawn = "" if pd.isna(most) else f", at most {most} sections a trace, drawn by the seed"
+        words += f"; {percent(share)} of the text was embedded{drawn}"
+    if halves is not None:
+        words += f". Half of a trace is told from other traces by its other half {percent(halves)}"
+        words += " of the time (50.0% by chance)"
+    return f"{words}."
 
 
 section(
