@@ -104,8 +104,7 @@ def vote(
     greedy = run.table("greedy_answers") if "greedy_answers" in run.tables() else None
     if greedy is not None:
         greedy = greedy[greedy["question_id"].isin(answers["question_id"])]
-    ballots = ballots_of(known)
-    notes = {each.name: f"; {each.note(ballots)}" for each in loaded if each.note}
+    notes = {each.name: f"; {each.note(ballots_of(known))}" for each in loaded if each.note}
     run.write_table("findings_vote", _accuracies(answers, votes, greedy, notes, seed))
     return votes
 

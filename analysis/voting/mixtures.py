@@ -30,8 +30,8 @@ NARROWEST = 0.1
 """Least standard deviation of a component, as a share of that of all values of its question."""
 ROUNDS = 300
 """Most rounds of expectation maximisation."""
-ENOUGH = 1e-7
-"""A round that raises no question's log-likelihood by more is the last."""
+ENOUGH = 1e-6
+"""A round that raises a question's log-likelihood by less is its last."""
 SHARE = 1e-3
 """Least share of a component: 0 could never be left again."""
 
@@ -157,23 +157,28 @@ def _maximise(
 ) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
     """Probability of the first component, log-likelihood of each row, and both means."""
     first = _split(x, there)
+    low, log_likelihood = np.zeros(x.shape), np.full(len(x), -np.inf)
+    means = np.zeros((len(x), 1)), np.zeros((len(x), 1))
     before: tuple[Component | None, Component | None] = (None, None)
-    last = np.full(len(x), -np.inf)
+    rows = np.arange(len(x))  # those that are not done
     for _ in range(ROUNDS):
         share = first.sum(axis=1, keepdims=True) / there.sum(axis=1, keepdims=True)
         share = np.clip(share, least_share, 1 - least_share)
         # a component that lost every value keeps a trace of all of them
         one, log_one, mean_one = family(x, np.where(there, first + 1e-12, 0.0), before[0])
         two, log_two, mean_two = family(x, np.where(there, 1 - first + 1e-12, 0.0), before[1])
-        before = one, two
         log_one, log_two = log_one + np.log(share), log_two + np.log(1 - share)
         both = np.logaddexp(log_one, log_two)
         first = np.where(there, np.exp(log_one - both), 0.0)
-        log_likelihood = np.where(there, both, 0.0).sum(axis=1)
-        if (np.abs(log_likelihood - last) < ENOUGH).all():
+        now = np.where(there, both, 0.0).sum(axis=1)
+        going = np.abs(now - log_likelihood[rows]) >= ENOUGH
+        low[rows], log_likelihood[rows] = first, now
+        means[0][rows], means[1][rows] = mean_one, mean_two
+        if not going.any():
             break
-        last = log_likelihood
-    return first, log_likelihood, (mean_one, mean_two)
+        rows, x, there, first = rows[going], x[going], there[going], first[going]
+        before = (one[0][going], one[1][going]), (two[0][going], two[1][going])
+    return low, log_likelihood, means
 
 
 def _split(x: Floats, there: NDArray[np.bool_]) -> Floats:

@@ -14,6 +14,8 @@ C_t / (1 - C_t)$, so that one sum a class is all there is to keep:
 one trace with C = .9           P = 9 / (1 + 9) = .9
 "1" with .8, "2" with .6        8, 3 and 1 of 12: P = 2/3, 1/4, and 1/12 for an answer unseen
 
+A confidence below 1 / (k + 1) speaks against the trace's own answer.
+
 The formula was read in a public implementation that names the paper's algorithm 1; of the paper
 itself, only its abstract could be read. There, the unseen answer may stop the sampling too; here it
 never does, as it is no answer.
