@@ -8,7 +8,7 @@ than one way; whoever reads it takes the way in which it holds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.equations.expressions import Expression, Number, Operation, evaluate, numbers
 from analysis.equations.lexer import Token
@@ -59,10 +59,10 @@ def _forward(sides: list[Side], k: int, relation: Token, parser: Parser) -> Clai
     if_right = parser.context.is_share(side.end) and not parser.context.is_share(near.end)
     if_right |= not parser.context.follows_words(side.begin)
     if_right |= in_words and _is_no_subject(side, near, relation, parser)
-    first = parser.tokens[near.begin].number
-    loose = [(first, side.begin, near.begin + 1)] if first is not None else []
+    begins = _first_numbers(near, parser)
+    loose = [(number, side.begin, after) for number, after in begins]
     if isinstance(near.expression, Number):
-        if parser.tokens[near.begin + 1].kind == "operation":
+        if len(begins) > 1 or parser.tokens[near.begin + 1].kind == "operation":
             loose = []  # 3/4
         results = [(near.expression, side.begin, near.end), *loose]
         if_right |= _is_conversion(side, near, parser)
@@ -74,9 +74,27 @@ def _forward(sides: list[Side], k: int, relation: Token, parser: Parser) -> Clai
     if follow.expression is not None:
         results.append((_as_number(follow.expression), side.begin, follow.end))
     results.append((_as_number(near.expression), side.begin, near.end))
-    is_loose = first is not None and _is_loose(side, near, first)
+    is_loose = any(_is_loose(side, near, number) for number, _ in begins)
     results = [*loose, *results] if is_loose else [*results, *loose]
     return Claim(side=side, near=near, results=results, only_if_right=in_words or if_right)
+
+
+def _first_numbers(side: Side, parser: Parser) -> list[tuple[Number, int]]:
+    """What a side begins with, each with the place after it: -3/4 and -3 of `-3/4 + 1`."""
+    tokens, begin = parser.tokens, side.begin
+    sign = tokens[begin].text == "sub" and side.expression is not None
+    number = tokens[begin + sign].number
+    if number is None or (sign and number.value is None):
+        return []
+    if sign and number.value is not None:
+        number = replace(number, value=-number.value)
+    after = begin + sign + 1
+    found = [(number, after)]
+    line, under = tokens[after], tokens[min(after + 1, len(tokens) - 1)]
+    if line.text == "div" and under.number and under.start == line.end == line.start + 1:
+        over = Operation(name="div", left=number, right=under.number)
+        found.insert(0, (Number(value=evaluate(over)), after + 2))
+    return found
 
 
 def _backward(number: Side, side: Side, parser: Parser) -> Claim | None:

@@ -31,9 +31,9 @@ from analysis.equations.chains import Claim, is_amount, read_claims
 from analysis.equations.context import FILLERS
 from analysis.equations.expressions import Number, Operation, evaluate, operations
 from analysis.equations.lexer import Token, lex
-from analysis.equations.other_readings import other_values
+from analysis.equations.other_readings import is_begun, is_range, other_values
 from analysis.equations.parser import UNKNOWN, Parser, Side, TooLongError
-from analysis.equations.tolerance import is_doubtful, tolerance
+from analysis.equations.tolerance import is_doubtful, is_hypothetical, tolerance
 
 __all__ = ["Equation", "find_equations", "holds"]
 
@@ -258,14 +258,19 @@ def _may_hold(
 ) -> bool:
     """Whether an equation that does not hold may be meant in a way in which it does."""
     side, near, tokens = claim.side, claim.near, parser.tokens
-    stated = claim.results[0][0]
-    if is_doubtful(equation.expression, value, stated, whole.text, equation.start, equation.end):
+    text, start, end = whole.text, equation.start, equation.end
+    expression = equation.expression
+    if any(is_doubtful(expression, value, each, text, start, end) for each, _, _ in claim.results):
+        return True
+    if is_hypothetical(text, start, end) or is_begun(near.expression, expression):
+        return True
+    if is_range(tokens, side.begin, side.end, equation.stated):
         return True
     units, others = (
         parser.context.units(side.begin, side.after),
         parser.context.words(near.begin, near.after),
     )
-    sums = {"add", "sub"}.intersection(operations(equation.expression))
+    sums = {"add", "sub"}.intersection(operations(expression))
     if units and not sums and not others <= units:
         return True  # seconds and hours, joules and electron volts
     if tokens[side.begin].text == "[" and parser.context.closes.get(side.begin) == side.end - 1:

@@ -220,10 +220,11 @@ class _Lexer:
 
     def hyphen(self, match: re.Match[str]) -> int:
         """Between a number and a word: of `10 2-legged animals` the 2 is no amount; how much
-        `2 5-dollar bills` are is not calculated."""
-        last = self.last
-        if last.kind == "number" and any(x.kind == "number" for x in self.tokens[-2:-1]):
-            noun = match["noun"].lower()
+        `2 5-dollar bills` are is not calculated; `1- and 2-digit numbers` are none."""
+        last, noun = self.last, match["noun"].lower()
+        if last.kind == "number" and noun in ("digit", "digits"):
+            self.tokens[-1] = last._replace(kind="letter", text=last.text + "-", number=None)
+        elif last.kind == "number" and any(x.kind == "number" for x in self.tokens[-2:-1]):
             kind = "letter" if noun in MEASURES or noun.endswith("s") else "word"
             self.tokens[-1] = last._replace(kind=kind, text=last.text + "-", number=None)
         return match.end()

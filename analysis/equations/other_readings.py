@@ -1,8 +1,9 @@
 r"""Other ways to read an expression, for one that does not hold as it is read by the rules.
 
 People write `25 / 1/3` and mean 25 / (1/3), `42 + 20 / 12 + 10` for one sum over another, or
-`4 less than 12 * 2 = 24`, where only the end is said to be equal. An equation that holds in such a
-reading is not wrong; it is not shown to be right either.
+`4 less than 12 * 2 = 24`, where only the end is said to be equal; `10 (100-199) + 9 (400-488)`
+counts what lies in ranges, and `400-488 is 89` is one. An equation that holds in such a reading is
+not wrong; it is not shown to be right either.
 
     >>> from analysis.equations.lexer import lex
     >>> [str(value) for value in other_values(lex("25 / 1/3"), 0, 5)]
@@ -14,16 +15,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from analysis.equations.expressions import Number, evaluate
+from analysis.equations.expressions import Expression, Number, Operation, evaluate
 from analysis.equations.lexer import Token
 from analysis.equations.parser import Parser, TooLongError
 
-__all__ = ["other_values"]
+__all__ = ["is_begun", "is_range", "other_values"]
 
 BEHIND = frozenset("to by from with and".split())
 """Words between the operands of `add 1 to 5 + 7`."""
 MAX_TOKENS = 200
 """A longer expression is read in one way only."""
+
+
+def is_begun(near: Expression | None, expression: Expression) -> bool:
+    """Whether a side only begins to work out an expression: `3 + 4 - 5 = 3 + 4 = 7`."""
+    while isinstance(near, Operation) and isinstance(expression, Operation):
+        expression = expression.left
+        if expression == near:
+            return True
+    return False
+
+
+def is_range(tokens: Sequence[Token], begin: int, end: int, stated: Fraction) -> bool:
+    """Whether an expression is a range of whole numbers, and the result how many they are."""
+    bounds = _range(tokens[begin:end])
+    return bounds is not None and stated - (bounds[1] - bounds[0]) in (0, 1)
+
+
+def _range(tokens: Sequence[Token]) -> tuple[Fraction, Fraction] | None:
+    """The bounds of `480-488`, written without spaces, the lower one first; None for anything
+    else."""
+    if len(tokens) != 3 or tokens[1].text != "sub" or tokens[1].end - tokens[1].start != 1:
+        return None
+    first, line, last = tokens
+    if first.number is None or last.number is None or first.end != line.start:
+        return None
+    low, high = first.number, last.number
+    is_whole = low.places == high.places == 0 and line.end == last.start
+    if not is_whole or low.value is None or high.value is None or low.value >= high.value:
+        return None
+    return low.value, high.value
 
 
 def other_values(
@@ -53,6 +84,10 @@ def _readings(tokens: list[Token], in_signs: bool) -> Iterator[list[Token]]:
         yield from _over_one_line(tokens)
     if any(token.kind == "fraction" for token in tokens[1:]):
         yield _with_products(tokens)
+    if any(token.kind == "open" for token in tokens[1:]):
+        yield _without_ranges(tokens)
+        if tokens[0].kind == "number" and tokens[0].end < tokens[1].start:
+            yield tokens[1:]  # the result before goes on on a line of its own: 4 (5 - 2) = 3
     for place, token in enumerate(tokens):
         if token.kind == "comparison" or (token.kind == "word" and token.text == "of"):
             yield tokens[place + 1 :]
@@ -71,6 +106,20 @@ def _value(tokens: list[Token]) -> Fraction | None:
         return None
     whole = side.expression is not None and side.after == len(tokens)
     return evaluate(side.expression) if whole and side.expression is not None else None
+
+
+def _without_ranges(tokens: list[Token]) -> list[Token]:
+    """`10 (100-199) + 9 (400-488)` as 10 + 9."""
+    read: list[Token] = []
+    place = 0
+    while place < len(tokens):
+        inside = tokens[place + 1 : place + 4]
+        if tokens[place].kind == "open" and _range(inside) and place:
+            place += 5
+        else:
+            read.append(tokens[place])
+            place += 1
+    return read
 
 
 def _with_thousands(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from math import floor
 
 from analysis.equations.expressions import (
     Expression,
@@ -20,7 +21,7 @@ from analysis.equations.expressions import (
     operations,
 )
 
-__all__ = ["is_doubtful", "tolerance"]
+__all__ = ["is_doubtful", "is_hypothetical", "tolerance"]
 
 BEFORE, AFTER = 20, 60
 """Characters around an equation, in its sentence, in which its words are looked for."""
@@ -45,6 +46,19 @@ MODULUS = re.compile(
 LAST_DIGIT = re.compile(r"\b(?:units?'?s?|ones'?|last) digit|\bends? (?:in|with)\b", re.I)
 CLOCK = re.compile(r"\b[ap]\.?m\b|o'clock|\b(?:noon|midnight)\b", re.I)
 UP_OR_DOWN = re.compile(r"\bround(?:ed|ing|s)? (?:it )?(?:up|down)\b")
+WHOLES = re.compile(
+    r"\b(?:full|complete|whole|entire|integer|floor|quotient)\b|\bround(?:ed|ing|s)? down\b", re.I
+)
+"""What makes a result the whole part of a division: `89 / 10 is 8 full sets`."""
+CUT_PLACES = 3
+"""Fewest decimals of a result that may be cut and not rounded."""
+HYPOTHESIS = re.compile(
+    r"\b(?:suppose|supposing|assume|assuming|imagine|if|whether|what if|let['’]s say)"
+    r"(?:,? (?:that|we (?:say|have|had|took?)|it (?:is|were|was)))?[\s:,$(\\\[]*$",
+    re.I,
+)
+"""What stands before an equation that is not stated to hold."""
+BEHIND = re.compile(r"[\s$)\\\]]{0,4}\?")
 REMAINDER = re.compile(r"\b(?:r[\s}]{0,3}\d|rem|remainder|remaining|left|leftover)\b", re.I)
 SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 CLAUSE_END = re.compile(r"[.,;!?](?=\s)|\n")
@@ -130,6 +144,8 @@ def is_doubtful(
     spelled = text[max(0, start - 1) : end] + after[:20]
     return (
         ("div" in names and REMAINDER.search(after) is not None)
+        or ("div" in names and result == floor(value) and WHOLES.search(spelled) is not None)
+        or _is_cut(value, stated, result)
         or CLOCK.search(spelled) is not None
         or (result == -value and "difference" in spelled)
         or _is_hundredth(value, stated, result, spelled)
@@ -139,6 +155,20 @@ def is_doubtful(
         or _is_of_modulus(expression, value - result, text, start, end)
         or _is_converted(names, value, result, spelled)
     )
+
+
+def is_hypothetical(text: str, start: int, end: int) -> bool:
+    """Whether an equation is only supposed (`suppose 5 + 7 = 13`) or asked about."""
+    if BEHIND.match(text, end):
+        return True
+    return HYPOTHESIS.search(text[max(0, start - 2 * BEFORE) : start]) is not None
+
+
+def _is_cut(value: Fraction, stated: Number, result: Fraction) -> bool:
+    """Whether the decimals of a value are cut where a result ends, not rounded."""
+    if not stated.places or stated.places < CUT_PLACES or not stated.unit:
+        return False
+    return 0 < abs(value) - abs(result) < stated.unit and (value < 0) == (result < 0)
 
 
 def _is_hundredth(value: Fraction, stated: Number, result: Fraction, spelled: str) -> bool:

@@ -148,6 +148,18 @@ def test_one_equation_that_holds(text: str, names: str, stated: str) -> None:
         ("0^-1 = 0", "uncheckable"),
         ("9^9^9 = 4", "uncheckable"),
         ("2^0.5 = 1.41", "uncheckable"),
+        ("400-488 is 89 numbers", "uncheckable"),
+        ("100-199, which is 100 numbers", "uncheckable"),
+        ("400-488 is 90 numbers", "wrong"),
+        ("488-400 = 89", "wrong"),
+        ("10 (100-199) + 9 (400-488) = 19", "uncheckable"),
+        ("10 (100-199) + 9 (400-488) = 20", "wrong"),
+        ("489 / 10 is 48 full sets", "uncheckable"),
+        ("489 / 10 is 49 full sets", "wrong"),
+        ("1.010025^2 = 1.020150", "uncheckable"),
+        ("1.010025^2 = 1.020149", "wrong"),
+        ("Suppose that 5 + 7 = 13", "uncheckable"),
+        ("Is 5 + 7 = 13?", "uncheckable"),
         (f"{'9' * 100} * {'9' * 100} = 5", "uncheckable"),
         (f"{'9' * 500} + 1 = 5", "uncheckable"),
     ],
@@ -167,6 +179,10 @@ def test_chains() -> None:
     assert [str(x.stated) for x in find_equations("66 x 3 = 18*3 = 54")] == ["18", "54"]
     assert [str(x.stated) for x in find_equations("6 * 5 * 1 = 6 * 5 * 2 = 60")] == ["60", "60"]
     assert [x[2] for x in read("1/2 + 1/4 = 2/4 + 1/4 = 3/4")] == ["right", "right"]
+    assert [x[2] for x in read("3 + 4 - 5 = 3 + 4 = 7")] == ["uncheckable", "right"]
+    assert [x[2] for x in read("5 - 8 = -3 + 1 = -2")] == ["right", "right"]
+    assert [x[2] for x in read("2/3 - 1 = -1/3 - 1 = -4/3")] == ["right", "right"]
+    assert [x[2] for x in read("(5 - 3) = 2 (5 - 4) = 1")] == ["right", "uncheckable"]
     assert len(read("5 + 7 = 12 books and 12 * 2 = 24, 46 + 18 = 64, 43 + 42 = 85")) == 4
 
 
@@ -191,6 +207,7 @@ def test_chains() -> None:
         "5 + = 5",
         "4s + 16 = 2s + 32 - 1",
         "3 + 4.",
+        "Adding the 1 and 2-digit numbers, we get 188",
         "",
     ],
 )
@@ -222,7 +239,7 @@ HOSTILE += (
 )
 HOSTILE += "|! |one hundred and |5-a |&|\\\\ |\\sqrt{|more than 5 |*a|1/2 |0.1\\overline{3}|a + b "
 HOSTILE += "|1 + a a a a |[1,|= = |=\n|\n= |1 000 |$1|1!|1_|5 hours 5 minutes |step 1 |3 less than "
-HOSTILE += "|1)(|1=x|x(1|m = 5 m "
+HOSTILE += "|1)(|1=x|x(1|m = 5 m |66₁₆ = |1-2 is |1 (1-2) + |= -1/2 "
 
 
 @pytest.mark.parametrize("tail", ["", " 1 + 1 = 3"])
