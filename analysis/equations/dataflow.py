@@ -27,7 +27,7 @@ from hashlib import sha256
 from analysis.equations.expressions import Expression, Number, numbers, operations
 from analysis.equations.extraction import Equation
 
-__all__ = ["canonical_text", "dataflow", "is_computed", "short_signature", "signature"]
+__all__ = ["canonical_text", "computations", "dataflow", "is_computed", "signature"]
 
 MAX_LENGTH = 300
 """Characters; a longer text ends in a digest of the whole."""
@@ -60,20 +60,6 @@ def signature(equations: Sequence[Equation]) -> str:
     """
     computed = (equation.expression for equation in equations if is_computed(equation))
     return ",".join(name for expression in computed for name in operations(expression))
-
-
-def short_signature(signature: str, most: int = 6) -> str:
-    """A signature for reading: its first operations, and how many there are.
-
-    >>> short_signature("add,mul")
-    'add,mul'
-    >>> short_signature("add,mul,sub,add,add,add,add,add,div")
-    'add,mul,sub,add,add,add,… (9 operations)'
-    """
-    names = signature.split(",")
-    if len(names) <= most + 2:
-        return signature
-    return f"{','.join(names[:most])},… ({len(names):,} operations)"
 
 
 def computations(equations: Sequence[Equation], used: set[str] | None = None) -> dict[int, str]:
