@@ -2,10 +2,10 @@
 
 **Drawing.** Penalties and temperature first, then the tokens at least `min_p` times as likely as
 the likeliest (arXiv:2407.01082), then the k likeliest, then the smallest set whose mass reaches p
-(nucleus sampling, arXiv:1904.09751), renormalised at each step: vLLM's order. A row's token is where its uniform number falls
-in the cumulative distribution; the number is a hash of the row's seed and the token's position (a
-counter-based generator: SplitMix64's mixer, Steele, Lea and Flood 2014), so that a trace doesn't
-depend on the batch that it ran in.
+(nucleus sampling, arXiv:1904.09751), renormalised at each step: vLLM's order. A row's token is
+where its uniform number falls in the cumulative distribution; the number is a hash of the row's
+seed and the token's position (a counter-based generator: SplitMix64's mixer, Steele, Lea and Flood
+2014), so that a trace doesn't depend on the batch that it ran in.
 
     draw(logits, [uniform(seed, 0)], temperature=0.7, top_k=0, top_p=0.95)
 
@@ -113,11 +113,30 @@ def draw(
     if not top_k and width < vocabulary:
         short = (cumulative[:, -1] < top_p).nonzero()[:, 0]
         if len(short):
-            values, tokens = logits[short].sort(dim=-1, descending=True)
-            cumulative = values.softmax(dim=-1).cumsum(-1, dtype=torch.float64)
-            places = _locate(cumulative, u[short], top_p)
-            drawn[short] = tokens.gather(-1, places[:, None])[:, 0]
+            drawn[short] = _draw_from_all(logits[short], u[short], top_p)
     return drawn
+
+
+def _draw_from_all(logits: Tensor, u: Tensor, top_p: float) -> Tensor:
+    """Tokens from nuclei of any width, shape [row].
+
+    Only the values are sorted, which is ten times faster on a CPU than sorting tokens by them
+    (numpy's sort is vectorised, and a flat distribution comes here at every step); the token is
+    then found by its value and its place among equal ones.
+    """
+    import numpy as np
+    import torch
+
+    if logits.device.type == "cpu":
+        values = torch.from_numpy(-np.sort(-logits.numpy(), axis=-1))
+    else:
+        values = logits.sort(dim=-1, descending=True).values
+    cumulative = values.softmax(dim=-1).cumsum(-1, dtype=torch.float64)
+    places = _locate(cumulative, u, top_p)[:, None]
+    value = values.gather(-1, places)
+    before = places - (values > value).sum(dim=-1, keepdim=True)
+    equal = (logits == value).cumsum(dim=-1, dtype=torch.int32)
+    return (equal > before).int().argmax(dim=-1)
 
 
 def _locate(cumulative: Tensor, u: Tensor, top_p: float = 1.0) -> Tensor:

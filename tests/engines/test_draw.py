@@ -78,6 +78,20 @@ def test_penalties_by_hand() -> None:
     np.testing.assert_array_equal(plain, logits)
 
 
+def test_wide_nuclei_draw_as_tokens_sorted_by_probability() -> None:
+    """Ties included, which stand in the order of the vocabulary."""
+    logits = torch.randn(40, 2000, generator=torch.Generator().manual_seed(0)).mul(4).round() / 4
+    numbers = [(i + 0.5) / 40 for i in range(40)]
+    found = draw(logits, numbers, temperature=1.0, top_k=0, top_p=0.9)
+    for row, token, u in zip(logits, found, numbers, strict=True):
+        order = np.argsort(-row.numpy(), kind="stable")
+        mass = row.double().softmax(-1).numpy()[order].cumsum()
+        last = np.searchsorted(mass, 0.9)
+        place = np.searchsorted(mass, u * mass[last], side="right")
+        assert last > 256
+        assert token == order[min(place, last)]
+
+
 def test_uniform_numbers_are_uniform_and_unrelated() -> None:
     grid = np.array([[uniform(seed, at) for at in range(200)] for seed in range(200)])
     assert grid.min() >= 0
