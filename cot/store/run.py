@@ -80,7 +80,8 @@ class Run:
         """One row a trace, ordered as the questions are, then by sample_index.
 
         Columns: question_id, sample_index, seed (Int64), prompt_sha, text, token_ids, logprobs,
-        top_means (arrays or None), finish_reason, meta (dict).
+        top_means (arrays or None), finish_reason, meta (dict; `forced_tokens` in it is the first
+        token that a thinking budget forced, and one past the last).
 
         Args:
             columns: names to read beside the two of the key; all where None.
