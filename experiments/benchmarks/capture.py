@@ -130,7 +130,7 @@ def _joined(asked: argparse.Namespace, tokenizer: Any, model: Any, folder: Path)
             prompt = list(encode(tokenizer, text))
             parts = [list(ids) for ids in rows["token_ids"]]
             for index in range(asked.traces):
-                turned = [token for part in parts[index:] + parts[:index] for token in part]
+                turned = [int(token) for part in parts[index:] + parts[:index] for token in part]
                 ids = (turned * (1 + asked.tokens // len(turned)))[: asked.tokens]
                 spots = np.empty((0, 2), np.int64)
                 job = Job(
