@@ -3,7 +3,7 @@
 A question's prompt is run once, from where it parts from the one before (few-shot prompts begin
 alike). Its traces continue from that key-value cache, sorted by length and padded on the right
 (behind every real token, so that no mask is needed). Long ones are run in chunks of CHUNK tokens:
-attention scores are at most CHUNK × length a row, states and logits are those of one chunk, and
+attention scores are at most chunk × length a row, states and logits are those of one chunk, and
 what is kept of a trace is its keys and values. A hook on each asked block gathers the asked tokens'
 states as they pass: no other state is kept.
 """
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunk", "HookTeacherForcing"]
 
-CHUNK = 1024
-"""Tokens of each row of a batch that are run at a time."""
+CHUNK = {"cpu": 1024, "cuda": 4096}
+"""Tokens of each row of a batch that are run at a time, by device. On a GPU every chunk waits for
+the one before, so that short ones cost more than the memory that they save."""
 LEAST_FILLED = 0.8
 """A trace shorter than this share of its batch's longest waits for the next batch."""
 BUSY = 128
@@ -65,21 +66,21 @@ class HookTeacherForcing:
             evaluation mode.
         tokens_per_batch: most tokens (prompt and trace, padding included) in one batch; one trace
             may be longer.
-        chunk_tokens: tokens of each trace that are run at a time.
+        chunk_tokens: tokens of each trace that are run at a time; by default as CHUNK says.
 
     Raises:
         InputError: its blocks aren't found, or it can't go on from a prompt that was run before.
     """
 
     def __init__(
-        self, model: Any, tokens_per_batch: int = 16_384, chunk_tokens: int = CHUNK
+        self, model: Any, tokens_per_batch: int = 16_384, chunk_tokens: int | None = None
     ) -> None:
         self.model = model.eval()
         self.body = model.base_model
         self.blocks = find_blocks(self.body)
         self.head = Head(model)
         self.tokens_per_batch = tokens_per_batch
-        self.chunk_tokens = chunk_tokens
+        self.chunk_tokens = chunk_tokens or CHUNK.get(model.device.type, CHUNK["cpu"])
         self.chunk: Chunk | None = None
         self._before: tuple[list[int], Any] = ([], None)
         self._check_continues()
