@@ -26,7 +26,9 @@ MAX_POWER = 60
 def read_numeral(match: re.Match[str]) -> tuple[Number, int]:
     """A number with all that may belong to it, and the place after it."""
     stated, end = match.groupdict(), match.end()
-    amount = re.sub(r"[^\d.]", "", stated["amount"] or "")
+    amount = stated["amount"] or ""
+    if not amount.isdecimal():
+        amount = re.sub(r"[^\d.]", "", amount)
     if end - match.start() > MAX_CHARACTERS:
         return Number(value=None), end
     top, _, bottom = (stated["part"] or "").partition("/")
@@ -35,8 +37,9 @@ def read_numeral(match: re.Match[str]) -> tuple[Number, int]:
     elif stated["cut"] and "." not in amount:
         end = match.start("cut")
         stated |= dict.fromkeys(("cut", "scale", "percent"))
-    value = Fraction(amount or 0)
-    places: int | None = len(amount.partition(".")[2])
+    whole, _, decimals = amount.partition(".")
+    places: int | None = len(decimals)
+    value = Fraction(int(whole + decimals or 0), 10 ** len(decimals))
     known = len(amount) < 2 or amount[0] != "0" or amount[1] == "."  # 0130 is a time
     vulgar, base = stated["vulgar"] or stated["only"], stated["base"] or stated["lowered"]
     if top or vulgar:
@@ -55,8 +58,12 @@ def read_numeral(match: re.Match[str]) -> tuple[Number, int]:
         known = known and abs(int(stated["power"])) <= MAX_POWER
         scale = scale * Fraction(10) ** (int(stated["power"]) if known else 0)
     percent = bool(stated["percent"])
+    if scale != 1:  # sums and products of fractions cost more than all the rest
+        value *= scale
+    if percent:
+        value /= 100
     number = Number(
-        value=value * scale / (100 if percent else 1) if known else None,
+        value=value if known else None,
         places=places,
         percent=percent,
         scale=scale,
