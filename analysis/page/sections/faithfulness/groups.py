@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.figures.text import decimal, interval, number, percent, points
 from analysis.page.cards import Row, make_row, sentence
+from analysis.page.coverage import steps_looked_at
 from analysis.page.evidence import Evidence
 
 __all__ = ["Group", "test_groups"]
@@ -40,6 +41,8 @@ class Group:
     """What it doesn't show; empty where unknown."""
     claim: str
     """Whether the answer stays more or less often than the baseline, as the interval allows."""
+    covered: str
+    """At how many steps it asked; empty where at all of them."""
     rows: tuple[Row, ...]
     """Value first, then the rate that the answer stays, then the rest."""
 
@@ -84,6 +87,7 @@ def _group(test: str, table: pd.DataFrame, shown: Mapping[str, Any]) -> Group:
         does=str(shown.get("does", "")),
         limit=str(shown.get("limit", "")),
         claim=_claim(by_role.get(SAME, {}), gain),
+        covered=steps_looked_at(table, test),
         rows=tuple(rows),
     )
 
@@ -108,7 +112,7 @@ def _place(row: Mapping[Any, Any]) -> int:
 
 def _other(row: Mapping[Any, Any]) -> Row:
     measure = str(row["measure"])
-    show = percent if measure.startswith("same") else decimal
+    show = percent if measure.startswith(("same", "steps_looked_at")) else decimal
     ends = [number(row[name]) for name in ("low", "high")]
     share = not row["baseline"] and all(end is not None and 0 <= end <= 1 for end in ends)
     words = "Right stays right, wrong wrong" if measure == CORRECTNESS else measure

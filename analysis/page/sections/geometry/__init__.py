@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from analysis import figures
@@ -27,6 +28,8 @@ __all__ = ["Geometry", "Steps", "dimension_rows", "similarity_rows", "step_table
 
 FEWEST = 5
 """Questions that a difference needs to be given."""
+MOST_ROWS = 40
+"""Steps of which a difference is listed, evenly spaced; the figure and the table have all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ class Steps:
     """Which."""
     rows: list[list[str]]
     """Right minus wrong within questions: step, x, interval, y, interval, questions."""
+    of: int
+    """Steps with a difference, of which at most MOST_ROWS are listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +101,21 @@ def step_tables(evidence: Evidence) -> list[Steps]:
         return []
     gaps = table[(table["what"] == "difference") & (table["n_questions"] >= FEWEST)]
     return [
-        Steps(layer=layer, rows=[_difference(row) for row in mine.to_dict("records")])
+        Steps(
+            layer=layer,
+            rows=[_difference(row) for row in _spaced(mine).to_dict("records")],
+            of=len(mine),
+        )
         for layer in _drawn_layers(table)
         for mine in [gaps[gaps["layer"] == layer].sort_values("step")]
     ]
+
+
+def _spaced(rows: pd.DataFrame) -> pd.DataFrame:
+    """All rows, or MOST_ROWS of them with even gaps, the first and the last among them."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, MOST_ROWS).round().astype(int)]
 
 
 def _difference(row: dict[Any, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.figures.text import chance, decimal, interval, number
 from analysis.page.cards import Headline, find, make_row, sentence
+from analysis.page.coverage import captured_ends
 from analysis.page.evidence import Evidence
 
 __all__ = ["geometry_card", "geometry_claims"]
@@ -41,6 +42,7 @@ def geometry_card(evidence: Evidence) -> Headline:
         asides=(
             "Nothing here is fitted to what is right. Only questions with right and wrong traces "
             "can say whether the two differ.",
+            *captured_ends(evidence),
         )
         if len(findings)
         else (),

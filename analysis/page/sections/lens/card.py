@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.figures.text import decimal, interval, number, percent, points
 from analysis.page.cards import Headline, find, listed, make_row, sentence
+from analysis.page.coverage import captured_ends
 from analysis.page.evidence import Evidence
 
 __all__ = ["lens_card", "lens_claims"]
@@ -53,6 +54,7 @@ def lens_card(evidence: Evidence) -> Headline:
             "question, or, for the prompt's end, of another question; “guess” is what another of "
             "its traces states. An answer that can be read early need not be the reason for what "
             "follows.",
+            *captured_ends(evidence),
         )
         if len(findings)
         else (),

@@ -8,6 +8,7 @@ from typing import Any
 from analysis.figures.layers import BASELINES
 from analysis.figures.text import decimal, number
 from analysis.page.cards import Headline, listed, make_row
+from analysis.page.coverage import captured_ends
 from analysis.page.evidence import Evidence
 
 __all__ = ["baselines", "probe_card", "probe_claim"]
@@ -61,6 +62,7 @@ def probe_card(evidence: Evidence) -> Headline:
             "Pooled AUROC also rewards knowing which questions are hard. A probe is diagnostic: "
             "it shows that hidden states tell right from wrong, not that the model uses it."
         )
+        asides += captured_ends(evidence)
     return Headline(
         key="probe",
         title="What do the hidden states know?",
