@@ -8,6 +8,7 @@ what the equations compute from which numbers, in whatever words.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -159,7 +160,8 @@ def paths(
         section_cut: cosine distance at which clusters of sections are cut; fitted by default so
             that a trace is told by half of itself.
         most_sections: embed at most so many sections a trace, drawn by the seed.
-        budget: seconds that embedding may take; sets most_sections, which is said and stored.
+        budget: seconds that embedding may take; sets most_sections, which is said and stored, and
+            taken again when the same budget is given.
         dataflow_share: how much of two traces' overlap is that of their equations, 0 to 1.
         seed: seed of the bootstrap, the permutations, the layout and the choice of sections.
 
@@ -191,6 +193,7 @@ def paths(
         answers.rename(columns={"text": "stated"}), on=TRACE_KEY, how="left"
     )
     checked, equations = check_traces(joined, steps, questions)
+    settings = _with_budget_of_before(run, settings)
     compared = compare_traces(joined, sections, equations, run.path / "cache", settings)
     found = _cluster(checked, compared, clusterer, threshold)
     names, places = _describe(found, compared, questions, layout, seed)
@@ -203,6 +206,26 @@ def paths(
     run.write_table("path_questions", per)
     run.write_table("findings_paths", findings(found, per, answers, steps, compared.findings, seed))
     return found
+
+
+def _with_budget_of_before(run: Run, settings: Settings) -> Settings:
+    """With the number of sections that the same budget gave before, where it did: the cache would
+    give another."""
+    if settings.budget is None or "paths" not in run.tables():
+        return settings
+    made = run.provenance("paths").parameters
+    same = all(made.get(name) == getattr(settings, name) for name in ("budget", "embedder", "mask"))
+    before = run.table("paths")
+    if not same or not len(before) or before["compared"].iloc[0] == "whole":
+        return settings
+    most = before["most_sections"].iloc[0]
+    chosen = None if pd.isna(most) else int(most)
+    log.info(
+        "a budget of %g s gave %s sections a trace before, and does again",
+        settings.budget,
+        "all" if chosen is None else f"at most {chosen}",
+    )
+    return replace(settings, budget=None, most_sections=chosen)
 
 
 def _cluster(

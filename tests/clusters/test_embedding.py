@@ -9,7 +9,14 @@ import pytest
 
 import cot.models
 from analysis.clusters.clusterers import AverageLinkage, cosine_distances
-from analysis.clusters.embedding import DIMENSIONS, _pieces, embed, mask_traces, tfidf_vectors
+from analysis.clusters.embedding import (
+    DIMENSIONS,
+    _pieces,
+    embed,
+    is_cached,
+    mask_traces,
+    tfidf_vectors,
+)
 
 WINDOW = 10
 """Tokens, two of them special: eight words fit."""
@@ -107,6 +114,30 @@ def test_the_cache_embeds_what_is_new_and_may_be_deleted_or_torn(embedder, tmp_p
         assert embedder.seen == ["0"]
     embed(["0"], model="other", cache=tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2, "another model's are apart"
+
+
+def test_what_was_embedded_before_a_run_was_killed_is_not_embedded_again(
+    embedder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("analysis.clusters.embedding.KEPT", 2)
+    encode = embedder.encode
+
+    def fail_at_the_third(texts, **settings):
+        if len(embedder.seen) >= 2:
+            raise KeyboardInterrupt
+        return encode(texts, **settings)
+
+    monkeypatch.setattr(embedder, "encode", fail_at_the_third)
+    texts = ["0", "1", "2", "3"]
+    with pytest.raises(KeyboardInterrupt):
+        embed(texts, cache=tmp_path)
+    assert is_cached(texts, "all-MiniLM-L6-v2", tmp_path).tolist() == [True, True, False, False]
+    monkeypatch.setattr(embedder, "encode", encode)
+    embedder.seen.clear()
+    vectors = embed(texts, cache=tmp_path)
+    assert sorted(embedder.seen) == ["2", "3"]
+    assert vectors == pytest.approx(BagOfWords().encode(texts))
+    assert len(list(tmp_path.iterdir())) == 1, "the parts are put together"
 
 
 def test_tfidf_is_the_same_in_any_order_and_zero_without_terms():

@@ -265,6 +265,18 @@ def test_a_budget_becomes_the_largest_number_that_fits(tmp_path, monkeypatch, ca
     assert fit_budget(texts, ranks, 1.0, "tfidf", tmp_path) is None
 
 
+def test_the_same_budget_gives_the_number_of_before(tmp_path, monkeypatch):
+    texts, _ = planted(5, 4, 12, 0.25)
+    run = run_of(tmp_path, {"q": texts})
+    monkeypatch.setattr("analysis.clusters.comparing.fit_budget", lambda *_: 4)
+    assert set(analysis.paths(run, embedder="tfidf", budget=9.0)["most_sections"]) == {4}
+    chosen = run.table("path_sections")["embedded"]
+    monkeypatch.setattr("analysis.clusters.comparing.fit_budget", lambda *_: 7)
+    assert set(analysis.paths(run, embedder="tfidf", budget=9.0)["most_sections"]) == {4}
+    assert run.table("path_sections")["embedded"].equals(chosen)
+    assert set(analysis.paths(run, embedder="tfidf", budget=99.0)["most_sections"]) == {7}
+
+
 def test_a_share_of_dataflow_tells_the_same_words_over_other_numbers_apart(tmp_path):
     filler = "\n\n".join(each.format(a="some", b="other") for each in SHARED)
     ways = ("It is 5 + 7 = 12 in all, then.", "It is 4 * 3 = 12 in all, then.")
