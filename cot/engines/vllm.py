@@ -1,8 +1,9 @@
 """Sampling with vLLM, in process: the fast engine.
 
 Each trace is a request of its own with its own seed, and is yielded when the engine's step ends it,
-while the others run on. On a CPU it gets the settings that were fastest there (float32, no
-compilation, small blocks); on a GPU vLLM decides, and `engine_args` go to it as they are.
+while the others run on; one with a thinking budget takes several (`cot.engines.vllm_requests`). On
+a CPU it gets the settings that were fastest there (float32, no compilation, small blocks); on a GPU
+vLLM decides, and `engine_args` go to it as they are.
 
     engine = VllmEngine("smollm2-135m-instruct", max_model_len=2048)
     for request, completion in engine.generate(requests): ...
@@ -22,10 +23,9 @@ from importlib.util import find_spec
 from itertools import count
 from typing import Any
 
-import numpy as np
-
 from cot import models
 from cot.engines import failure, never
+from cot.engines.vllm_requests import Pending
 from cot.errors import InputError
 from cot.types import Completion, Request
 
@@ -81,6 +81,11 @@ class VllmEngine:
             model, revision=revision, adapter=adapter, adapter_revision=adapter_revision
         )
         self.verbose = verbose
+        if engine_args.get("logprobs_mode", "raw_logprobs") != "raw_logprobs":
+            raise InputError(
+                f"logprobs_mode is {engine_args['logprobs_mode']}: leave it out; stored "
+                "log-probabilities are those before penalties and truncation (raw_logprobs)"
+            )
         self._asked_dtype = dtype
         self._args = engine_args
         self._llm: Any = None
@@ -167,7 +172,7 @@ class VllmEngine:
         """Yield each request with its completion, as it ends."""
         source = iter(requests)
         numbers = count()
-        running: dict[str, Request] = {}
+        running: dict[str, Pending] = {}
         waiting, exhausted = None, False
         try:
             while running or not exhausted:
@@ -178,22 +183,22 @@ class VllmEngine:
                     if not cancelled(request):
                         ids = models.encode(self.tokenizer, request.prompt)
                         if 0 < len(ids) < self.context:
-                            number = str(next(numbers))
-                            prompt = {"prompt_token_ids": list(ids)}
-                            engine = self.llm.llm_engine  # imports vLLM, quietly, before _params
-                            params = self._params(request, self.context - len(ids))
-                            engine.add_request(number, prompt, params, lora_request=self.lora)
-                            running[number] = request
+                            pending = Pending(request, ids, self.tokenizer, self.context)
+                            self._add(str(next(numbers)), pending, running)
                         else:
                             yield request, failure()
                     waiting, exhausted = _pull(source)
-                gone = [number for number, request in running.items() if cancelled(request)]
+                gone = [number for number, each in running.items() if cancelled(each.request)]
                 self._abort(gone, running)
                 if running:
                     for output in self.llm.llm_engine.step():
                         if output.finished and output.request_id in running:
-                            request = running.pop(output.request_id)
-                            yield request, _completion(request, output.outputs[0])
+                            pending = running.pop(output.request_id)
+                            done = pending.take(output.outputs[0])
+                            if done is not None:
+                                yield pending.request, done
+                            else:
+                                self._add(str(next(numbers)), pending, running)
         finally:
             self._abort(list(running), running)
 
@@ -203,7 +208,14 @@ class VllmEngine:
             self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
 
-    def _room(self, request: Request, running: dict[str, Request]) -> bool:
+    def _add(self, number: str, pending: Pending, running: dict[str, Pending]) -> None:
+        """Send a completion's next request."""
+        engine = self.llm.llm_engine  # imports vLLM, quietly, before the settings
+        prompt = {"prompt_token_ids": [*pending.prompt, *pending.ids]}
+        engine.add_request(number, prompt, pending.params(), lora_request=self.lora)
+        running[number] = pending
+
+    def _room(self, request: Request, running: dict[str, Pending]) -> bool:
         """Whether a request may join.
 
         In a batch where one request asks for certain tokens' log-probabilities, vLLM gives no
@@ -211,37 +223,17 @@ class VllmEngine:
         """
         if not running:
             return True
-        other = next(iter(running.values()))
+        other = next(iter(running.values())).request
         if (request.score_tokens is None) != (other.score_tokens is None):
             return False
         scheduler = self.llm.llm_engine.vllm_config.scheduler_config
         return len(running) < int(scheduler.max_num_seqs)
 
-    def _abort(self, numbers: list[str], running: dict[str, Request]) -> None:
+    def _abort(self, numbers: list[str], running: dict[str, Pending]) -> None:
         if numbers:
             self.llm.llm_engine.abort_request(numbers)
         for number in numbers:
             del running[number]
-
-    def _params(self, request: Request, left: int) -> Any:
-        """vLLM's form of a request's settings."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
-        sampling = request.sampling
-        scored = request.score_tokens
-        return SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            max_tokens=min(sampling.max_tokens, left),
-            seed=request.seed,
-            stop=[stop for stop in sampling.stop if stop],
-            logprobs=sampling.top_logprobs if scored is None else None,
-            logprob_token_ids=None if scored is None else list(scored),
-            flat_logprobs=True,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
 
 
 def _pull(source: Iterator[Request | None]) -> tuple[Request | None, bool]:
@@ -250,35 +242,6 @@ def _pull(source: Iterator[Request | None]) -> tuple[Request | None, bool]:
         return next(source), False
     except StopIteration:
         return None, True
-
-
-def _completion(request: Request, output: Any) -> Completion:
-    """vLLM's output in our terms: of each position's entries the sampled token's is the first."""
-    flat = output.logprobs
-    spans = list(zip(flat.start_indices, flat.end_indices, strict=True))
-    k = request.sampling.top_logprobs
-    means = scores = None
-    if request.score_tokens is not None:
-        start, end = spans[0]
-        first = zip(flat.token_ids[start + 1 : end], flat.logprobs[start + 1 : end], strict=True)
-        chances = dict(first)
-        scores = {token: float(np.exp(chances[token])) for token in request.score_tokens}
-    elif k:
-        means = np.array([_mean_of_largest(flat, span, k) for span in spans], dtype=np.float32)
-    return Completion(
-        text=output.text,
-        token_ids=tuple(output.token_ids),
-        logprobs=np.array([flat.logprobs[start] for start, _ in spans], dtype=np.float32),
-        finish_reason="length" if output.finish_reason == "length" else "stop",
-        top_means=means,
-        scores=scores,
-    )
-
-
-def _mean_of_largest(flat: Any, span: tuple[int, int], k: int) -> float:
-    """Mean of the k largest log-probabilities at a position; the sampled token may stand twice."""
-    entries = zip(flat.token_ids[slice(*span)], flat.logprobs[slice(*span)], strict=True)
-    return float(np.mean(sorted(dict(entries).values())[-k:]))
 
 
 @contextmanager

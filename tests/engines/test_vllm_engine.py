@@ -8,12 +8,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from cot import models
 from cot.engines import vllm as module
 from cot.engines.contract import PROMPTS, check_engine
 from cot.engines.transformers import TransformersEngine
@@ -27,7 +31,7 @@ needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not i
 quiet = pytest.mark.filterwarnings("ignore")
 
 
-def greedy(prompt: str, **settings: int) -> Request:
+def greedy(prompt: str, **settings: Any) -> Request:
     return Request(
         question_id=prompt,
         sample_index=0,
@@ -106,6 +110,41 @@ def test_contract(engine: VllmEngine) -> None:
 @needs_vllm
 @quiet
 @pytest.mark.vllm
+def test_min_p_and_temperature_shape_what_is_drawn(engine: VllmEngine) -> None:
+    """First tokens of many seeds against the distribution written out from a plain forward."""
+    other = TransformersEngine(DEFAULT_MODEL)
+    settings = {"temperature": 2.0, "top_p": 1.0, "min_p": 0.05, "max_tokens": 1}
+    ids = models.encode(other.tokenizer, PROMPTS[1])
+    chances = (other.weights(torch.tensor([ids])).logits[0, -1].detach().double() / 2.0).softmax(-1)
+    chances[chances < 0.05 * chances.max()] = 0
+    expected = (chances / chances.sum()).numpy()
+    requests = [replace(greedy(PROMPTS[1], **settings), sample_index=i, seed=i) for i in range(400)]
+    tokens = [(got.token_ids or (0,))[0] for _, got in engine.generate(requests)]
+    drawn = np.bincount(tokens, minlength=len(expected)) / len(tokens)
+    assert (expected > 0).sum() > 2
+    assert drawn[expected == 0].sum() == 0
+    error = 4 * np.sqrt(expected * (1 - expected) / len(tokens))
+    assert (np.abs(drawn - expected) <= error + 1e-12).all()
+
+
+@needs_vllm
+def test_log_probabilities_stay_raw(tiny: Path) -> None:
+    with pytest.raises(InputError, match="raw_logprobs"):
+        VllmEngine(str(tiny), logprobs_mode="processed_logprobs")
+
+
+@needs_vllm
+def test_a_budget_with_penalties_of_the_output_is_refused(tiny: Path) -> None:
+    engine = VllmEngine(str(tiny), max_model_len=128)
+    asked = greedy(PROMPTS[1], think_budget=3, frequency_penalty=0.5)
+    with pytest.raises(InputError, match="think_budget with a presence or frequency penalty"):
+        next(engine.generate([asked]))
+    assert engine._llm is None
+
+
+@needs_vllm
+@quiet
+@pytest.mark.vllm
 def test_more_prompts_than_one_step_reads(engine: VllmEngine) -> None:
     """A prompt that was read in parts would wind its generator back, which a CPU's cannot."""
     requests = [
@@ -127,9 +166,22 @@ def test_more_prompts_than_one_step_reads(engine: VllmEngine) -> None:
 @needs_vllm
 @quiet
 @pytest.mark.vllm
-def test_agrees_with_transformers(engine: VllmEngine) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"top_logprobs": 4},
+        {
+            "repetition_penalty": 1.2,
+            "presence_penalty": 1.5,
+            "frequency_penalty": 0.5,
+            "max_tokens": 20,
+        },
+        {"think_budget": 3, "think_end": "\nSo ", "top_logprobs": 4, "repetition_penalty": 1.2},
+    ],
+)
+def test_agrees_with_transformers(engine: VllmEngine, settings: dict[str, Any]) -> None:
     other = TransformersEngine(DEFAULT_MODEL)
-    requests = [greedy(prompt, top_logprobs=4) for prompt in PROMPTS]
+    requests = [greedy(prompt, **settings) for prompt in PROMPTS]
 
     def by_prompt(engine: VllmEngine | TransformersEngine) -> dict[str, Completion]:
         return {request.question_id: got for request, got in engine.generate(requests)}
@@ -139,7 +191,8 @@ def test_agrees_with_transformers(engine: VllmEngine) -> None:
         assert ours[prompt].text == theirs[prompt].text
         assert ours[prompt].token_ids == theirs[prompt].token_ids
         assert ours[prompt].finish_reason == theirs[prompt].finish_reason
-        for column in ("logprobs", "top_means"):
+        assert ours[prompt].forced == theirs[prompt].forced
+        for column in ("logprobs", "top_means") if "top_logprobs" in settings else ("logprobs",):
             mine, its = getattr(ours[prompt], column), getattr(theirs[prompt], column)
             np.testing.assert_allclose(mine, its, atol=1e-3)
 
