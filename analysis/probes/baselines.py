@@ -7,13 +7,15 @@ depend on the layer, and but for `position_only` not on the position.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.catalogue import need
+from analysis.clusters.comparing import by_sections
 from analysis.clusters.embedding import TFIDF, embed
+from analysis.clusters.section_texts import section_texts
 from cot.store.run import Run
 from cot.store.vectors import read_index
 
@@ -24,13 +26,14 @@ Floats = NDArray[np.floating]
 
 
 def text_features(
-    rows: pd.DataFrame, embedder: str, cache: Path
+    run: Run, rows: pd.DataFrame, embedder: str
 ) -> Mapping[str, Callable[[], Floats]]:
     """Baseline to a function that makes its features, shape [row, d].
 
     `length`: log(1 + characters) and log(1 + tokens). `tfidf`: words, numbers, operators and pairs
     of neighbours of the text, its answer masked. `embedding`: of the same text, left out where
-    the embedder is `tfidf`.
+    the embedder is `tfidf`; of long traces, which `cot paths` compares by sections, the mean of the
+    sections' vectors, weighted by characters, so that what either has embedded serves both.
     """
     lengths = rows[["characters", "tokens"]].to_numpy(dtype=np.float64)
     texts = rows["text"].tolist()
@@ -39,8 +42,23 @@ def text_features(
         "tfidf": lambda: embed(texts, TFIDF),
     }
     if embedder != TFIDF:
-        made["embedding"] = lambda: embed(texts, embedder, cache)
+        made["embedding"] = lambda: _embeddings(run, rows, embedder)
     return made
+
+
+def _embeddings(run: Run, rows: pd.DataFrame, embedder: str) -> Floats:
+    cache = run.path / "cache"
+    are_traces = "stated" in rows and "step" not in rows
+    if not are_traces or not by_sections("auto", need(run, "sections")):
+        return embed(rows["text"].tolist(), embedder, cache)
+    sections = section_texts(rows.assign(text=rows["whole"]), need(run, "sections"), False)
+    vectors = embed(sections["text"].tolist(), embedder, cache)
+    means = np.zeros((len(rows), vectors.shape[1]))
+    weights = sections["characters"].to_numpy(dtype=np.float64)
+    np.add.at(means, sections["row"].to_numpy(dtype=np.int64), vectors * weights[:, None])
+    norms = np.linalg.norm(means, axis=1, keepdims=True)
+    np.divide(means, norms, out=means, where=norms > 0)
+    return means
 
 
 def places(run: Run, rows: pd.DataFrame, keys: list[str], position: str) -> Floats:

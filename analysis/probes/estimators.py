@@ -78,9 +78,13 @@ class LogisticProbe(_Classifier):
         super().__init__(n_components, seed)
 
     def _fitted(self, X: NDArray[np.floating], y: NDArray[np.bool_], setting: float) -> Layers:
+        from sklearn import config_context
         from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(C=setting, class_weight="balanced", max_iter=2000).fit(X, y)
+        # a sweep fits thousands of small models: checks cost as much as fits
+        with config_context(skip_parameter_validation=True, assume_finite=True):
+            model = LogisticRegression(C=setting, max_iter=2000)
+            model.fit(X, y, sample_weight=_balanced(y))
         return linear(model.coef_, model.intercept_)
 
 
@@ -142,13 +146,18 @@ class MlpProbe(_Classifier):
             max_iter=self.epochs,
             random_state=self.seed,
         )
-        weights = len(y) / (2.0 * np.where(y, y.sum(), (~y).sum()))
         with warnings.catch_warnings():  # the number of epochs is a setting, not a failure
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(X / spread, y, sample_weight=weights)
+            model.fit(X / spread, y, sample_weight=_balanced(y))
         (first, *rest), biases = model.coefs_, model.intercepts_
         # the division goes into the first layer, so that the stored weights take X itself
         return list(zip([first / spread[:, None], *rest], biases, strict=True))
+
+
+def _balanced(y: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Weights of rows by which both classes weigh the same, shape [row]."""
+    weights: NDArray[np.float64] = len(y) / (2.0 * np.where(y, y.sum(), (~y).sum()))
+    return weights
 
 
 class RidgeProbe:

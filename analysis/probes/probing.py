@@ -207,7 +207,7 @@ def _sweep(
     make, rows = load_probe(spec), labels.rows
     whole = {
         name: _cross_fit(make, labels, features(), seed)
-        for name, features in text_features(rows, embedder, run.path / "cache").items()
+        for name, features in text_features(run, rows, embedder).items()
         if not labels.undefined(rows["y"].to_numpy(), rows["question_id"].to_numpy())
     }
     baselines = {}

@@ -136,7 +136,8 @@ def captured_traces(run: Run) -> tuple[pd.DataFrame, dict[str, int]]:
     """The run's traces with what labels are made from, and why the others were left out.
 
     Columns: question_id, sample_index, answer, correct, status, finish_reason, meta, majority (the
-    question's, or None), wrong_majority (missing without gold), text (masked), characters, tokens.
+    question's, or None), wrong_majority (missing without gold), whole and text (masked), stated,
+    start and end of the answer, characters, tokens.
     """
     answers = need(run, "answers")
     gaps = need(run, "logprob_gaps")[[*TRACE_KEY, "n_tokens", "flagged"]]
@@ -153,6 +154,7 @@ def captured_traces(run: Run) -> tuple[pd.DataFrame, dict[str, int]]:
         wrong_majority=~traces["right"].astype("boolean"),
         characters=traces["whole"].str.len(),
         tokens=traces["n_tokens"],
+        stated=traces["text"],
         text=mask_traces(traces["whole"], traces),
     )
     return traces, excluded
