@@ -6,6 +6,7 @@ depend on the layer, and but for `position_only` not on the position.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -18,11 +19,13 @@ from analysis.clusters.embedding import TFIDF, embed
 from analysis.clusters.section_texts import section_texts
 from cot.store.run import Run
 from cot.store.vectors import read_index
+from cot.types import TRACE_KEY
 
 __all__ = ["BASELINES", "places", "text_features"]
 
 BASELINES = ("length", "tfidf", "embedding", "position_only")
 Floats = NDArray[np.floating]
+log = logging.getLogger("cot")
 
 
 def text_features(
@@ -33,7 +36,8 @@ def text_features(
     `length`: log(1 + characters) and log(1 + tokens). `tfidf`: words, numbers, operators and pairs
     of neighbours of the text, its answer masked. `embedding`: of the same text, left out where
     the embedder is `tfidf`; of long traces, which `cot paths` compares by sections, the mean of the
-    sections' vectors, weighted by characters, so that what either has embedded serves both.
+    sections' vectors, weighted by characters, so that what either has embedded serves both. Where
+    `cot paths` embedded a choice of them (`--budget`, `--most-sections`), it is of these.
     """
     lengths = rows[["characters", "tokens"]].to_numpy(dtype=np.float64)
     texts = rows["text"].tolist()
@@ -52,6 +56,12 @@ def _embeddings(run: Run, rows: pd.DataFrame, embedder: str) -> Floats:
     if not are_traces or not by_sections("auto", need(run, "sections")):
         return embed(rows["text"].tolist(), embedder, cache)
     sections = section_texts(rows.assign(text=rows["whole"]), need(run, "sections"), False)
+    chosen = need(run, "path_sections") if "path_sections" in run.tables() else pd.DataFrame()
+    if len(chosen) and not chosen["embedded"].all():
+        embedded = chosen.loc[chosen["embedded"], [*TRACE_KEY, "section"]]
+        total = len(sections)
+        sections = sections.merge(embedded, on=[*TRACE_KEY, "section"])
+        log.info("the embedding baseline reads %d of %d sections", len(sections), total)
     vectors = embed(sections["text"].tolist(), embedder, cache)
     means = np.zeros((len(rows), vectors.shape[1]))
     weights = sections["characters"].to_numpy(dtype=np.float64)

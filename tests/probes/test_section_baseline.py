@@ -51,6 +51,17 @@ def test_a_long_trace_is_the_mean_of_its_sections(tmp_path: Path, embedded: list
     assert found == pytest.approx(np.tile(lengths / np.linalg.norm(lengths), (2, 1)))
 
 
+def test_only_sections_that_paths_embedded_are_read(tmp_path: Path, embedded: list[str]) -> None:
+    texts = ["\n\n".join(paragraph(word, 9 + k) for k, word in enumerate(WORDS))] * 2
+    run = run_of(tmp_path, {"q": texts})
+    analysis.paths(run, embedder="tfidf", most_sections=1)
+    found = features(run, texts)
+    table = run.table("path_sections")
+    which = table.loc[table["embedded"], "section"].to_numpy(dtype=int)
+    assert len(embedded) == 2
+    assert found == pytest.approx(np.eye(4)[which])
+
+
 def test_a_short_trace_is_embedded_whole(tmp_path: Path, embedded: list[str]) -> None:
     texts = ["There are apples. And plums.", "There are pears."]
     features(run_of(tmp_path, {"q": texts}), texts)
