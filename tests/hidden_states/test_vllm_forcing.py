@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,8 @@ def test_a_run_is_captured_as_with_transformers(
 
 def test_a_model_that_vllm_cannot_look_into_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing:
+        model = SimpleNamespace(name="m")
+
         def __init__(self, *_: Any, **__: Any) -> None:
             pass
 
