@@ -121,6 +121,7 @@ def write_traces(file: Path, model: Path, questions: int, traces: int, length: i
                     "question_id": f"q{question}",
                     "question": f"How many are there in the end, in case {question}?",
                     "gold": gold,
+                    "prompt": f"Case {question}: how many are there in the end?\nAnswer:",
                     "sample_index": index,
                     "text": text,
                     "token_ids": ids,
