@@ -119,6 +119,11 @@ class VllmEngine:
                 **self._lora_arguments(),
                 **self._args,
             }
+            whole = not arguments.get("enable_chunked_prefill", True)
+            if whole and "max_num_batched_tokens" in arguments:
+                # a prompt that is not read in parts must fit into one step
+                most = arguments["max_num_batched_tokens"]
+                arguments["max_num_batched_tokens"] = max(most, self.context)
             folder = models.fetch(self.model)
             with _defaults(environment), nullcontext() if self.verbose else _silence():
                 from vllm import LLM

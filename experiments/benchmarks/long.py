@@ -180,7 +180,7 @@ def forward(run: Path, model: Path) -> None:
     with torch.inference_mode():
         for ids in open_run(run).traces(["token_ids"])["token_ids"]:
             cache = DynamicCache(config=weights.config)
-            tokens = torch.as_tensor(ids)[None]
+            tokens = torch.tensor(ids.tolist(), device=weights.device)[None]
             for at in range(0, tokens.shape[1], 2048):
                 weights.base_model(tokens[:, at : at + 2048], past_key_values=cache, use_cache=True)
 
