@@ -144,7 +144,7 @@ def measure(run: Path, file: Path, model: Path, embedder: str) -> dict[str, tupl
         "forward": [*here, "--forward", str(run), str(model)],
         "capture": [*cot, "capture", str(run)],
         "lens": [*cot, "lens", str(run)],
-        "probe": [*cot, "probe", str(run), "--target", "correct"],
+        "probe": [*cot, "probe", str(run), "--target", "correct", "--embedder", embedder],
         "report": [*cot, "report", str(run)],
     }
     return {name: usage(command) for name, command in commands.items()}
