@@ -255,7 +255,10 @@ def test_medoids_stand_side_by_side_and_wrong_equations_are_marked(page: Any) ->
     wrong = page.find_element(By.CSS_SELECTOR, '[data-index="6"]')
     assert "1 of 1 equation wrong" in wrong.text
     assert wrong.find_element(By.CSS_SELECTOR, ".equation.false").text == "5 + 7 = 11"
-    assert wrong.find_element(By.CSS_SELECTOR, ".correction").text == "✗ is 12, used later, reaches the answer"
+    assert (
+        wrong.find_element(By.CSS_SELECTOR, ".correction").text
+        == "✗ is 12, used later, reaches the answer"
+    )
 
 
 def test_traces_fold_and_unfold(page: Any) -> None:
