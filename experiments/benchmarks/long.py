@@ -7,8 +7,9 @@ of 40,960, random weights, the bundled model's tokenizer), and runs each command
 own. What a command costs whatever the length (start, imports, loads) is measured on traces of 50
 tokens and taken off. `growth` is the processor time a token at the longest length over that at the
 shortest; memory is the most that the process held. The model's attention grows with the square of
-the length by itself: `forward` is the bare pass over the same tokens in the same chunks, and is
-taken off what `capture` costs.
+the length by itself: `forward` is the bare pass over the same tokens in chunks, and is taken off
+what `capture` and `lens` cost. They need hours where the others need minutes: `--without-model`
+leaves them out, so that the others can be measured on many traces.
 
 The last line is JSON: seconds a trace and peak megabytes by length, the growth of each, the largest
 of them as the ratio, and the goal.
@@ -46,22 +47,34 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[2000, 8000, 32000])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--embedder", default="all-minilm-l6-v2")
-    parser.add_argument("--forward", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--without-model", action="store_true")
+    parser.add_argument("--forward", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.forward:
-        forward(Path(asked.forward[0]), Path(asked.forward[1]))
+        forward(*asked.forward)
+        return
+    if asked.make:
+        make(asked.make, asked.lengths, asked.questions, asked.traces)
         return
     lengths = sorted(asked.lengths)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "qwen3"
-        make_model(model)
+        every = [SHORTEST, *lengths]
+        # In a process of its own: a child's peak memory begins at what its parent holds.
+        making = [sys.executable, __file__, "--make", folder, "--lengths", *map(str, every)]
+        making += ["--questions", str(asked.questions), "--traces", str(asked.traces)]
+        subprocess.run(making, check=True, env=environment())
+        n_tokens = dict(
+            zip(every, json.loads((Path(folder) / "made.json").read_text()), strict=True)
+        )
         measured: dict[int, dict[str, tuple[float, float]]] = {}
-        n_tokens: dict[int, int] = {}
-        for length in [SHORTEST, *lengths]:
+        for length in every:
             file = Path(folder) / f"{length}.jsonl"
-            n_tokens[length] = write_traces(file, model, asked.questions, asked.traces, length)
             rounds = [
-                measure(Path(folder) / f"{length}-{i}", file, model, asked.embedder)
+                measure(
+                    Path(folder) / f"{length}-{i}", file, model, asked.embedder, asked.without_model
+                )
                 for i in range(asked.rounds)
             ]
             measured[length] = {
@@ -73,6 +86,17 @@ def main() -> None:
             }
             print(f"{n_tokens[length]:>9,} tokens  {shown(measured[length])}", flush=True)
     print(json.dumps(summary(measured, n_tokens, lengths, asked.questions * asked.traces)))
+
+
+def make(folder: Path, lengths: Sequence[int], questions: int, traces: int) -> None:
+    """Write the model, the traces, and how many tokens the traces of each length have."""
+    model = folder / "qwen3"
+    make_model(model)
+    counts = [
+        write_traces(folder / f"{length}.jsonl", model, questions, traces, length)
+        for length in lengths
+    ]
+    (folder / "made.json").write_text(json.dumps(counts))
 
 
 def make_model(folder: Path) -> None:
@@ -131,7 +155,9 @@ def write_traces(file: Path, model: Path, questions: int, traces: int, length: i
     return total
 
 
-def measure(run: Path, file: Path, model: Path, embedder: str) -> dict[str, tuple[float, float]]:
+def measure(
+    run: Path, file: Path, model: Path, embedder: str, without_model: bool
+) -> dict[str, tuple[float, float]]:
     """Processor seconds and peak megabytes of each command, in order."""
     cot = [str(Path(sys.executable).parent / "cot")]
     here = [sys.executable, __file__]
@@ -147,7 +173,8 @@ def measure(run: Path, file: Path, model: Path, embedder: str) -> dict[str, tupl
         "probe": [*cot, "probe", str(run), "--target", "correct", "--embedder", embedder],
         "report": [*cot, "report", str(run)],
     }
-    return {name: usage(command) for name, command in commands.items()}
+    left_out = ("forward", "capture", "lens", "probe") if without_model else ()
+    return {name: usage(line) for name, line in commands.items() if name not in left_out}
 
 
 def usage(command: Sequence[str]) -> tuple[float, float]:
@@ -202,7 +229,7 @@ def summary(
     def cost(name: str, length: int) -> float:
         """Processor seconds a token, the fixed cost and the model's own taken off."""
         seconds = measured[length][name][0] - fixed[name]
-        if name == "capture":
+        if name in ("capture", "lens"):
             seconds -= measured[length]["forward"][0] - fixed["forward"]
         return seconds / n_tokens[length]
 
