@@ -1,0 +1,275 @@
+"""Teacher forcing under a change: a trace's own tokens, run again with some states written over or
+with a span of tokens hidden from what follows it.
+
+The prompt and the unchanged trace are run once, and their keys and values kept. A changed row runs
+anew only from its first changed token on; rows are batched over layers, positions, strengths and
+controls. What comes back is each row's state after the final norm, at the tokens asked for.
+
+    under = ChangedPass(model)
+    base, rows = under.run(prompt_ids, token_ids, [Branch(changes=(change,))], asked=[len(ids) - 1])
+    under.head.logits(rows[0], [own, other])
+
+Tokens are counted as in `analysis.hidden_states.places`: 0 is the first after the prompt, -1 the
+prompt's last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from analysis.hidden_states.edits import Change, Writer
+from analysis.hidden_states.hooks import CHUNK, LEAST_SHARED
+from analysis.hidden_states.model_parts import Head
+from cot.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Branch", "ChangedPass"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Branch:
+    """One changed row."""
+
+    changes: Sequence[Change] = ()
+    """States that are written over, none before the prompt's last token."""
+    hidden: range | None = None
+    """Tokens that no token after them attends to, in any layer; they still see themselves and one
+    another."""
+
+    @property
+    def start(self) -> int | None:
+        """The first token that isn't as it was; None where nothing changes."""
+        firsts = [change.tokens.start for change in self.changes if change.tokens]
+        firsts += [self.hidden.stop] if self.hidden else []
+        return min(firsts, default=None)
+
+
+class ChangedPass:
+    """Runs traces of a causal language model under changes.
+
+    Attributes:
+        head: reads next-token logits off the states that come back.
+        tokens_run: tokens forwarded so far, those of batches' rows each.
+
+    Args:
+        model: as `AutoModelForCausalLM` loads it; put in evaluation mode.
+        tokens_per_batch: most tokens (prompt and trace) of a batch's rows; one row may be longer.
+        chunk_tokens: tokens of each row that are run at a time; by default as for a capture.
+
+    Raises:
+        InputError: its blocks aren't found, or a trace can't go on from its prompt's cache.
+    """
+
+    def __init__(
+        self, model: Any, tokens_per_batch: int = 16_384, chunk_tokens: int | None = None
+    ) -> None:
+        self.model = model.eval()
+        self.body = model.base_model
+        self.writer = Writer(model)
+        self.head = Head(model)
+        self.tokens_per_batch = tokens_per_batch
+        self.chunk_tokens = chunk_tokens or CHUNK.get(model.device.type, CHUNK["cpu"])
+        self.tokens_run = 0
+        self._prompt: tuple[tuple[int, ...], Any] = ((), None)
+        self._check()
+
+    def run(
+        self,
+        prompt_ids: Sequence[int],
+        token_ids: Sequence[int],
+        branches: Sequence[Branch],
+        asked: Sequence[int],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """States after the final norm at the asked tokens, [asked, d_model] each: of the unchanged
+        trace, and of each branch.
+
+        Args:
+            prompt_ids: at least one.
+            token_ids: what follows the prompt; may be empty.
+            branches: changes of this very trace.
+            asked: tokens, ascending; -1 is the prompt's last.
+
+        Raises:
+            RuntimeError: hooks wrote other states than were meant.
+        """
+        base, whole = self._base(tuple(map(int, prompt_ids)), tuple(map(int, token_ids)), asked)
+        found: list[Tensor] = [base] * len(branches)
+        changed = [i for i, branch in enumerate(branches) if branch.start is not None]
+        changed.sort(key=lambda i: branches[i].start or 0)
+        most = max(1, self.tokens_per_batch // (len(prompt_ids) + len(token_ids)))
+        layers = {change.layer for i in changed for change in branches[i].changes}
+        with self.writer.on(sorted(layers)):
+            for first in range(0, len(changed), most):
+                some = changed[first : first + most]
+                states = self._rows(
+                    [branches[i] for i in some], prompt_ids, token_ids, asked, base, whole
+                )
+                found = [*found]
+                for i, own in zip(some, states, strict=True):
+                    found[i] = own
+            self.writer.check()
+        return base, found
+
+    def _base(
+        self, prompt: tuple[int, ...], tokens: tuple[int, ...], asked: Sequence[int]
+    ) -> tuple[Tensor, Any]:
+        """The unchanged trace's states, and the cache of prompt and trace."""
+        import torch
+
+        before, kept = self._prompt
+        # the prompt's last token is always run: its state may be asked for
+        pairs = zip(before, prompt[:-1], strict=False)
+        shared = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+        shared = shared if shared >= min(LEAST_SHARED, len(prompt) - 1) and kept else 0
+        cache = _part(kept, shared, 1)
+        ids = torch.tensor([prompt + tokens], device=self.model.device)
+        wanted = [len(prompt) + token for token in asked]
+        parts = []
+        for states, start in self._chunks(ids, cache, shared, None):
+            inside = [at - start for at in wanted if start <= at < start + states.shape[1]]
+            parts.append(states[0, inside])
+        self._prompt = (prompt, _part(cache, len(prompt), 1))
+        return torch.cat(parts), cache
+
+    def _rows(
+        self,
+        branches: Sequence[Branch],
+        prompt_ids: Sequence[int],
+        token_ids: Sequence[int],
+        asked: Sequence[int],
+        base: Tensor,
+        whole: Any,
+    ) -> list[Tensor]:
+        """The states of some branches, which are run together from where the first parts."""
+        import torch
+
+        n_prompt = len(prompt_ids)
+        first = min(branch.start for branch in branches if branch.start is not None)
+        if first >= len(token_ids):  # what is hidden ends with the trace: nothing follows
+            return [base] * len(branches)
+        start = n_prompt + first
+        ids = torch.tensor([[*prompt_ids, *token_ids]], device=self.model.device)
+        ids = ids.expand(len(branches), -1)
+        cache = _part(whole, start, len(branches))
+        found = base.expand(len(branches), *base.shape).clone()
+        place = {n_prompt + token: i for i, token in enumerate(asked)}
+        for states, begin in self._chunks(ids, cache, start, (branches, n_prompt)):
+            inside = [at for at in place if begin <= at < begin + states.shape[1]]
+            if inside:
+                found[:, [place[at] for at in inside]] = states[:, [at - begin for at in inside]]
+        return list(found)
+
+    def _chunks(
+        self, ids: Tensor, cache: Any, start: int, changed: tuple[Sequence[Branch], int] | None
+    ) -> Iterator[tuple[Tensor, int]]:
+        """States after the final norm [row, token, d_model] of each chunk of ids [row, token] from
+        `start` on, and where the chunk begins."""
+        import torch
+
+        for first in range(start, ids.shape[1], self.chunk_tokens):
+            end = min(first + self.chunk_tokens, ids.shape[1])
+            mask = None
+            if changed is not None:
+                branches, n_prompt = changed
+                rows = [branch.changes for branch in branches]
+                self.writer.expect(rows, first - n_prompt, end - n_prompt)
+                hidden = [branch.hidden for branch in branches]
+                if any(hidden):
+                    mask = self._mask(hidden, n_prompt, first, end)
+            with torch.inference_mode():
+                out = self.body(
+                    input_ids=ids[:, first:end],
+                    attention_mask=mask,
+                    position_ids=torch.arange(first, end, device=ids.device)[None],
+                    past_key_values=cache,
+                    use_cache=True,
+                )
+            self.tokens_run += ids.shape[0] * (end - first)
+            yield out[0], first
+
+    def _mask(
+        self, hidden: Sequence[range | None], n_prompt: int, first: int, end: int
+    ) -> Tensor | dict[str, Tensor]:
+        """What may be attended to, added to the scores: 0 or the type's lowest number, shape [row,
+        1, query, key]; one for each kind of layer where there are several."""
+        import torch
+
+        device, dtype = self.model.device, self.model.dtype
+        query = torch.arange(first, end, device=device)[:, None]
+        key = torch.arange(end, device=device)[None]
+        seen = (key <= query).expand(len(hidden), -1, -1).clone()
+        for row, span in enumerate(hidden):
+            if span:
+                inside = (key >= n_prompt + span.start) & (key < n_prompt + span.stop)
+                seen[row] &= ~(inside & (query >= n_prompt + span.stop))
+        config = self.model.config.get_text_config(decoder=True)
+        kinds = set(getattr(config, "layer_types", None) or ("full_attention",))
+
+        def added(allowed: Tensor) -> Tensor:
+            mask = torch.zeros(allowed.shape, dtype=dtype, device=device)
+            return mask.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]
+
+        if kinds == {"full_attention"}:
+            return added(seen)
+        near = key > query - config.sliding_window
+        masks = {"full_attention": seen, "sliding_attention": seen & near}
+        if kinds - masks.keys():
+            others = ", ".join(sorted(kinds - masks.keys()))
+            raise InputError(
+                f"{type(self.model).__name__} has layers of kind {others}: no token "
+                "can be hidden from them"
+            )
+        return {kind: added(masks[kind]) for kind in kinds}
+
+    def _check(self) -> None:
+        """Compare a row that goes on from a cache, under the mask, with a plain forward."""
+        import torch
+
+        ids = list(range(1, 9))
+        try:
+            base, (again,) = self.run(ids[:3], ids[3:], [Branch(hidden=range(5, 5))], [1, 4])
+            cache = _part(self._prompt[1], 3, 2)
+            rows = torch.tensor([ids, ids], device=self.model.device)
+            nothing = (Branch(), Branch(hidden=range(9, 10)))
+            parts = [states for states, _ in self._chunks(rows, cache, 3, (nothing, 3))]
+            with torch.inference_mode():
+                plain = self.body(input_ids=rows[:1], use_cache=False)[0][0]
+        except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+            raise self._refusal(str(error)) from error
+        self._prompt, self.tokens_run = ((), None), 0
+        close = 1e-3 if self.model.dtype == torch.float32 else 5e-2
+        scale = close * float(plain.abs().max())
+        masked = torch.cat(parts, dim=1)[1]
+        pairs = ((base, plain[[4, 7]]), (again, plain[[4, 7]]), (masked, plain[3:]))
+        if any(float((one - other).abs().max()) > scale for one, other in pairs):
+            raise self._refusal("its states differ then")
+        if not self.head.exact:
+            raise self._refusal("its head can't be followed")
+
+    def _refusal(self, reason: str) -> InputError:
+        return InputError(
+            f"cannot change states of {type(self.model).__name__}: a trace can't go on from its "
+            f"prompt's cache ({reason}); decoder-only models with attention work"
+        )
+
+
+def _part(cache: Any, length: int, rows: int) -> Any:
+    """A cache of the first tokens of a cache of one row, seen by so many rows; nothing is copied,
+    as a layer that grows makes new tensors."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    part = DynamicCache()  # whole layers, also of models with a window: their masks keep it
+    if not length:
+        return part
+    part.layers = [DynamicLayer() for _ in cache.layers]
+    for own, layer in zip(part.layers, cache.layers, strict=True):
+        own.lazy_initialization(layer.keys, layer.values)
+        own.keys = layer.keys[:, :, :length].expand(rows, -1, -1, -1)
+        own.values = layer.values[:, :, :length].expand(rows, -1, -1, -1)
+    return part
