@@ -2,8 +2,9 @@
 with a span of tokens hidden from what follows it.
 
 The prompt and the unchanged trace are run once, and their keys and values kept. A changed row runs
-anew only from its first changed token on; rows are batched over layers, positions, strengths and
-controls. What comes back is each row's state after the final norm, at the tokens asked for.
+anew only from its first changed token on, and only above its lowest changed layer: below it, the
+unchanged trace's states stand in for the blocks. Rows are batched over layers, positions, strengths
+and controls. What comes back is each row's state after the final norm, at the tokens asked for.
 
     under = ChangedPass(model)
     base, rows = under.run(prompt_ids, token_ids, [Branch(changes=(change,))], asked=[len(ids) - 1])
@@ -15,9 +16,10 @@ prompt's last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import groupby, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from analysis.hidden_states.edits import Change, Writer
@@ -47,6 +49,27 @@ class Branch:
         firsts = [change.tokens.start for change in self.changes if change.tokens]
         firsts += [self.hidden.stop] if self.hidden else []
         return min(firsts, default=None)
+
+    @property
+    def lowest(self) -> int:
+        """Blocks whose states are as they were."""
+        return 0 if self.hidden else min((change.layer for change in self.changes), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Base:
+    """The unchanged trace."""
+
+    asked: Tensor
+    """States after the final norm at the asked tokens, [asked, d_model]."""
+    cache: Any
+    """Of prompt and trace."""
+    first: int
+    """Token, counted from the prompt's first, at which `below` begins."""
+    below: dict[int, Tensor]
+    """Layer to its states, [1, token, d_model]."""
+    tupled: bool
+    """Whether the blocks give tuples."""
 
 
 class ChangedPass:
@@ -97,28 +120,32 @@ class ChangedPass:
         Raises:
             RuntimeError: hooks wrote other states than were meant.
         """
-        base, whole = self._base(tuple(map(int, prompt_ids)), tuple(map(int, token_ids)), asked)
-        found: list[Tensor] = [base] * len(branches)
+        prompt = tuple(map(int, prompt_ids))
+        tokens = tuple(map(int, token_ids))
         changed = [i for i, branch in enumerate(branches) if branch.start is not None]
-        changed.sort(key=lambda i: branches[i].start or 0)
-        most = max(1, self.tokens_per_batch // (len(prompt_ids) + len(token_ids)))
+        # rows that are run together share what is left out below them and before them
+        changed.sort(key=lambda i: (branches[i].lowest, branches[i].start))
         layers = {change.layer for i in changed for change in branches[i].changes}
+        base = self._base(prompt, tokens, asked, sorted(layers - {0}))
+        found: list[Tensor] = [base.asked] * len(branches)
+        most = max(1, self.tokens_per_batch // (len(prompt) + len(tokens)))
         with self.writer.on(sorted(layers)):
-            for first in range(0, len(changed), most):
-                some = changed[first : first + most]
-                states = self._rows(
-                    [branches[i] for i in some], prompt_ids, token_ids, asked, base, whole
-                )
-                found = [*found]
-                for i, own in zip(some, states, strict=True):
-                    found[i] = own
+            for _, same in groupby(changed, key=lambda i: branches[i].lowest):
+                for some in _batches(same, most):
+                    states = self._rows([branches[i] for i in some], prompt, tokens, asked, base)
+                    for i, own in zip(some, states, strict=True):
+                        found[i] = own
             self.writer.check()
-        return base, found
+        return base.asked, found
 
     def _base(
-        self, prompt: tuple[int, ...], tokens: tuple[int, ...], asked: Sequence[int]
-    ) -> tuple[Tensor, Any]:
-        """The unchanged trace's states, and the cache of prompt and trace."""
+        self,
+        prompt: tuple[int, ...],
+        tokens: tuple[int, ...],
+        asked: Sequence[int],
+        layers: Sequence[int],
+    ) -> _Base:
+        """The unchanged trace, with its states at these layers from the prompt's last token on."""
         import torch
 
         before, kept = self._prompt
@@ -129,59 +156,72 @@ class ChangedPass:
         cache = _part(kept, shared, 1)
         ids = torch.tensor([prompt + tokens], device=self.model.device)
         wanted = [len(prompt) + token for token in asked]
-        parts = []
-        for states, start in self._chunks(ids, cache, shared, None):
-            inside = [at - start for at in wanted if start <= at < start + states.shape[1]]
-            parts.append(states[0, inside])
+        parts, below = [], _Below(self.writer.blocks, layers)
+        with below.keeping():
+            for states, start in self._chunks(ids, cache, shared):
+                inside = [at - start for at in wanted if start <= at < start + states.shape[1]]
+                parts.append(states[0, inside])
         self._prompt = (prompt, _part(cache, len(prompt), 1))
-        return torch.cat(parts), cache
+        whole = {layer: torch.cat(chunks, dim=1) for layer, chunks in below.states.items()}
+        return _Base(
+            asked=torch.cat(parts), cache=cache, first=shared, below=whole, tupled=below.tupled
+        )
 
     def _rows(
         self,
         branches: Sequence[Branch],
-        prompt_ids: Sequence[int],
-        token_ids: Sequence[int],
+        prompt: Sequence[int],
+        tokens: Sequence[int],
         asked: Sequence[int],
-        base: Tensor,
-        whole: Any,
+        base: _Base,
     ) -> list[Tensor]:
         """The states of some branches, which are run together from where the first parts."""
         import torch
 
-        n_prompt = len(prompt_ids)
         first = min(branch.start for branch in branches if branch.start is not None)
-        if first >= len(token_ids):  # what is hidden ends with the trace: nothing follows
-            return [base] * len(branches)
-        start = n_prompt + first
-        ids = torch.tensor([[*prompt_ids, *token_ids]], device=self.model.device)
+        found = base.asked.expand(len(branches), *base.asked.shape).clone()
+        if first >= len(tokens):  # what is hidden ends with the trace: nothing follows
+            return list(found)
+        start = len(prompt) + first
+        ids = torch.tensor([[*prompt, *tokens]], device=self.model.device)
         ids = ids.expand(len(branches), -1)
-        cache = _part(whole, start, len(branches))
-        found = base.expand(len(branches), *base.shape).clone()
-        place = {n_prompt + token: i for i, token in enumerate(asked)}
-        for states, begin in self._chunks(ids, cache, start, (branches, n_prompt)):
+        cache = _part(base.cache, start, len(branches))
+        place = {len(prompt) + token: i for i, token in enumerate(asked)}
+        chunks = self._chunks(ids, cache, start, branches, len(prompt), base)
+        for states, begin in chunks:
             inside = [at for at in place if begin <= at < begin + states.shape[1]]
             if inside:
                 found[:, [place[at] for at in inside]] = states[:, [at - begin for at in inside]]
         return list(found)
 
     def _chunks(
-        self, ids: Tensor, cache: Any, start: int, changed: tuple[Sequence[Branch], int] | None
+        self,
+        ids: Tensor,
+        cache: Any,
+        start: int,
+        branches: Sequence[Branch] = (),
+        n_prompt: int = 0,
+        base: _Base | None = None,
     ) -> Iterator[tuple[Tensor, int]]:
         """States after the final norm [row, token, d_model] of each chunk of ids [row, token] from
         `start` on, and where the chunk begins."""
         import torch
 
+        lowest = min((branch.lowest for branch in branches), default=0)
+        hidden = [branch.hidden for branch in branches]
+        changes = [branch.changes for branch in branches]
         for first in range(start, ids.shape[1], self.chunk_tokens):
             end = min(first + self.chunk_tokens, ids.shape[1])
-            mask = None
-            if changed is not None:
-                branches, n_prompt = changed
-                rows = [branch.changes for branch in branches]
-                self.writer.expect(rows, first - n_prompt, end - n_prompt)
-                hidden = [branch.hidden for branch in branches]
-                if any(hidden):
-                    mask = self._mask(hidden, n_prompt, first, end)
-            with torch.inference_mode():
+            mask = self._mask(hidden, n_prompt, first, end) if any(hidden) else None
+            self.writer.expect(changes, first - n_prompt, end - n_prompt)
+            with ExitStack() as stack:
+                if base is not None and lowest:
+                    # keys and values of blocks that are left out must be as long as the others'
+                    cache.layers[:lowest] = _part(base.cache, first, ids.shape[0]).layers[:lowest]
+                    states = base.below[lowest][:, first - base.first : end - base.first]
+                    states = states.expand(ids.shape[0], -1, -1)
+                    stack.enter_context(self._left_out(lowest, states, base.tupled))
+                stack.enter_context(torch.inference_mode())
                 out = self.body(
                     input_ids=ids[:, first:end],
                     attention_mask=mask,
@@ -191,6 +231,19 @@ class ChangedPass:
                 )
             self.tokens_run += ids.shape[0] * (end - first)
             yield out[0], first
+
+    @contextmanager
+    def _left_out(self, lowest: int, states: Tensor, tupled: bool) -> Iterator[None]:
+        """The first blocks give these states and compute nothing."""
+        blocks = self.writer.blocks[:lowest]
+        output = (states,) if tupled else states
+        for block in blocks:
+            block.forward = lambda *args, **kwargs: output
+        try:
+            yield
+        finally:
+            for block in blocks:
+                del block.forward
 
     def _mask(
         self, hidden: Sequence[range | None], n_prompt: int, first: int, end: int
@@ -236,7 +289,7 @@ class ChangedPass:
             cache = _part(self._prompt[1], 3, 2)
             rows = torch.tensor([ids, ids], device=self.model.device)
             nothing = (Branch(), Branch(hidden=range(9, 10)))
-            parts = [states for states, _ in self._chunks(rows, cache, 3, (nothing, 3))]
+            parts = [states for states, _ in self._chunks(rows, cache, 3, nothing, 3)]
             with torch.inference_mode():
                 plain = self.body(input_ids=rows[:1], use_cache=False)[0][0]
         except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
@@ -256,6 +309,37 @@ class ChangedPass:
             f"cannot change states of {type(self.model).__name__}: a trace can't go on from its "
             f"prompt's cache ({reason}); decoder-only models with attention work"
         )
+
+
+def _batches(rows: Iterable[int], most: int) -> Iterator[list[int]]:
+    left = iter(rows)
+    while some := list(islice(left, most)):
+        yield some
+
+
+class _Below:
+    """Keeps the states that leave some blocks, chunk by chunk."""
+
+    def __init__(self, blocks: Any, layers: Sequence[int]) -> None:
+        self.blocks = blocks
+        self.states: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+        self.tupled = False
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """While it lasts, what passes is kept."""
+        with ExitStack() as stack:
+            for layer in self.states:
+                handle = self.blocks[layer - 1].register_forward_hook(self._hook(layer))
+                stack.callback(handle.remove)
+            yield
+
+    def _hook(self, layer: int) -> Any:
+        def keep(module: Any, args: Any, output: Any) -> None:
+            self.tupled = isinstance(output, tuple)
+            self.states[layer].append(output[0] if self.tupled else output)
+
+        return keep
 
 
 def _part(cache: Any, length: int, rows: int) -> Any:
