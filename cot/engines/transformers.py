@@ -168,7 +168,7 @@ class TransformersEngine:
                     running += [rows[i] for i in going]
             self._drop(slots, running, [cancelled(row.request) for row in running])
             if running:
-                self._extend(running, self._step(slots, [row.ids[-1] for row in running]))
+                self._extend(running, self._step(slots, running))
                 done = [row for row in running if row.finish]
                 self._drop(slots, running, [row.finish is not None for row in running])
                 yield from ((row.request, row.completion()) for row in done)
@@ -188,10 +188,11 @@ class TransformersEngine:
                 if i < len(running):
                     running[i] = last
 
-    def _step(self, slots: Any, tokens: list[int]) -> Tensor:
+    def _step(self, slots: Any, rows: Sequence[Row]) -> Tensor:
         """Raw logits after each row's last token, float32 [row, vocabulary]."""
         import torch
 
+        tokens = [row.ids[-1] for row in rows]
         with torch.inference_mode():
             out = self.weights(**slots.inputs(tokens), use_cache=True, logits_to_keep=1)
             slots.advance()
