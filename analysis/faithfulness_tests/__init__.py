@@ -33,20 +33,17 @@ from analysis.faithfulness_tests.result_tables import (
 )
 from analysis.faithfulness_tests.tested_trace import Case, Reply, Setting
 from analysis.faithfulness_tests.trace_selection import AnswerReader, make_cases
-from analysis.model_queries import ModelQueries
+from analysis.model_queries import ModelQueries, run_sampling
 from cot.answers.judge import Judge
 from cot.answers.reasoning import Thinking
 from cot.errors import InputError
 from cot.registry import build, names
-from cot.store.identity import SamplingIdentity, as_mapping
 from cot.store.run import Run
-from cot.types import Request, Sampling
+from cot.types import Request
 
 __all__ = ["DEFAULT", "RequestCount", "count_requests", "faithfulness", "load_test"]
 
 DEFAULT = ("early_answering", "adding_mistakes", "filler", "no_cot")
-OWN_STOPS = ("\nQuestion:", "\nQ:")
-"""Where a run doesn't say how it was sampled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,12 +285,10 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def _setting(run: Run, queries: ModelQueries, read: AnswerReader, spec: str, seed: int) -> Setting:
-    stored = as_mapping(run.identity.sampling or SamplingIdentity(stop=tuple(OWN_STOPS)))
-    own = {name: value for name, value in stored.items() if name != "top_logprobs"}
     return Setting(
         test=spec,
         tokenizer=queries.engine.tokenizer,
-        sampling=Sampling(n=1, **{**own, "stop": tuple(own["stop"])}),
+        sampling=run_sampling(run),
         seed=seed,
         read=read,
         embed=lambda texts: embed(texts, cache=run.path / "cache"),

@@ -30,7 +30,16 @@ from cot.store.run import Run
 from cot.store.vectors import Place, read_about
 from cot.types import TRACE_KEY
 
-__all__ = ["Task", "Work", "layers_there", "places", "plan", "prepare", "runnable_traces"]
+__all__ = [
+    "Task",
+    "Work",
+    "layers_there",
+    "places",
+    "plan",
+    "prepare",
+    "prompt_ids",
+    "runnable_traces",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -183,7 +192,7 @@ def runnable_traces(
     if limit is not None:
         first = traces["question_id"].unique()[:limit]
         traces = traces[traces["question_id"].isin(first)]
-    prompts = _prompt_ids(run, set(traces["prompt_sha"].dropna()), tokenizer)
+    prompts = prompt_ids(run, set(traces["prompt_sha"].dropna()), tokenizer)
     n_tokens = traces["token_ids"].map(lambda ids: 0 if ids is None else len(ids))
     traces = traces.assign(n_tokens=n_tokens)
     n_prompt = traces["prompt_sha"].map(lambda sha: len(prompts.get(sha, ())))
@@ -212,7 +221,7 @@ def runnable_traces(
     return traces, prompts
 
 
-def _prompt_ids(run: Run, wanted: set[str], tokenizer: Any) -> dict[str, Sequence[int]]:
+def prompt_ids(run: Run, wanted: Collection[str], tokenizer: Any) -> dict[str, Sequence[int]]:
     """prompt_sha to token ids, as stored where they are."""
     found: dict[str, Sequence[int]] = {}
     if wanted:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -23,20 +23,30 @@ from cot.errors import InputError
 from cot.models import encode, resolve_run_model
 from cot.progress import track
 from cot.registry import find
+from cot.store.identity import SamplingIdentity, as_mapping
 from cot.store.run import Run
 from cot.types import SAMPLE_KEY, Request, Sampling, Trace
 
 if TYPE_CHECKING:
     from cot.engines import Engine
 
-__all__ = ["ModelQueries"]
-
+__all__ = ["ModelQueries", "run_sampling"]
 
 OWN_ENGINES = ("transformers", "vllm")
 """Engines that run a resolved model, with its revision and adapter."""
+OWN_STOPS = ("\nQuestion:", "\nQ:")
+"""Where a run doesn't say how it was sampled."""
 UNCHANGED = Sampling()
 DIGESTED = {"n", "seed", "temperature", "max_tokens", "stop", "top_p", "top_k", "top_logprobs"}
 """Settings that a query's digest names always, or that don't change what is sampled."""
+
+
+def run_sampling(run: Run) -> Sampling:
+    """The settings with which a run's traces were sampled, for one sample more; the defaults where
+    the run was imported and doesn't say."""
+    stored = as_mapping(run.identity.sampling or SamplingIdentity(stop=OWN_STOPS))
+    own = {name: value for name, value in stored.items() if name != "top_logprobs"}
+    return Sampling(n=1, **{**own, "stop": tuple(own["stop"])})
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,8 @@ class ModelQueries:
     """A model's name; the run's own by default."""
     engine_name: str | None = None
     """An engine's name; the run's own by default, else vllm where it is installed."""
+    make_engine: Callable[..., Engine] | None = None
+    """Makes an engine of one's own: of a resolved model, with its `dtype`."""
     _open: list[Engine] = field(default_factory=list, repr=False)
     """The engine, once it is made."""
 
@@ -65,8 +77,10 @@ class ModelQueries:
         name = self.engine_name or identity.engine
         name = name or ("vllm" if find_spec("vllm") else "transformers")
         # an engine that isn't ours takes a name, and one that runs no model resolves none
-        given: Any = resolve_run_model(identity, model) if name in OWN_ENGINES else model
-        made: Engine = find("engines", name)(given, dtype=identity.dtype or "auto")
+        ours = self.make_engine is not None or name in OWN_ENGINES
+        given: Any = resolve_run_model(identity, model) if ours else model
+        make = self.make_engine or find("engines", name)
+        made: Engine = make(given, dtype=identity.dtype or "auto")
         if made.model is None:
             raise InputError(f"engine {made.name!r} runs no model: choose another --engine")
         self._open.append(made)
