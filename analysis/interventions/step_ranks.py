@@ -94,10 +94,10 @@ def join_importance(
     resampled: pd.DataFrame | None,
     readings: pd.DataFrame | None,
 ) -> pd.DataFrame:
-    """One row a trace and step that was knocked out: question_id, sample_index, step (among the
-    steps of its reasoning, from 0), knockout, knockout_control (the mean over random spans; nats,
-    what the own answer loses), resampling (nats), early_answering (0 or 1), position (the step's
-    place in its reasoning, from 0 to 1). NaN where a measure doesn't know the step.
+    """One row a trace and step that was knocked out: question_id, sample_index, step (as in
+    `steps`), knockout, knockout_control (what the own answer loses without the step, and without a
+    random span: mean over spans, nats), resampling (nats), early_answering (0 or 1), position (the
+    step's place in its reasoning, from 0 to 1). NaN where a measure doesn't know the step.
 
     Args:
         interventions: the table.
@@ -112,15 +112,20 @@ def join_importance(
     if table.duplicated(STEP_KEY).any():
         raise ValueError("a step was knocked out twice in one trace: give one row a step")
     table = table.merge(_typed(control, "knockout_control"), on=STEP_KEY, how="left")
+    # The tests count the steps of the reasoning, the table `steps` those outside it too.
+    reasoning = steps.loc[steps["part"] == "reasoning", STEP_KEY].sort_values(STEP_KEY)
+    by_trace = reasoning.groupby(TRACE_KEY)["step"]
+    places = reasoning.assign(place=by_trace.cumcount(), n=by_trace.transform("size"))
+    table = table.merge(places.astype({"step": int}), on=STEP_KEY, how="left")
+    place = [*TRACE_KEY, "place"]
     for name, values in (
         ("resampling", _resampling(resampled)),
         ("early_answering", _early(readings)),
     ):
-        table = table.merge(_typed(values, name), on=STEP_KEY, how="left", validate="one_to_one")
-    reasoning = steps[steps["part"] == "reasoning"].groupby(TRACE_KEY).size().rename("n_steps")
-    table = table.merge(reasoning.reset_index(), on=TRACE_KEY, how="left")
-    last = (table.pop("n_steps") - 1).clip(lower=1)  # of a lone step the place is 0
-    return table.assign(position=table["step"] / last)
+        found = _typed(values, name).rename(columns={"step": "place"})
+        table = table.merge(found, on=place, how="left", validate="many_to_one")
+    last = (table.pop("n") - 1).clip(lower=1)  # of a lone step the place is 0
+    return table.assign(position=table.pop("place") / last)
 
 
 def _typed(values: pd.Series, name: str) -> pd.DataFrame:

@@ -100,6 +100,22 @@ def test_the_measures_are_joined_step_by_step():
     assert table["early_answering"].fillna(-1).to_list() == [0, 1, -1]
 
 
+def test_a_step_is_counted_among_those_of_the_reasoning():
+    """Step 0 stands outside the reasoning, so that the tests' first step is step 1."""
+    steps = pd.DataFrame(
+        {
+            "question_id": "a",
+            "sample_index": 0,
+            "step": [0, 1, 2],
+            "part": ["answer", *["reasoning"] * 2],
+        }
+    )
+    row = {"question_id": "a", "sample_index": 0, "greedy": False, "test": "resampling"}
+    resampled = pd.DataFrame([{**row, "step": 0, "importance": 0.7}])
+    table = join_importance(knockouts([("a", 0, 1, 0.5, [])]), steps, resampled, None)
+    assert table[["step", "resampling", "position"]].to_numpy().tolist() == [[1, 0.7, 0.0]]
+
+
 def test_a_step_that_was_knocked_out_twice_is_an_error():
     twice = knockouts([("a", 0, 0, 0.5, []), ("a", 0, 0, 0.6, [])])
     with pytest.raises(ValueError, match="twice"):
