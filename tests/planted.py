@@ -23,6 +23,7 @@ import pandas as pd
 from planted_agreement import agreement
 from planted_faithfulness import faithfulness
 from planted_inside import LAYERS, POSITIONS, inside
+from planted_interventions import interventions
 from written import write_table
 
 from analysis.findings import as_table
@@ -108,6 +109,12 @@ INPUTS = {
     "faithfulness_profile": ["answers"],
     "faithfulness_tests": [],
     "findings_faithfulness": ["answers"],
+    "interventions": ["answers", "steps"],
+    "interventions_sampled": ["answers"],
+    "intervention_steps": ["answers", "steps"],
+    "intervention_effects": ["interventions"],
+    "findings_intervene": ["interventions"],
+    "probe_verdicts": ["interventions"],
 }
 """Every table in the order in which it can be made, with what it is made from."""
 COMMANDS = {
@@ -133,6 +140,9 @@ COMMANDS |= {"agreement_before_reasoning": "agree"}
 COMMANDS |= dict.fromkeys(("hidden_clusters", "eigen_scores", "eigen_layers"), "states")
 COMMANDS |= dict.fromkeys(("state_map", "trajectories", "trajectory_steps"), "geometry")
 COMMANDS |= {"lens_layers": "lens"}
+COMMANDS |= dict.fromkeys(("interventions", "interventions_sampled"), "intervene")
+COMMANDS |= dict.fromkeys(("intervention_steps", "intervention_effects"), "intervene")
+COMMANDS |= dict.fromkeys(("findings_intervene", "probe_verdicts"), "intervene")
 
 
 def planted_run(
@@ -282,6 +292,7 @@ def _tables(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
         ),
         **inside(truth),
         **faithfulness(truth),
+        **interventions(truth),
         "findings_lens": _findings_lens(),
         "findings_geometry": _findings_geometry(),
         **agreement(votes, answers, checks),

@@ -11,12 +11,19 @@ as markup.
 """
 
 from analysis.figures.accuracy import curve, votes
+from analysis.figures.interventions import (
+    dose_response,
+    intervention_effects,
+    intervention_map,
+    mediation_by_layer,
+)
 from analysis.figures.latent import consistency, stated
 from analysis.figures.layers import lens, probe_lines, probes
 from analysis.figures.maps import paths, trajectories
 from analysis.figures.reasoning import faithfulness, importance
 from analysis.figures.signals import calibration
 from analysis.figures.states import dimension, similarity, state_steps
+from analysis.figures.step_matrix import step_matrix
 from analysis.figures.witnesses import agreement, kinds, raters
 
 __all__ = [
@@ -25,10 +32,14 @@ __all__ = [
     "consistency",
     "curve",
     "dimension",
+    "dose_response",
     "faithfulness",
     "importance",
+    "intervention_effects",
+    "intervention_map",
     "kinds",
     "lens",
+    "mediation_by_layer",
     "paths",
     "probe_lines",
     "probes",
@@ -36,6 +47,7 @@ __all__ = [
     "similarity",
     "state_steps",
     "stated",
+    "step_matrix",
     "trajectories",
     "votes",
 ]

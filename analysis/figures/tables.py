@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["place_of", "read", "rows_of"]
 
-ORDER = ["prompt_end", "step_end", "mean", "pre_answer", "answer"]
+ORDER = ["prompt_end", "step_end", "mean", "pre_answer", "cue", "answer"]
 """Positions as they come in a trace; others follow by name."""
 
 

@@ -72,6 +72,7 @@ RATER_PAIRS = pd.DataFrame(
     }
 )
 ARGUMENTS = {"paths": ("q03",), "lens": ("q01", 0), "importance": ("q00", 2)}
+ARGUMENTS |= {"step_matrix": ("q00", 2)}
 
 
 def write(run, name, frame, inputs=()):
