@@ -1,0 +1,1 @@
+"""What a change of hidden states does to the answer."""
