@@ -4,6 +4,7 @@ independent."""
 from analysis.statistics.bootstrap import DRAWS, mean_interval, ratio_interval, resample
 from analysis.statistics.ranking import (
     auroc,
+    auroc_difference_interval,
     auroc_interval,
     auroc_per_question,
     pairs_per_question,
@@ -13,6 +14,7 @@ from analysis.statistics.ranking import (
 __all__ = [
     "DRAWS",
     "auroc",
+    "auroc_difference_interval",
     "auroc_interval",
     "auroc_per_question",
     "mean_interval",

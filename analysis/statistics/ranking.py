@@ -16,6 +16,8 @@ from analysis.statistics.bootstrap import DRAWS, Interval, mean_interval, percen
 
 __all__ = [
     "auroc",
+    "auroc_difference_interval",
+    "auroc_draws",
     "auroc_interval",
     "auroc_per_question",
     "pairs_per_question",
@@ -49,11 +51,42 @@ def auroc_interval(
 
     Draws that hold one class only are left out. NaN where the AUROC itself is undefined.
     """
+    values = auroc_draws(labels, scores, groups, draws=draws, seed=seed)
+    return percentiles(values[~np.isnan(values)])
+
+
+def auroc_difference_interval(
+    labels: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    groups: ArrayLike,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Interval:
+    """95% interval of AUROC(first) - AUROC(second) of the same rows, paired: both are computed of
+    the same resampled questions. Draws are left out as in `auroc_interval`."""
+    one, other = (
+        auroc_draws(labels, scores, groups, draws=draws, seed=seed) for scores in (first, second)
+    )
+    values = one - other
+    return percentiles(values[~np.isnan(values)])
+
+
+def auroc_draws(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Floats:
+    """The pooled AUROC over resampled questions, shape [draw]; NaN where one class is drawn."""
     from scipy.sparse import csr_matrix
 
     y, level = _levels(labels, scores)
     if not len(y):
-        return (np.nan, np.nan)
+        return np.full(draws, np.nan)
     sizes = np.bincount(level)
     if len(sizes) > LEVELS:  # neighbours share a level; equal scores always do
         level = ((np.cumsum(sizes) - sizes) * LEVELS // len(y))[level]
@@ -71,7 +104,7 @@ def auroc_interval(
         some = slice(begin, begin + chunk)
         weights = counts[some].T.astype(np.float32)  # whole numbers below 2**24 are exact
         values[some] = _auroc_of((right @ weights).astype(float), (wrong @ weights).astype(float))
-    return percentiles(values[~np.isnan(values)])
+    return values
 
 
 def pairs_per_question(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> pd.DataFrame:
