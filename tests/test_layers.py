@@ -16,6 +16,7 @@ LAYERS = (
     *("analysis.clusters", "analysis.hidden_states", "analysis.columns", "analysis.voting"),
     *("analysis.curves", "analysis.stopping", "analysis.calibration", "analysis.probes"),
     *("analysis.logit_lens", "analysis.state_geometry", "analysis.faithfulness_tests"),
+    "analysis.interventions",
     *(
         "analysis.agreement",
         "analysis.comparison",
