@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from analysis.statistics import (
     auroc,
+    auroc_difference_interval,
     auroc_interval,
     auroc_per_question,
     mean_interval,
@@ -80,6 +81,21 @@ def test_interval_resamples_questions_not_traces():
     score = np.repeat(np.random.default_rng(3).random(20), 50) * (2 * y - 1)
     low, high = auroc_interval(y, score, group)
     assert low <= auroc(y, score) <= high
+
+
+def test_a_difference_of_aurocs_is_paired():
+    """Two scores that rank the same have no difference, however uncertain each is; and the interval
+    is that of the differences over the same draws."""
+    rng = np.random.default_rng(4)
+    y, score, group = rng.random(30) > 0.5, rng.random(30), np.arange(30)
+    assert auroc_difference_interval(y, score, 2 * score + 1, group) == (0, 0)
+    other = rng.random(30)
+    drawn = []
+    for counts in resample(30, seed=5):
+        rows = np.repeat(group, counts)
+        drawn.append(auroc(y[rows], score[rows]) - auroc(y[rows], other[rows]))
+    expected = np.nanquantile(drawn, [0.025, 0.975])
+    assert auroc_difference_interval(y, score, other, group, seed=5) == pytest.approx(expected)
 
 
 def test_nan_is_refused_rather_than_averaged():

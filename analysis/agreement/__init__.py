@@ -3,7 +3,7 @@
 `trace_labels.py` lines up each trace's classes, `coefficients.py` says how far they agree and what
 chance gives, `rater_agreement.py` what each would answer, `question_kinds.py` in which way they
 differ and which question to look at first, `forced_and_latent.py` whether an answer was there
-before the reasoning.
+before the reasoning, `moved_answers.py` whether states moved it and steps matter to it.
 
 >>> agree(run).sort_values("suspicion", ascending=False).head(10)     # doctest: +SKIP
 """
@@ -23,6 +23,14 @@ from analysis.agreement.forced_and_latent import (
     before_reasoning_findings,
     looks,
 )
+from analysis.agreement.moved_answers import (
+    headline_of,
+    knockout_findings,
+    knockout_scores,
+    moved_by_question,
+    moved_findings,
+    moved_traces,
+)
 from analysis.agreement.question_kinds import (
     DECIDED,
     decided,
@@ -31,7 +39,13 @@ from analysis.agreement.question_kinds import (
     suspicion_of,
 )
 from analysis.agreement.rater_agreement import alpha, chance, rater_pairs, raters_worth, ratings
-from analysis.agreement.trace_labels import PARTITIONS, Place, available, line_up
+from analysis.agreement.trace_labels import (
+    PARTITIONS,
+    Available,
+    Place,
+    available,
+    line_up,
+)
 from analysis.catalogue import need
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table
@@ -60,7 +74,9 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
     decided = kinds.loc[DECIDED]
     by_chance = int(decided["n_by_chance"]) if decided["n_control"] else None
     worst = table.sort_values("suspicion", ascending=False, kind="stable").head(SUSPICIOUS)
-    suspicious = worst[["question_id", "suspicion", "correct", "kinds", "why"]].to_dict("records")
+    columns = ["question_id", "suspicion", "correct", "kinds", "why"]
+    columns += [name for name in ("states_moved",) if name in worst]
+    suspicious = worst[columns].to_dict("records")
     raters, pairs = run.table("agreement_raters"), run.table("agreement_rater_pairs")
     missing = run.table("agreement_missing").to_dict("records")
     json = {
@@ -72,9 +88,9 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
         "suspicious": suspicious,
         "missing": missing,
     }
-    columns = ("measure", "subject", "estimate", "low", "high", "null_mean", "null_high", "p")
+    numbers = ("measure", "subject", "estimate", "low", "high", "null_mean", "null_high", "p")
     tables: list[list[dict[str, Any]]] = [
-        [{name: row[name] for name in (*columns, "n_questions")} for row in findings],
+        [{name: row[name] for name in (*numbers, "n_questions")} for row in findings],
         raters.drop(columns="seed").to_dict("records"),
         pairs.drop(columns="seed").to_dict("records"),
         [
@@ -114,7 +130,9 @@ def agree(
     answer comes from a false one);
     ami_answers_clusters, ami_answers_hidden, ami_clusters_hidden, three_way (NaN where a partition
     has one class); faithfulness of the majority's traces (mean, NaN where unknown); one column
-    `RATER_vote` a rater (its answer); layer, position of the hidden states.
+    `RATER_vote` a rater (its answer); layer, position of the hidden states. Where `cot intervene`
+    was run, also states_moved and n_patched, and knockout_doubt, suspicion_without_knockout and
+    n_doubts (see `.moved_answers`).
 
     Also writes `agreement_coefficients` and `agreement_places` (see `.coefficients`),
     `agreement_raters` (what each rater is worth) and `agreement_rater_pairs` (see
@@ -122,7 +140,9 @@ def agree(
     `.forced_and_latent`), `agreement_missing` (what, why, command: what the run lacks), and
     `findings_agree`: the mean AMI of each pair and the three-way coefficient with interval and null
     (null_mean, null_high: 97.5th percentile, p), Krippendorff's alpha over the raters' verdicts,
-    and how well suspicion, and vote share alone, rank wrong majorities above right ones.
+    and how well suspicion, and vote share alone, rank wrong majorities above right ones; where
+    states were patched, how often they moved the answer, and where steps were knocked out, what
+    that doubt adds to suspicion.
 
     Traces without a valid answer are left out, and those without a captured state wherever hidden
     states are compared. No model is run: what the run has is compared, and what it lacks (hidden
@@ -148,6 +168,9 @@ def agree(
     table, values = coefficients(groups, known, seed)
     agreement = _agreement(groups, majority, named, values, there.place)
     findings, nulls = _findings(agreement, table, right, len(traces), seed)
+    if "interventions" in there.tables:
+        agreement, made = _moved(run, there, agreement, groups, seed)
+        findings, nulls = [*findings, *made[0]], [*nulls, *made[1]]
     if {"faithfulness", "lens_traces"} <= there.tables:
         both = looks(need(run, "faithfulness"), need(run, "lens_traces"))
         run.write_table("agreement_before_reasoning", before_reasoning(both))
@@ -214,6 +237,38 @@ def _agreement(
         table[column] = values.get(name, np.full(len(table), np.nan))
     votes = named.reindex(table["question_id"])
     return table.assign(**{f"{rater}_vote": votes[rater].to_numpy(object) for rater in votes})
+
+
+def _moved(
+    run: Run,
+    there: Available,
+    agreement: pd.DataFrame,
+    groups: Mapping[str, pd.DataFrame],
+    seed: int,
+) -> tuple[pd.DataFrame, tuple[list[Finding], list[list[float]]]]:
+    """The table with what interventions say of each question, the findings and their nulls."""
+    interventions = need(run, "interventions")
+    n_traces = sum(len(traces) for traces in groups.values())
+    made: list[Finding] = []
+    nulls: list[list[float]] = []
+    place = None
+    if "findings_intervene" in there.tables:
+        place = headline_of(need(run, "findings_intervene"))
+    if place is not None:
+        traces = moved_traces(interventions, place)
+        found = moved_findings(traces, place, n_traces, seed)
+        made, nulls = [*made, *found[0]], [*nulls, *found[1]]
+        columns = moved_by_question(traces, agreement["question_id"])
+        agreement = agreement.assign(**{name: columns[name] for name in columns})
+    if (interventions["method"] == "knockout").any():
+        majority = dict(
+            zip(agreement["question_id"], map(_known, agreement["answer"]), strict=True)
+        )
+        columns = knockout_scores(groups, majority)
+        agreement = agreement.assign(**{name: columns[name] for name in columns})
+        found = knockout_findings(agreement, n_traces, seed)
+        made, nulls = [*made, *found[0]], [*nulls, *found[1]]
+    return agreement, (made, nulls)
 
 
 COLUMNS = {

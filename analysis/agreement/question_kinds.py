@@ -34,7 +34,9 @@ that can be computed for a question:
   that state one that can be checked;
 - *probe*: 1 - the mean cross-fitted P(correct) of the majority's traces;
 - *faithfulness*: 1 - the mean of how far the answers of the majority's traces depend on their
-  reasoning, where `cot faithfulness` has been run.
+  reasoning, where `cot faithfulness` has been run;
+- *knock-out*: the share of the majority's traces whose answer loses no more by any hidden step than
+  by a random span (see `analysis.agreement.moved_answers`), where `cot intervene` has hidden steps.
 
 Each doubt rises as its source trusts the majority less, and the score with it. A question without a
 valid answer has suspicion 1. Whether the score ranks wrong majorities above right ones is reported
@@ -50,7 +52,15 @@ import pandas as pd
 
 from analysis.statistics import mean_interval
 
-__all__ = ["DECIDED", "KINDS", "decided", "kinds_of", "kinds_table", "suspicion_of"]
+__all__ = [
+    "DECIDED",
+    "KINDS",
+    "decided",
+    "doubts_of",
+    "kinds_of",
+    "kinds_table",
+    "suspicion_of",
+]
 
 SPLIT = 0.5
 HALF = 0.5
@@ -173,12 +183,26 @@ def suspicion_of(traces: pd.DataFrame, majority: str | None) -> tuple[float, str
     """The score of one question, and in words the doubt that weighs most.
 
     Args:
+        traces: see `doubts_of`.
+        majority: the winning answer, or None.
+    """
+    doubts = doubts_of(traces, majority)
+    if not doubts:
+        return 1.0, "no trace states a valid answer"
+    why = max(doubts, key=lambda reason: doubts[reason])
+    return float(sum(doubts.values()) / len(doubts)), why
+
+
+def doubts_of(traces: pd.DataFrame, majority: str | None) -> dict[str, float]:
+    """Each doubt of one question, in words, and its size; none without a valid answer.
+
+    Args:
         traces: its valid traces: answer, cluster, n_reaching, n_checked (equations), score (the
-            probe's P(correct), NaN where unknown), faithfulness (likewise).
+            probe's P(correct), NaN where unknown), faithfulness, needless (likewise).
         majority: the winning answer, or None.
     """
     if majority is None or not len(traces):
-        return 1.0, "no trace states a valid answer"
+        return {}
     chosen = traces["answer"] == majority
     winners = traces[chosen]
     share = float(chosen.mean())
@@ -199,5 +223,10 @@ def suspicion_of(traces: pd.DataFrame, majority: str | None) -> tuple[float, str
     if len(depends):
         reason = f"other reasoning leaves the majority's answers at {1 - depends.mean():.0%}"
         doubts[reason] = 1 - depends.mean()
-    why = max(doubts, key=lambda reason: doubts[reason])
-    return float(sum(doubts.values()) / len(doubts)), why
+    needless = winners["needless"].dropna()
+    if len(needless):
+        reason = (
+            f"{needless.mean():.0%} of the majority's answers lose no more by a hidden step than "
+        )
+        doubts[f"{reason}by a random span"] = needless.mean()
+    return doubts

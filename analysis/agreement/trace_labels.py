@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.agreement.moved_answers import needless_steps
 from analysis.answer_table import ballots_of
 from analysis.catalogue import need
 from analysis.columns import columns
@@ -49,7 +50,8 @@ class Missing:
     """What a run lacks, so that it is left out of the comparison."""
 
     what: str
-    """`hidden states`, `probe of correctness`, `logit lens` or `faithfulness tests`."""
+    """`hidden states`, `probe of correctness`, `logit lens`, `faithfulness tests`, or, where they
+    are stale, `interventions`."""
     why: str
     """Why it is left out: it was not made, it is stale, or it could not be made."""
     command: str
@@ -108,6 +110,15 @@ def available(run: Run, layer: int | None, position: str | None) -> Available:
             tables.add(table)
     if "faithfulness_profile" in tables and not _lacks(run, "faithfulness"):
         tables.add("faithfulness")
+    # Nobody misses what changes states; only where it was made, and is stale, that is said.
+    if "interventions" in run.tables():
+        if why := _lacks(run, "interventions"):
+            command = f"cot intervene {run.path}{model}"
+            missing.append(Missing(what="interventions", why=why, command=command))
+        else:
+            tables.add("interventions")
+            if not _lacks(run, "findings_intervene"):
+                tables.add("findings_intervene")
     if missing:
         named = "; ".join(
             f"{each.what} ({each.why}{f': {each.command}' if each.command else ''})"
@@ -161,7 +172,7 @@ def line_up(run: Run, answers: pd.DataFrame, there: Available) -> pd.DataFrame:
     """Valid traces: question_id, sample_index, answer, cluster, dataflow, n_reaching, n_checked (0
     where the answer holds no number, so that it can't be told where it comes from),
     hidden (its state's cluster, missing where none), score (the probe's, NaN where none),
-    faithfulness (likewise) and the lens's columns (missing)."""
+    faithfulness, needless (likewise) and the lens's columns (missing)."""
     valid = ballots_of(answers)[[*TRACE_KEY, "answer"]].reset_index(drop=True)
     paths = need(run, "paths")[[*TRACE_KEY, "cluster", "dataflow", "n_reaching", "n_checked"]]
     lined = valid.merge(paths, on=TRACE_KEY)
@@ -175,7 +186,10 @@ def line_up(run: Run, answers: pd.DataFrame, there: Available) -> pd.DataFrame:
     scored, tested = (name in there.tables for name in ("probe_scores", "faithfulness_profile"))
     score = columns(run, lined, ["probe"])["probe"] if scored else float("nan")
     faithfulness = columns(run, lined, ["faithfulness"])["faithfulness"] if tested else float("nan")
-    lined = lined.assign(score=score, faithfulness=faithfulness)
+    lined = lined.assign(score=score, faithfulness=faithfulness, needless=float("nan"))
+    if "interventions" in there.tables:
+        needless = needless_steps(need(run, "interventions"))
+        lined = lined.drop(columns="needless").merge(needless, on=TRACE_KEY, how="left")
     if "lens_traces" not in there.tables:
         return lined.assign(**dict.fromkeys(LENS, pd.NA))
     return lined.merge(need(run, "lens_traces")[[*TRACE_KEY, *LENS]], on=TRACE_KEY, how="left")

@@ -28,6 +28,7 @@ def traces(
     return table.assign(
         n_reaching=n_reaching,
         faithfulness=depends,
+        needless=np.nan,
         n_checked=n_checked,
         candidate=table["answer"],
         lens_answer=None if says is None else [None if each == "-" else each for each in says],
@@ -100,6 +101,11 @@ def test_suspicion_by_hand():
     assert suspicion_of(table, "a") == (
         pytest.approx(doubts / 5),
         "other reasoning leaves the majority's answers at 70%",
+    )
+    table = table.assign(needless=[1.0, 0.0, 0.9])  # the majority's: 1 and .9
+    assert suspicion_of(table, "a") == (
+        pytest.approx((doubts + 0.95) / 6),
+        "95% of the majority's answers lose no more by a hidden step than by a random span",
     )
     assert suspicion_of(traces("", []), None) == (1.0, "no trace states a valid answer")
 
