@@ -30,19 +30,23 @@ BY_CHANCE = 0.1
 PATCHED = {"": 0.05, "same_answer": 0.01, "other_question": 0.02}
 """Recovered share where nothing is moved, and that of the controls."""
 HOSTILE_HOW = "planted <img src=x onerror=window.hacked=9> \x1b[31m"
-"""How the effects were computed."""
+"""How the headlines were computed."""
 HEADLINES = [
-    ("patching", "", "recovered", 20, "pre_answer", np.nan, 0.7, "same_answer", 0.01, "causal"),
-    ("mediation", "", "indirect", 20, "cue", np.nan, 0.9, "other_question", 0.1, "causal"),
-    ("steering", "correct", "slope", 20, "generated", np.nan, 4.0, "random", 0.2, "causal"),
-    ("steering", "majority", "slope", 10, "generated", np.nan, 0.3, "random", 0.2, "not shown"),
-    ("ablation", "correct", "log_odds", 20, "generated", np.nan, 0.5, "random", 0.02, "causal"),
-    ("erasure", "correct", "log_odds", 20, "generated", np.nan, 0.08, "random", 0.05, "not shown"),
-    ("knockout", "", "log_odds", pd.NA, "step", np.nan, 0.6, "random_span", 0.1, "causal"),
+    ("patching", "", "recovered", 20, "pre_answer", 0.7, "same_answer", 0.01, "causal"),
+    ("patching", "", "recovered", 20, "pre_answer", 0.7, "other_question", 0.02, "causal"),
+    ("patching", "", "recovered", 10, "step_end", 0.05, "same_answer", 0.01, "not shown"),
+    ("patching", "", "recovered", 10, "step_end", 0.05, "other_question", 0.02, "not shown"),
+    ("mediation", "", "indirect", 20, "cue", 0.9, "other_question", 0.1, "causal"),
+    ("steering", "correct", "slope", 20, "generated", 4.0, "random", 0.2, "causal"),
+    ("steering", "correct", "slope", 20, "generated", 4.0, "shuffled", 0.1, "causal"),
+    ("steering", "majority", "slope", 10, "generated", 0.3, "random", 0.2, "not shown"),
+    ("ablation", "correct", "log_odds", 20, "generated", 0.5, "random", 0.02, "causal"),
+    ("erasure", "correct", "log_odds", 20, "generated", 0.08, "random", 0.05, "not shown"),
+    ("knockout", "", "log_odds", pd.NA, "step", 0.6, "random_span", 0.1, "causal"),
 ]
-"""method, target, measure, layer, position, strength, effect, control, its effect, verdict."""
-SIDE = {"accuracy": 0.7, "missing": 0.05, "length": 24.0, "repetition": 0.02, "perplexity": 1.8}
-"""Of the sampled traces under no change; under the strongest it is a half more."""
+"""method, target, measure, layer, position, effect, control, its effect, verdict."""
+SIDE = {"accuracy": -0.3, "changed": 0.4, "missing": 0.2, "length": 12.0, "perplexity": 0.8}
+"""Change in sampled traces at the largest strength; it is a half of it at the smaller ones."""
 
 
 def interventions(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -71,16 +75,15 @@ def effect(
     row |= {"control_high": beside + 0.05, "difference": less, "difference_low": less - 0.12}
     row |= {"difference_high": less + 0.12, "p": 0.004 if less > 0.12 else 0.6, "p_holm": 0.02}
     row |= {"band_low": np.nan, "band_high": np.nan, "n_questions": 9, "n_traces": 60}
-    row |= {"n_excluded": 12, "headline": False, "verdict": "", "how": HOSTILE_HOW, "seed": 0}
+    row |= {"n_excluded": 12, "headline": False, "verdict": "", "how": "", "seed": 0}
     return row | more
 
 
 def _headlines() -> list[dict[str, Any]]:
     rows = []
-    for method, target, measure, layer, position, strength, *numbers, verdict in HEADLINES:
-        value, control, beside = numbers
-        place = {"target": target, "layer": layer, "position": position, "strength": strength}
-        more = {**place, "headline": True, "verdict": verdict}
+    for method, target, measure, layer, position, value, control, beside, verdict in HEADLINES:
+        place = {"target": target, "layer": layer, "position": position}
+        more = {**place, "headline": True, "verdict": verdict, "how": HOSTILE_HOW}
         rows.append(effect(method, measure, value, control, beside, **more))
     return rows
 
@@ -106,15 +109,13 @@ def _patching() -> list[dict[str, Any]]:
 
 
 def _mediation() -> list[dict[str, Any]]:
-    return [
-        effect("mediation", measure, value, "other_question", 0.1, layer=layer, position="cue")
-        for layer in LAYERS
-        for measure, value in (
-            ("total", 1.2),
-            ("indirect", layer / 30),
-            ("direct", 1.2 - layer / 30),
-        )
-    ]
+    nothing = dict.fromkeys(("control_low", "control_high", "p", "p_holm"), np.nan)
+    rows = [effect("mediation", "total", 1.2, "", np.nan, position="cue", **nothing)]
+    for layer in LAYERS:
+        place, share = {"layer": layer, "position": "cue"}, layer / 30
+        rows.append(effect("mediation", "indirect", share, "other_question", 0.1, **place))
+        rows.append(effect("mediation", "direct", 1 - share, "", np.nan, **place, **nothing))
+    return rows
 
 
 def _steering() -> list[dict[str, Any]]:
@@ -122,20 +123,18 @@ def _steering() -> list[dict[str, Any]]:
     for target, slope in (("correct", 4.0), ("majority", 0.3)):
         for layer in (10, 20):
             for strength in STRENGTHS:
-                band = BAND * abs(strength) / max(STRENGTHS)
+                share = abs(strength) / max(STRENGTHS)
                 value = slope * strength * (1 if layer == 20 else 0.2)
                 place = {"target": target, "layer": layer, "position": "generated"}
-                place |= {"strength": strength, "band_low": -band, "band_high": band}
-                for control, beside in (("random", 0.0), ("shuffled", 0.02 * strength)):
-                    rows.append(effect("steering", "log_odds", value, control, beside, **place))
-    for strength in STRENGTHS:
-        grown = 1 + 0.5 * abs(strength) / max(STRENGTHS)
-        place = {"target": "correct", "layer": 20, "position": "generated", "strength": strength}
-        for measure, base in SIDE.items():
-            value = base / grown if measure == "accuracy" else base * grown
-            ends = {"low": 0.9 * value, "high": 1.1 * value}
-            ends |= {"control_low": 0.9 * base, "control_high": 1.1 * base}
-            rows.append(effect("steering", measure, value, "unchanged", base, **place, **ends))
+                place |= {"strength": strength}
+                band = {"band_low": -BAND * share, "band_high": BAND * share}
+                rows.append(effect("steering", "log_odds", value, "random", 0.0, **place, **band))
+                beside = 0.02 * strength
+                rows.append(effect("steering", "log_odds", value, "shuffled", beside, **place))
+                if (target, layer) != ("correct", 20):
+                    continue
+                for measure, most in SIDE.items():
+                    rows.append(effect("steering", measure, most * share, "random", 0.0, **place))
     return rows
 
 

@@ -15,11 +15,11 @@ from analysis.figures.interventions import (
     dose_response,
     intervention_effects,
     intervention_map,
-    mediation_by_layer,
 )
 from analysis.figures.latent import consistency, stated
 from analysis.figures.layers import lens, probe_lines, probes
 from analysis.figures.maps import paths, trajectories
+from analysis.figures.mediation import mediation_by_layer
 from analysis.figures.reasoning import faithfulness, importance
 from analysis.figures.signals import calibration
 from analysis.figures.states import dimension, similarity, state_steps

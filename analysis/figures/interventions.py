@@ -36,12 +36,12 @@ __all__ = [
     "CONTROLS",
     "MEASURES",
     "PATHS",
+    "SAMPLED",
     "chosen_layer",
     "dose_response",
     "intervention_effects",
     "intervention_map",
     "mapped",
-    "mediation_by_layer",
     "place_words",
 ]
 
@@ -50,19 +50,21 @@ MEASURES = {
     "log_odds": "log-odds, nats",
     "slope": "log-odds, nats per σ",
     "total": "total effect, nats",
-    "indirect": "indirect effect, nats",
-    "direct": "direct effect, nats",
+    "indirect": "indirect share of the total effect",
+    "direct": "direct share of the total effect",
     "auroc_after": "AUROC of the probe afterwards",
     "accuracy": "accuracy of single traces",
     "majority_accuracy": "accuracy of the majority",
     "changed": "share of answers changed",
-    "missing": "share of traces without an answer",
+    "missing": "share without an answer",
     "length": "tokens a trace",
     "repetition": "share of repeated 4-grams",
-    "perplexity": "perplexity under the unchanged model",
+    "perplexity": "log-perplexity under the unchanged model, nats",
 }
 """Measure of an effect to what an axis calls it."""
-UNITS = {"total": "nats", "indirect": "nats", "direct": "nats", "log_odds": "nats"}
+SAMPLED = tuple(MEASURES)[7:]
+"""Measures of sampled traces: changes from the unchanged model's trace of the same seed."""
+UNITS = {"indirect": "share of the total effect", "direct": "share of the total effect"}
 """Measures that share an axis; every other measure has its own."""
 CONTROLS = {
     "same_answer": "donor with the same answer",
@@ -70,11 +72,10 @@ CONTROLS = {
     "random": "random directions",
     "shuffled": "labels shuffled",
     "random_span": "random span of as many tokens",
-    "unchanged": "unchanged model",
 }
 """Control to what figures and page call it; one that a plug-in adds keeps its own name."""
-PATHS = {"total": "total", "indirect": "indirect", "direct": "direct"}
-"""Measures of mediation, in the order in which they are drawn."""
+PATHS = ("indirect", "direct")
+"""Shares of the total effect that mediation finds, in the order in which they are drawn."""
 LEAST_REACH = 0.05
 """Distance from 0 at which a map's colours are full, unless a value is further away."""
 CELL = ["layer", "position"]
@@ -100,12 +101,12 @@ def intervention_map(
             layers at once.
     """
     cells, rest = mapped(run, method, target, measure, strength)
-    controls = list(dict.fromkeys(cells["control"]))
+    controls = [each for each in dict.fromkeys(cells["control"]) if each]
     positions = sorted(cells["position"].unique(), key=place_of)
-    first = cells[cells["control"] == controls[0]]
+    first = cells.drop_duplicates(CELL)
     what = MEASURES.get(first["measure"].iloc[0], str(first["measure"].iloc[0]))
     at = "".join(f" Strength {value:g}." for value in first["strength"].dropna().unique()[:1])
-    named = ", ".join(CONTROLS.get(each, each) for each in controls)
+    named = ", ".join(CONTROLS.get(each, each) for each in controls) or "none"
     caption = (
         f"n = {between(cells['n_questions'])} questions, {between(cells['n_traces'])} traces; "
         f"{between(cells['n_excluded'])} left out.{at} Intervals (95%, bootstrap over questions) "
@@ -212,14 +213,18 @@ def dose_response(
     rows = rows[rows["strength"].notna()].sort_values("strength", kind="stable")
     if rows.empty:
         raise InputError(f"{method} of {run.path} has no {measure} by strength at layer {layer}")
-    controls = list(dict.fromkeys(rows["control"]))
-    first = rows.drop_duplicates("strength")
+    controls = [each for each in dict.fromkeys(rows["control"]) if each]
+    first = rows.sort_values("band_low", kind="stable").drop_duplicates("strength")
+    first = first.sort_values("strength")
     banded = first["band_low"].notna().any()
+    named = ", ".join(CONTROLS.get(each, each) for each in controls) or "none"
     caption = (
         f"n = {between(first['n_questions'])} questions, {between(first['n_traces'])} traces; "
         f"{between(first['n_excluded'])} left out. Blue band: 95%, bootstrap over questions. "
-        f"Controls, dashed: {', '.join(CONTROLS.get(each, each) for each in controls)}."
+        f"Controls, dashed: {named}."
     )
+    if measure in SAMPLED:
+        caption += " A change from the unchanged model's traces of the same seeds."
     if banded:
         caption += " Grey band: 2.5 to 97.5% of the random directions' effects."
     name = str(first["target"].iloc[0])
@@ -235,7 +240,9 @@ def dose_response(
         add_line(figure, beside, CONTROLS.get(control, control), ends, **style, **at)
     own = ("strength", "effect", "low", "high")
     add_line(figure, first, "effect", own, colour=COLOURS[0], show=".3f", **at)
-    if measure == "log_odds":
+    if measure in SAMPLED:
+        words += ", change"
+    if measure != "auroc_after":
         figure.add_hline(0, line={"color": NEUTRAL, "width": 1}, layer="below")
     figure.update_xaxes(title="strength, σ", tickvals=sorted(first["strength"].unique()))
     return figure.update_yaxes(title=words)
@@ -252,46 +259,6 @@ def chosen_layer(rows: pd.DataFrame) -> int:
         raise InputError(f"{rows['method'].iloc[0]} acts on all layers at once: name none")
     marked = known[known["headline"].astype(bool)]
     return int((marked if len(marked) else known)["layer"].iloc[0])
-
-
-def mediation_by_layer(run: Run) -> Figure:
-    """Total, indirect and direct effect of the reasoning on the answer by layer, each with its
-    interval and its control (dotted); from the table `intervention_effects`.
-
-    Raises:
-        InputError: no such table, or no mediation in it.
-    """
-    table = read(run, "intervention_effects", "cot intervene RUN --method mediation")
-    rows = rows_of(run, table, "method", "mediation")
-    rows = rows[rows["layer"].notna() & rows["measure"].isin(PATHS)]
-    rows = rows.sort_values(["headline", "layer"], kind="stable")
-    rows = rows.drop_duplicates(["measure", "layer", "control"]).sort_values("layer")
-    if rows.empty:
-        raise InputError(f"mediation of {run.path} has no effect by layer to draw")
-    controls = ", ".join(CONTROLS.get(each, each) for each in dict.fromkeys(rows["control"]))
-    caption = (
-        f"n = {between(rows['n_questions'])} questions, {between(rows['n_traces'])} traces; "
-        f"{between(rows['n_excluded'])} left out. Bands: 95%, bootstrap over questions. Control, "
-        f"dotted in the same colour: {controls}. Total: what the reasoning does to the answer; "
-        "indirect: what its states at this layer do in a pass without it; direct: what is left of "
-        "it once they are those of the pass without it."
-    )
-    figure = draw("Mediation by layer: log-odds, nats", caption, height=320)
-    for place, (measure, name) in enumerate(PATHS.items()):
-        own = rows[rows["measure"] == measure]
-        if own.empty:
-            continue
-        at: dict[str, Any] = {"at": "layer %{x}", "show": ".3f", "row": 1, "col": 1}
-        at |= {"colour": COLOURS[place], "counted": "n_traces"}
-        first = own.drop_duplicates("layer")
-        beside = ("layer", "control_effect", "control_low", "control_high")
-        thin: dict[str, Any] = {"dash": "dot", "width": 1.5, "band": False, "showlegend": False}
-        add_line(figure, first, f"{name}, control", beside, **thin, **at)
-        at |= {"dash": DASHES[place], "marker": {"size": 7, "symbol": mark(place)["symbol"]}}
-        add_line(figure, first, name, ("layer", "effect", "low", "high"), **at)
-    figure.add_hline(0, line={"color": NEUTRAL, "width": 1}, layer="below")
-    figure.update_xaxes(title="layer", tickvals=sorted(rows["layer"].astype(int).unique()))
-    return figure.update_yaxes(title="log-odds, nats")
 
 
 def intervention_effects(run: Run) -> Figure:
@@ -387,10 +354,13 @@ def _words(row: Any) -> str:
         )
     ]
     p, holm = number(row["p"]), number(row["p_holm"])
-    text = f"{row['method']}{place_words(row)}: {ends[0]}; "
-    text += f"{CONTROLS.get(row['control'], row['control'])} {ends[1]}; difference {ends[2]}"
+    text = f"{row['method']}{place_words(row)}: {ends[0]}"
+    if row["control"]:
+        beside = CONTROLS.get(row["control"], row["control"])
+        text += f"; {beside} {ends[1]}; difference {ends[2]}"
     text += "" if p is None else f", p {chance(p)}"
     text += "" if holm is None else f", Holm {chance(holm)}"
+    text += f"; {row['how']}" if row["how"] else ""
     return f"{text}; {row['n_traces']} traces of {row['n_questions']} questions"
 
 

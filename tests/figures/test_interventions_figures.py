@@ -17,6 +17,8 @@ from analysis import figures
 from cot.errors import InputError
 from cot.store.run import Run
 
+ORDER = ["recovered", "indirect", "slope", "log_odds"]
+"""Measures of headlines in the order of their panels."""
 TABLES = ["intervention_effects", "intervention_steps"]
 
 
@@ -50,7 +52,10 @@ def test_a_map_is_the_table_and_its_controls_have_the_same_scale(run: Run) -> No
     starred = {
         (i, j) for i, row in enumerate(own.text) for j, each in enumerate(row) if "★" in each
     }
-    assert starred == {(LAYERS.index(20), POSITIONS.index("pre_answer"))}
+    assert starred == {
+        (LAYERS.index(20), POSITIONS.index("pre_answer")),
+        (LAYERS.index(10), POSITIONS.index("step_end")),
+    }
     assert not any("★" in each for row in same.text for each in row)
     words = own.customdata[2][2]
     for part in ("0.70 (0.60 to 0.80)", "same answer 0.01 (−0.04 to 0.06)", "0.69 (0.57 to 0.81)"):
@@ -107,47 +112,50 @@ def test_dose_and_response_stand_in_the_random_band(run: Run) -> None:
     np.testing.assert_allclose(lines(other)["effect"].y, [0.3 * each for each in STRENGTHS])
 
 
-def test_side_effects_by_strength_stand_beside_the_unchanged_model(run: Run) -> None:
+def test_side_effects_by_strength_are_changes_beside_the_control(run: Run) -> None:
     figure = figures.dose_response(run, "correct", measure="missing")
     found = lines(figure)
-    np.testing.assert_allclose(found["effect"].y, [0.075, 0.0625, 0.0625, 0.075])
-    np.testing.assert_allclose(found["unchanged model"].y, [0.05] * 4)
+    np.testing.assert_allclose(found["effect"].y, [0.2, 0.1, 0.1, 0.2])
+    np.testing.assert_allclose(found["random directions"].y, [0.0] * 4)
+    assert figure.layout.yaxis.title.text == "share without an answer, change"
     assert "Grey band" not in caption(figure)
+    assert "A change from the unchanged model's traces of the same seeds" in caption(figure)
     with pytest.raises(InputError, match="no layer 10 to draw"):
         figures.dose_response(run, "correct", 10, "missing")
 
 
-def test_mediation_has_a_line_a_path_and_its_control(run: Run) -> None:
+def test_mediation_has_a_line_a_share_its_control_and_the_total(run: Run) -> None:
     figure = figures.mediation_by_layer(run)
     found = lines(figure)
-    np.testing.assert_allclose(found["total"].y, [1.2] * 4)
     np.testing.assert_allclose(found["indirect"].y, [layer / 30 for layer in LAYERS])
-    np.testing.assert_allclose(found["direct"].y, [1.2 - layer / 30 for layer in LAYERS])
-    for name in ("total", "indirect", "direct"):
-        control = found[f"{name}, control"]
-        np.testing.assert_allclose(control.y, [0.1] * 4)
-        assert control.line.color == found[name].line.color
-    assert len({found[name].line.dash for name in ("total", "indirect", "direct")}) == 3
+    np.testing.assert_allclose(found["direct"].y, [1 - layer / 30 for layer in LAYERS])
+    control = found["indirect, donor of another question"]
+    np.testing.assert_allclose(control.y, [0.1] * 4)
+    assert control.line.color == found["indirect"].line.color
+    assert len(found) == 3  # the direct one has no control
+    assert found["indirect"].line.dash != found["direct"].line.dash
+    assert "Total: 1.20 nats (1.10 to 1.30)." in caption(figure)
 
 
 def test_headlines_stand_beside_controls_differences_and_verdicts(run: Run) -> None:
     figure = figures.intervention_effects(run)
     dots = [series for series in figure.data if series.type == "scatter"]
-    assert len(dots) == 3 * 3  # a share, nats, and nats per σ; control, effect and difference
+    assert len(dots) == 4 * 3  # two shares, nats, and nats per σ; control, effect and difference
     found: dict[str, list[Any]] = {}
     for series in dots:
         texts = [""] * len(series.y) if series.text is None else series.text
         for name, value, text in zip(series.y, series.x, texts, strict=True):
             found.setdefault(name, []).append((value, text))
     assert len(found) == len(HEADLINES)
-    for method, target, _, layer, position, _, value, _, beside, verdict in HEADLINES:
-        (name,) = (
-            each
-            for each in found
-            if each.startswith(method) and target in each and position in each
-        )
-        assert ("layer" in name) == (layer is not pd.NA)
-        (control, _), (own, _), (less, said) = found[name]
+    for (method, target, _, layer, position, value, name, beside, verdict), label in zip(
+        sorted(HEADLINES, key=lambda row: ORDER.index(row[2])), found, strict=True
+    ):
+        assert label.startswith(method)
+        assert (target in label, position in label) == (True, True)
+        assert ("layer" in label) == (layer is not pd.NA)
+        twice = method == "patching" or (method, target) == ("steering", "correct")
+        assert label.endswith(name) == twice
+        (control, _), (own, _), (less, said) = found[label]
         assert (own, control, said) == (value, beside, verdict)
         assert less == pytest.approx(value - beside)
     assert "no proof of no effect" in caption(figure)
