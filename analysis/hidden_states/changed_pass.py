@@ -118,8 +118,12 @@ class ChangedPass:
             asked: tokens, ascending; -1 is the prompt's last.
 
         Raises:
+            ValueError: a change of a layer or of tokens that are not there, or before the prompt's
+                last.
             RuntimeError: hooks wrote other states than were meant.
         """
+        for branch in branches:
+            self._check_places(branch, len(token_ids))
         prompt = tuple(map(int, prompt_ids))
         tokens = tuple(map(int, token_ids))
         changed = [i for i, branch in enumerate(branches) if branch.start is not None]
@@ -137,6 +141,14 @@ class ChangedPass:
                         found[i] = own
             self.writer.check()
         return base.asked, found
+
+    def _check_places(self, branch: Branch, length: int) -> None:
+        for change in branch.changes:
+            if not 0 <= change.layer <= len(self.writer.blocks):
+                raise ValueError(f"no layer {change.layer}: 0 to {len(self.writer.blocks)}")
+        for span in (*(change.tokens for change in branch.changes), branch.hidden):
+            if span and (span.start < -1 or span.stop > length or span.step != 1):
+                raise ValueError(f"no tokens {span} in a trace of {length}")
 
     def _base(
         self,
@@ -269,14 +281,13 @@ class ChangedPass:
 
         if kinds == {"full_attention"}:
             return added(seen)
+        if others := kinds - {"full_attention", "sliding_attention"}:
+            raise InputError(
+                f"{type(self.model).__name__} has layers of kind {', '.join(sorted(others))}: no "
+                "token can be hidden from them"
+            )
         near = key > query - config.sliding_window
         masks = {"full_attention": seen, "sliding_attention": seen & near}
-        if kinds - masks.keys():
-            others = ", ".join(sorted(kinds - masks.keys()))
-            raise InputError(
-                f"{type(self.model).__name__} has layers of kind {others}: no token "
-                "can be hidden from them"
-            )
         return {kind: added(masks[kind]) for kind in kinds}
 
     def _check(self) -> None:
@@ -292,7 +303,7 @@ class ChangedPass:
             parts = [states for states, _ in self._chunks(rows, cache, 3, nothing, 3)]
             with torch.inference_mode():
                 plain = self.body(input_ids=rows[:1], use_cache=False)[0][0]
-        except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, NotImplementedError, TypeError, ValueError) as error:
             raise self._refusal(str(error)) from error
         self._prompt, self.tokens_run = ((), None), 0
         close = 1e-3 if self.model.dtype == torch.float32 else 5e-2

@@ -129,6 +129,7 @@ class Writer:
     @contextmanager
     def on(self, layers: Sequence[int]) -> Iterator[None]:
         """Hook these layers; the hooks are gone afterwards, whatever happens."""
+        self.written = self._meant = 0  # a pass that failed was never checked
         with ExitStack() as stack:
             for layer in sorted(set(layers)):
                 if layer == 0:

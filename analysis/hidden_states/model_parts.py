@@ -80,7 +80,7 @@ class Head:
             scale = float((own * mine).sum() / (mine * mine).sum())
             # a pass over all logits is saved where there is no such constant
             self.scale = 1.0 if abs(scale - 1) < 1e-5 else scale
-        close = 1e-3 if own.dtype == torch.float32 else 5e-2
+        close = 1e-3 if model.dtype == torch.float32 else 5e-2
         self.exact = bool(torch.allclose(mine * self.scale, own, rtol=close, atol=close))
 
     def logits(self, states: Tensor, tokens: Sequence[int] | None = None) -> Tensor:
