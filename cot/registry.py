@@ -45,6 +45,10 @@ ANALYSES = {
         "analysis.faithfulness_tests:faithfulness",
         "Does changing the reasoning change the answer?",
     ),
+    "intervene": (
+        "analysis.interventions:intervene",
+        "Change hidden states: does the answer follow?",
+    ),
     "agree": ("analysis.agreement:agree", "Do answers, reasoning and hidden states agree?"),
     "compare": ("analysis.comparison:compare", "Compare two runs, question by question."),
     "report": ("analysis.page:report", "Write report.html."),
@@ -111,6 +115,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "hint": "analysis.faithfulness_tests.hint:Hint",
         "biased_context": "analysis.faithfulness_tests.biased_context:BiasedContext",
         "reversed_pairs": "analysis.faithfulness_tests.reversed_pairs:ReversedPairs",
+    },
+    "interventions": {
+        "patching": "analysis.interventions.patching:Patching",
+        "mediation": "analysis.interventions.mediation:Mediation",
+        "steering": "analysis.interventions.steering:Steering",
+        "ablation": "analysis.interventions.ablation:Ablation",
+        "erasure": "analysis.interventions.erasure:Erasure",
+        "knockout": "analysis.interventions.knockout:Knockout",
     },
 }
 

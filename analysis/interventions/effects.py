@@ -1,0 +1,511 @@
+"""Effects beside their controls: means over questions, intervals, tests, verdicts.
+
+A *cell* is what one change does: a method and measure at one layer, position and strength. Within a
+question, a trace's rows (its steps, a control's draws) are averaged, then the traces. Effect and
+control are paired trace by trace: a trace without the control is left out of their difference.
+
+    effect       mean over questions; of shares, the sum of effects over the sum of gaps
+    difference   effect less control, over the traces that have both
+    p            two-sided t-test of the difference over questions (of shares, of its numerator),
+                 Holm's correction over the cells of a method, measure and control
+
+A change is *causal* where the difference to each of its controls is significant so, where no
+interval of these differences holds 0, and where the effect lies outside what the middle 95% of
+random directions do. All else is *not shown*, which an interval says more of than the word.
+
+The cell of a headline is chosen on other questions than it is reported on: each fifth of the
+questions takes the layer (of sampled traces, the strength) at which the others' smallest difference
+to a control is largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.interventions.contract import Intervention
+from analysis.interventions.directions import Direction
+from analysis.interventions.erased_auroc import ErasedAuroc
+from analysis.statistics import ratio_interval
+from analysis.statistics.bootstrap import percentiles
+
+__all__ = [
+    "COLUMNS",
+    "causal",
+    "effects_of_erasure",
+    "effects_of_rows",
+    "effects_of_samples",
+    "headlines",
+    "holm",
+]
+
+Floats = NDArray[np.float64]
+CELL = ("method", "target", "measure", "layer", "position", "strength")
+TESTED = {"toward_donor", "indirect", "slope", "log_odds", "accuracy"}
+"""Measures that are tests of whether a change moves the answer."""
+FOLDS = 5
+LEAST = 3
+"""Questions that a test needs."""
+ALPHA = 0.05
+COLUMNS = (
+    *CELL,
+    *("effect", "low", "high", "control", "control_effect", "control_low", "control_high"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm", "band_low", "band_high"),
+    *("n_questions", "n_traces", "n_excluded", "headline", "verdict", "how", "seed"),
+)
+TYPES = {name: "float64" for name in COLUMNS[6:19] if name != "control"}
+TYPES |= {"strength": "float64", "layer": "Int64", "headline": "bool"}
+TYPES |= {"n_questions": "int64", "n_traces": "int64", "n_excluded": "int64", "seed": "int64"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Paired:
+    """A cell beside one control, one value a question, shape [question] each."""
+
+    control: str
+    """Which control; empty where there is none."""
+    questions: tuple[str, ...]
+    """Those of the differences."""
+    own: Floats
+    """The change's, over the traces that have both."""
+    other: Floats
+    """The control's."""
+    gap: Floats
+    """What they are shares of; ones where they are no shares."""
+    draws: Floats
+    """The control's mean over questions by draw, as effects are given, shape [draw]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cell:
+    """What one change does, and its controls."""
+
+    about: Mapping[str, Any]
+    """The values of CELL."""
+    effect: Floats
+    """One value a question."""
+    gap: Floats
+    """What they are shares of."""
+    n_traces: int
+    """Traces behind them."""
+    paired: Sequence[Paired]
+    """Beside each control; one without a name where there is none."""
+    fixed: bool
+    """An effect by construction: no test."""
+
+    @property
+    def tested(self) -> bool:
+        """Whether it is a test of the change."""
+        controlled = bool(self.paired[0].control)
+        strength = self.about["measure"] == "log_odds" and pd.notna(self.about["strength"])
+        return self.about["measure"] in TESTED and controlled and not self.fixed and not strength
+
+
+# -- cells -----------------------------------------------------------------------------------------
+
+
+def cells_of(rows: pd.DataFrame, methods: Mapping[str, Intervention], n_blocks: int) -> list[Cell]:
+    """The cells of the table `interventions`; of a direction's strengths, their slope too."""
+    if rows.empty:
+        return []
+    rows = pd.concat([rows, _slopes(rows)], ignore_index=True)
+    cells = []
+    for key, some in rows.groupby(list(CELL), sort=False, dropna=False):
+        about = dict(zip(CELL, key, strict=True))
+        method = methods[str(about["method"])]
+        share = method.share and about["measure"] != "total"
+        last = pd.notna(about["layer"]) and about["layer"] == n_blocks
+        at_answer = about["position"] in ("pre_answer", "cue")
+        fixed = method.trivial and bool(last) and at_answer
+        cells.append(_cell(about, some, share=share, fixed=fixed))
+    return cells
+
+
+def _slopes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each direction and trace, effect a unit of strength: Σ c·e / Σ c², least squares through
+    the origin."""
+    dosed = rows[rows["strength"].notna()]
+    if dosed.empty:
+        return rows.head(0)
+    keys = [name for name in rows.columns if name not in ("strength", "after", "effect")]
+    weighed = dosed.assign(above=dosed["strength"] * dosed["effect"], below=dosed["strength"] ** 2)
+    sums = weighed.groupby(keys, sort=False, dropna=False)[["above", "below"]].sum().reset_index()
+    slopes = sums.assign(measure="slope", effect=sums["above"] / sums["below"])
+    return slopes.reindex(columns=rows.columns).astype(rows.dtypes)
+
+
+def _cell(about: Mapping[str, Any], rows: pd.DataFrame, *, share: bool, fixed: bool) -> Cell:
+    rows = rows.assign(gap=rows["gap"] if share else 1.0, step=rows["step"].fillna(-1))
+    unit = ["question_id", "sample_index", "step"]
+    own = rows[rows["control"] == ""].groupby(unit, sort=False)[["effect", "gap"]].mean()
+    per = _per_question(own)
+    paired = []
+    for control, some in rows[rows["control"] != ""].groupby("control", sort=False):
+        other = some.groupby(unit, sort=False)["effect"].mean().rename("other")
+        both = _per_question(own.join(other, how="inner"))
+        by_draw = {
+            draw: _per_question(one.groupby(unit, sort=False)[["effect", "gap"]].mean())
+            for draw, one in some.groupby("draw")
+        }
+        draws = [float(one["effect"].sum() / one["gap"].sum()) for one in by_draw.values()]
+        paired.append(
+            Paired(
+                control=str(control),
+                questions=tuple(both.index),
+                own=both["effect"].to_numpy(float),
+                other=both["other"].to_numpy(float),
+                gap=both["gap"].to_numpy(float),
+                draws=np.array(draws),
+            )
+        )
+    effect, gap = per["effect"].to_numpy(float), per["gap"].to_numpy(float)
+    nothing = np.full(len(per), np.nan)
+    alone = Paired(
+        control="",
+        questions=tuple(per.index),
+        own=effect,
+        other=nothing,
+        gap=gap,
+        draws=np.zeros(0),
+    )
+    return Cell(
+        about=about,
+        effect=effect,
+        gap=gap,
+        n_traces=len(own.reset_index().drop_duplicates(unit[:2])),
+        paired=paired or [alone],
+        fixed=fixed,
+    )
+
+
+def _per_question(frame: pd.DataFrame) -> pd.DataFrame:
+    """The mean over a question's traces of the mean over each trace's rows."""
+    traces = frame.groupby(["question_id", "sample_index"], sort=False).mean()
+    return traces.groupby("question_id", sort=False).mean()
+
+
+MEASURES = {
+    "accuracy": "correct",
+    "changed": "changed",
+    "missing": "missing",
+    "length": "n_tokens",
+    "repetition": "repetition",
+    "perplexity": "log_perplexity",
+}
+"""Of sampled traces: measure to the column that is compared."""
+LEAST_VOTES = 3
+"""Samples that a majority needs."""
+
+
+def cells_of_samples(sampled: pd.DataFrame) -> list[Cell]:
+    """The cells of the table `interventions_sampled`: each measure less that of the unchanged
+    model's trace of the same question, number and seed."""
+    if sampled.empty:
+        return []
+    frame = sampled.assign(
+        missing=(sampled["status"] != "ok").astype(float),
+        correct=sampled["correct"].astype("float64"),
+        changed=(sampled["answer"].fillna("") != sampled["baseline_answer"].fillna("")) * 1.0,
+        log_perplexity=np.log(sampled["perplexity"].to_numpy(float)),
+    )
+    key = ["question_id", "sample_index"]
+    base = frame[frame["control"] == "unchanged"].set_index(key)
+    changed = frame[frame["control"] != "unchanged"]
+    parts = []
+    for measure, column in MEASURES.items():
+        before = base[column].rename("before")
+        mine = changed.join(before, on=key)
+        effect = mine[column].astype(float) - (0 if measure == "changed" else mine["before"])
+        parts.append(mine.assign(measure=measure, effect=effect))
+    if (frame.groupby([*CELL_OF_SAMPLE, "question_id"], dropna=False).size() >= LEAST_VOTES).all():
+        parts.append(_majorities(changed, base))
+    rows = pd.concat(parts, ignore_index=True).dropna(subset=["effect"])
+    rows = rows.assign(gap=1.0, step=pd.array([pd.NA] * len(rows), "Int64"))
+    return [
+        _cell(dict(zip(CELL, name, strict=True)), some, share=False, fixed=False)
+        for name, some in rows.groupby(list(CELL), sort=False, dropna=False)
+        if (some["control"] == "").any()
+    ]
+
+
+CELL_OF_SAMPLE = ["method", "target", "layer", "position", "strength", "control", "draw"]
+
+
+def _majorities(changed: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """Whether the majority of a question's samples is right, less the unchanged samples'."""
+
+    def right(some: pd.DataFrame) -> float:
+        valid = some[some["status"] == "ok"].sort_values("sample_index")
+        if valid.empty or valid["correct"].isna().all():
+            return np.nan
+        counts = valid["answer"].value_counts(sort=False)  # in order: ties go to the first
+        return float(valid.loc[valid["answer"] == counts.idxmax(), "correct"].iloc[0])
+
+    before = {
+        name: right(some) for name, some in base.reset_index().groupby("question_id", sort=False)
+    }
+    keys = [*CELL_OF_SAMPLE, "question_id"]
+    rows = [
+        {**dict(zip(keys, name, strict=True)), "effect": right(some) - before.get(name[-1], np.nan)}
+        for name, some in changed.groupby(keys, sort=False, dropna=False)
+    ]
+    return pd.DataFrame(rows).assign(measure="majority_accuracy", sample_index=0)
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+def effects_of_rows(
+    rows: pd.DataFrame,
+    methods: Mapping[str, Intervention],
+    n_cases: int,
+    n_blocks: int,
+    seed: int,
+) -> pd.DataFrame:
+    """The rows of `intervention_effects` that come from forced passes, headlines included."""
+    cells = cells_of(rows, methods, n_blocks)
+    return _table([*_numbers(cells, n_cases, seed), *headlines(cells, "layer", n_cases, seed)])
+
+
+def effects_of_samples(sampled: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The rows of `intervention_effects` that come from sampled traces, headlines included."""
+    cells = cells_of_samples(sampled)
+    n_cases = len(sampled[["question_id", "sample_index"]].drop_duplicates())
+    return _table([*_numbers(cells, n_cases, seed), *headlines(cells, "strength", n_cases, seed)])
+
+
+AUROCS = {
+    ("auroc", "refitted"): "auroc_after",
+    ("within_question_auroc", "refitted"): "within_question_auroc_after",
+    ("auroc", "same"): "auroc_same_probe",
+    ("within_question_auroc", "same"): "within_question_auroc_same_probe",
+}
+"""Of erasure: measure, and which probe reads the erased states, to the measure here."""
+
+
+def effects_of_erasure(
+    method: str, direction: Direction, found: Sequence[ErasedAuroc], seed: int
+) -> pd.DataFrame:
+    """The rows of `intervention_effects` on a probe's AUROC after erasure; its controls are the
+    AUROC of the states as they are (`unchanged`) and under the controls' erasers."""
+    after = {(one.measure, one.probe): one for one in found if one.states == "erased"}
+    rows = []
+    for one in found:
+        if one.states == "erased":
+            continue
+        own = after[one.measure, one.probe]
+        rows.append(
+            {
+                "method": method,
+                "target": direction.target,
+                "measure": AUROCS[one.measure, one.probe],
+                "layer": direction.layer,
+                "position": direction.position,
+                "strength": np.nan,
+                "effect": own.estimate,
+                "low": own.low,
+                "high": own.high,
+                "control": one.states,
+                "control_effect": one.estimate,
+                "control_low": one.low,
+                "control_high": one.high,
+                "difference": -one.difference,
+                "difference_low": -one.difference_high,
+                "difference_high": -one.difference_low,
+                "n_questions": one.n_questions,
+                "n_traces": one.n_traces,
+                "n_excluded": sum(direction.excluded.values()),
+                "headline": one.probe == "refitted" and one.measure == "auroc",
+                "verdict": "",
+                "how": f"{direction.source}, {one.probe} probe, held-out questions",
+                "seed": seed,
+            }
+        )
+    return _table(rows)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+
+
+def _numbers(cells: Sequence[Cell], n_cases: int, seed: int) -> list[dict[str, Any]]:
+    """One row a cell and control."""
+    found = [
+        (cell, paired, _row(cell.about, cell.effect, cell.gap, paired, cell.n_traces, seed))
+        for cell in cells
+        for paired in cell.paired
+    ]
+    families: dict[Any, list[dict[str, Any]]] = {}
+    for cell, paired, row in found:
+        row["n_excluded"] = n_cases - cell.n_traces
+        row["how"] = "by construction: no test" if cell.fixed else ""
+        if cell.tested:
+            name = (*(str(cell.about[k]) for k in CELL[:3]), paired.control)
+            families.setdefault(name, []).append(row)
+    for rows in families.values():
+        for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+            row["p_holm"] = p
+    by_cell: dict[int, list[dict[str, Any]]] = {}
+    for cell, _, row in found:
+        if cell.tested:
+            by_cell.setdefault(id(cell), []).append(row)
+    for rows in by_cell.values():
+        word = "causal" if all(map(causal, rows)) else "not shown"
+        for row in rows:
+            row["verdict"] = word
+    return [row for _, _, row in found]
+
+
+def _row(
+    about: Mapping[str, Any],
+    effect: Floats,
+    gap: Floats,
+    paired: Paired,
+    n_traces: int,
+    seed: int,
+) -> dict[str, Any]:
+    measure = about["measure"]
+    low, high = ratio_interval(effect, gap, seed=seed)
+    row: dict[str, Any] = {
+        **about,
+        "measure": "recovered" if measure == "toward_donor" else measure,
+        "effect": _ratio(effect, gap),
+        "low": low,
+        "high": high,
+        "control": paired.control,
+        "n_questions": len(effect),
+        "n_traces": n_traces,
+        "headline": False,
+        "verdict": "",
+        "seed": seed,
+        **dict.fromkeys(("p", "p_holm", "band_low", "band_high"), np.nan),
+    }
+    if not paired.control:
+        return row
+    apart = paired.own - paired.other
+    for name, values in (("control", paired.other), ("difference", apart)):
+        ends = ratio_interval(values, paired.gap, seed=seed)
+        key = "control_effect" if name == "control" else name
+        row |= {key: _ratio(values, paired.gap), f"{name}_low": ends[0], f"{name}_high": ends[1]}
+    row["p"] = _p(apart)
+    if paired.control == "random":
+        row["band_low"], row["band_high"] = percentiles(paired.draws)
+    return row
+
+
+def _ratio(above: Floats, below: Floats) -> float:
+    return float(above.sum() / below.sum()) if len(below) and below.sum() > 0 else np.nan
+
+
+def _p(values: Floats) -> float:
+    """Two-sided t-test of a mean of 0; NaN for fewer than LEAST questions."""
+    from scipy.stats import ttest_1samp
+
+    if len(values) < LEAST:
+        return np.nan
+    if np.ptp(values) <= 1e-12 * np.abs(values).max():  # rounding is no spread
+        return 1.0 if np.abs(values).max() < 1e-9 else 0.0
+    return float(ttest_1samp(values, 0.0).pvalue)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down correction; NaN stays and counts for nothing.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    known = [i for i, value in enumerate(p) if value == value]
+    found, highest = list(p), 0.0
+    for rank, i in enumerate(sorted(known, key=lambda i: p[i])):
+        highest = max(highest, min(1.0, round(p[i] * (len(known) - rank), 12)))
+        found[i] = highest
+    return found
+
+
+def causal(row: Mapping[str, Any]) -> bool:
+    """Whether a row's effect is more than its control's: see the module."""
+    low, high = row["difference_low"], row["difference_high"]
+    apart = row["p_holm"] <= ALPHA and (low > 0 or high < 0)
+    banded = row["band_low"] == row["band_low"]
+    outside = not banded or not row["band_low"] <= row["effect"] <= row["band_high"]
+    return bool(apart and outside)
+
+
+# -- headlines -------------------------------------------------------------------------------------
+
+
+def headlines(cells: Sequence[Cell], over: str, n_cases: int, seed: int) -> list[dict[str, Any]]:
+    """One row a control of each method, target, measure and position, its layer (or strength)
+    chosen on other questions."""
+    groups: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        if cell.tested:
+            other = "strength" if over == "layer" else "layer"
+            names = [name for name in CELL if name != over and (name != other or over == "layer")]
+            groups.setdefault(tuple(str(cell.about[name]) for name in names), []).append(cell)
+    made = []
+    for some in groups.values():
+        rows = _headline(some, over, seed)
+        word = "causal" if rows and all(map(causal, rows)) else "not shown"
+        made += [{**row, "n_excluded": n_cases - row["n_traces"], "verdict": word} for row in rows]
+    return made
+
+
+def _headline(cells: Sequence[Cell], over: str, seed: int) -> list[dict[str, Any]]:
+    names = sorted({name for cell in cells for one in cell.paired for name in one.questions})
+    order = np.random.default_rng(seed).permutation(len(names))
+    n_folds = min(FOLDS, len(names)) if len(cells) > 1 else 1
+    fold = {names[place]: number % n_folds for number, place in enumerate(order)}
+    chosen = {number: _best(cells, fold, number, n_folds) for number in range(n_folds)}
+    counts = pd.Series([cells[place].about[over] for place in chosen.values()]).value_counts()
+    most = counts.index[0] if len(counts) else pd.NA
+    how = "one cell, nothing was chosen"
+    if n_folds > 1:
+        how = f"{over} chosen on other questions, {n_folds} folds; most often {most}"
+    rows = []
+    for control in dict.fromkeys(one.control for cell in cells for one in cell.paired):
+        taken: dict[str, tuple[float, float, float]] = {}
+        bands = []
+        for number, place in chosen.items():
+            for one in cells[place].paired:
+                if one.control != control:
+                    continue
+                values = zip(one.questions, one.own, one.other, one.gap, strict=True)
+                taken |= {name: (a, b, c) for name, a, b, c in values if fold[name] == number}
+                bands.append(one.draws)
+        if not taken:
+            continue
+        own, other, gap = (np.array(column) for column in zip(*taken.values(), strict=True))
+        about = {**cells[0].about, over: most}
+        shared = min(map(len, bands))
+        paired = Paired(
+            control=control,
+            questions=tuple(taken),
+            own=own,
+            other=other,
+            gap=gap,
+            # folds may have chosen other cells: the mean of their bands' draws
+            draws=np.mean([draws[:shared] for draws in bands], axis=0),
+        )
+        n_traces = max(cells[place].n_traces for place in chosen.values())
+        row = _row(about, own, gap, paired, n_traces, seed)
+        rows.append({**row, "p_holm": row["p"], "headline": True, "how": how})
+    return rows
+
+
+def _best(cells: Sequence[Cell], fold: Mapping[str, int], number: int, n_folds: int) -> int:
+    """The cell whose smallest difference to a control is largest, off the fold."""
+
+    def worth(cell: Cell) -> float:
+        apart = []
+        for one in cell.paired:
+            kept = np.array([n_folds == 1 or fold[name] != number for name in one.questions], bool)
+            apart.append(abs(_ratio((one.own - one.other)[kept], one.gap[kept])))
+        return min(apart) if apart and all(value == value for value in apart) else -np.inf
+
+    return max(range(len(cells)), key=lambda place: worth(cells[place]))
