@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from analysis.statistics import mean_interval
 from cot.types import Finding
 
-__all__ = ["as_table", "beyond_chance", "extent", "mean_finding", "pick"]
+__all__ = ["as_table", "beyond_chance", "extent", "mean_finding", "pick", "verdict_claim"]
 
 EXTENTS = ((0.1, "hardly"), (0.3, "weakly"), (0.6, "moderately"), (1.0, "strongly"))
 """An agreement below each number is called this. AMI has no thresholds of its own: these are a
@@ -90,3 +90,25 @@ def extent(value: float) -> str:
     ('hardly', 'moderately')
     """
     return next((word for below, word in EXTENTS if value < below), "strongly")
+
+
+def verdict_claim(row: pd.Series | Mapping[Any, Any]) -> str:
+    """Whether a probe is causal or diagnostic, as the table `probe_verdicts` says.
+
+    Args:
+        row: of the table.
+    """
+    whose = "" if row["target"] == "correct" else f" for {row['target']}"
+    if pd.isna(row["effect"]):
+        return f"The probe{whose} is diagnostic: nothing was steered along its direction"
+    at = f"at layer {int(row['layer'])}"
+    beside = f"({row['effect']:.2f} nats per σ, random {row['control_effect']:.2f})"
+    if row["verdict"] == "causal":
+        return (
+            f"The probe{whose} is causal {at}: steering along its direction moves the answer "
+            f"further than random directions do {beside}"
+        )
+    return (
+        f"The probe{whose} is diagnostic: steering along its direction {at} is not shown to move "
+        f"the answer further than random directions do {beside}"
+    )

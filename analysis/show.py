@@ -256,6 +256,9 @@ def _agreement(agreement: Agreement | None) -> Iterable[Text]:
         kinds = ", ".join(agreement.kinds)
         yield _line(f"suspicion {decimal(agreement.suspicion)}: {agreement.why}")
         yield _line(f"kinds: {kinds or 'none'}")
+        if agreement.moved is not None:
+            of = f"{percent(agreement.moved)} of {agreement.n_patched} traces"
+            yield _line(f"states moved the answer: {of}")
 
 
 def _votes(detail: QuestionDetail) -> Table:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.findings import beyond_chance, extent, pick
+from analysis.findings import beyond_chance, extent, pick, verdict_claim
 from cot.store.run import Run
 
 __all__ = ["following_commands", "summary", "suspicious"]
@@ -146,6 +146,10 @@ def _probe(run: Run) -> Iterator[str]:
         f"Hidden states {does} right traces of a question from wrong ones better than chance "
         f"(AUROC {_number(row)}; chance is .50{beside})."
     )
+    verdicts = _table(run, "probe_verdicts")
+    mine = None if verdicts is None else verdicts[verdicts["target"] == "correct"]
+    if mine is not None and len(mine) and pd.notna(mine["effect"].iloc[0]):
+        yield f"{verdict_claim(mine.iloc[0])}."
 
 
 def _table(run: Run, name: str) -> pd.DataFrame | None:

@@ -11,7 +11,7 @@ import pytest
 from written import write_table
 
 from analysis.commands.run import WIDTH, _ending, _shown
-from analysis.findings import as_table, extent
+from analysis.findings import as_table, extent, verdict_claim
 from analysis.summary import following_commands, summary
 from cot.console import Output, emit
 from cot.store.run import Run, create_run
@@ -99,6 +99,26 @@ def test_no_more_is_claimed_than_the_intervals_show(
     tmp_path: Path, change: dict[str, Any], said: str
 ) -> None:
     assert said in " ".join(summary(planted(tmp_path, **change)))
+
+
+def test_a_probe_is_causal_or_diagnostic_where_it_was_steered(tmp_path: Path) -> None:
+    run = planted(tmp_path)
+    row = {"target": "correct", "layer": 4, "effect": 2.0, "control_effect": 0.1}
+    other = row | {"target": "majority", "verdict": "causal"}
+    verdicts = pd.DataFrame([row | {"verdict": "causal"}, other])
+    write_table(run, "probe_verdicts", verdicts)
+    assert summary(run)[-1] == (
+        "The probe is causal at layer 4: steering along its direction moves the answer further "
+        "than random directions do (2.00 nats per σ, random 0.10)."
+    )
+    write_table(run, "probe_verdicts", verdicts.assign(verdict="diagnostic"))
+    assert "The probe is diagnostic: steering along its direction at layer 4" in summary(run)[-1]
+    before = summary(planted(tmp_path / "before"))
+    write_table(run, "probe_verdicts", verdicts.assign(effect=float("nan")))
+    assert summary(run) == before
+    assert verdict_claim(other | {"effect": None}) == (
+        "The probe for majority is diagnostic: nothing was steered along its direction"
+    )
 
 
 def test_a_run_without_tables_says_what_was_sampled_and_nothing_else(tmp_path: Path) -> None:

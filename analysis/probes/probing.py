@@ -52,12 +52,16 @@ Floats = NDArray[np.float64]
 SHOWN = ["target", "layer", "position", "n_traces", "auroc", "low", "high"]
 SHOWN += ["within_question_auroc", "within_low", "within_high", "control", "control_within"]
 SHOWN += ["length", "tfidf", "embedding", "position_only", "r2", "control_r2", "accuracy", "chance"]
-SHOWN += ["best"]
+SHOWN += ["best", "verdict"]
 
 
 def _show(run: Run, table: pd.DataFrame) -> Shown:
+    if "probe_verdicts" in run.tables() and run.stale("probe_verdicts") is None:
+        # whether steering along a target's direction moves the answer: `cot intervene` says so
+        told = run.table("probe_verdicts").set_index("target")["verdict"]
+        table = table.assign(verdict=table["target"].map(told).where(table["best"].astype(bool)))
     rows = table.to_dict("records")
-    known = [name for name in SHOWN if table[name].notna().any()]
+    known = [name for name in SHOWN if name in table and table[name].notna().any()]
     json = {"probes": [{**row, "text_baseline": row["tfidf"]} for row in rows]}
     return Shown(json=json, tables=[table[known].to_dict("records")])
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.figures.text import decimal, interval, percent, points, shorten, visible
-from analysis.page.sections.opening import agreement_claim
+from analysis.page.sections.opening.card import agreement_claim, doubt_claim, moved_claim
 from analysis.page.sections.probes.card import probe_claim
 from analysis.page.sections.traces.traces import cut
 from analysis.page.sections.votes import gain_claim
@@ -55,6 +55,33 @@ def test_an_agreement_that_the_null_explains_is_not_shown(
     assert claim.startswith("Answers and clusters")
     assert ("agreement beyond chance is not shown" in claim) == unshown
     assert ("more than chance" in claim) != unshown
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.01, 0.2, "helps suspicion"),
+        (-0.01, 0.2, "not shown to help"),
+        (-0.2, -0.01, "harms suspicion"),
+        (None, None, "undefined"),
+    ],
+)
+def test_a_doubt_helps_only_where_its_interval_excludes_zero(
+    low: float | None, high: float | None, said: str
+) -> None:
+    finding = {"estimate": None if low is None else 0.1, "low": low, "high": high}
+    assert said in doubt_claim(finding)
+
+
+def test_states_moved_answers_only_where_they_do_so_more_often_than_the_control() -> None:
+    share = {"estimate": 0.4, "low": 0.3, "high": 0.5, "null_mean": 0.1, "baseline": ""}
+    beyond = {"baseline": "same_answer", "low": 0.1}
+    said = moved_claim(share, beyond)
+    assert "more often than the control does (0.40 of a question’s traces" in said
+    assert said.endswith("95% interval 0.30 to 0.50; the control 0.10).")
+    for less in (beyond | {"low": 0.0}, beyond | {"low": None}, share):
+        assert "is not shown to move the answer" in moved_claim(share, less)
+    assert "unknown" in moved_claim(share | {"estimate": None}, beyond)
 
 
 def test_numbers() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from written import write_table
 
 from analysis.commands.show import show
 from analysis.page.comparison import align, compare
+from analysis.page.evidence import gather
+from analysis.page.sections.questions import question_rows
 from analysis.show import MOST_TEXT, show_comparison, show_question, show_run
 from cot.console import Output
 from cot.errors import InputError
@@ -66,6 +69,30 @@ def test_the_numbers_behind_findings_are_shown_where_they_are_asked_for(planted:
     assert "95% interval questions traces left out" in shown
     assert "Mean single trace 65.9% 55.9% to 75.9% 11 88 1" in shown
     assert "TF-IDF 0.61" in shown
+
+
+def test_states_that_moved_an_answer_are_shown_with_its_question(tmp_path: Path) -> None:
+    run = planted_run(tmp_path / "run")
+    assert "states moved" not in said(show_question(run, "q03"))
+    moved = run.table("agreement").assign(states_moved=0.25, n_patched=8)
+    write_table(run, "agreement", moved, command="agree")
+    assert "states moved the answer: 25.0% of 8 traces" in said(show_question(run, "q03"))
+    assert {row.moved for row in question_rows(gather(run))} == {0.25}
+    rows = run.table("findings_agree")
+    share = {"measure": "states_moved", "subject": "patching", "estimate": 0.25}
+    share |= {"low": 0.1, "high": 0.4, "null_mean": 0.05, "null_high": None, "p": None}
+    more = [share, share | {"baseline": "same_answer", "low": 0.05}]
+    without = {"measure": "auroc", "subject": "suspicion_without_knockout", "estimate": 0.6}
+    gain = without | {"subject": "suspicion", "baseline": "suspicion_without_knockout"}
+    more += [share | without, share | gain]
+    some = pd.DataFrame([{**rows.iloc[0], "baseline": "", **row} for row in more])
+    write_table(run, "findings_agree", pd.concat([rows, some], ignore_index=True), command="agree")
+    shown = said(show_run(run, numbers=True))
+    assert "Another answer’s state moves the answer more often than the control does" in shown
+    assert "0.25 0.10 to 0.40" in shown
+    assert "control 0.05" in shown
+    assert "helps suspicion to rank wrong majorities" in shown
+    assert "Suspicion without the doubt" in shown
 
 
 def test_a_run_says_which_tables_are_missing_or_stale(tmp_path: Path) -> None:

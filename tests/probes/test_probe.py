@@ -9,15 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted_states import cell, direction, given, noise, planted
+from written import write_table
 
 import analysis.probes
+from analysis.declaration import declared
 from analysis.probes.crossfit import cross_fit, question_folds
 from analysis.probes.estimators import LogisticProbe
+from analysis.probes.probing import SHOWN
 from analysis.probes.targets import Labels
 from analysis.statistics import auroc, auroc_per_question, within_question_auroc
 from analysis.statistics.shuffled_labels import shuffled, shuffled_within
 from cot.errors import InputError
 from cot.store.run import Run
+from tests.small import run_with_answers
 
 
 def probe(run: Run, **arguments: Any) -> pd.DataFrame:
@@ -40,6 +44,26 @@ def test_a_planted_direction_is_found(tmp_path: Path) -> None:
     scores = run.table("probe_scores")
     assert len(scores) == found["n_traces"]
     assert scores["score"].between(0, 1).all()
+
+
+def test_a_verdict_on_the_direction_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    run = run_with_answers(tmp_path, {"a": ("1", ["1"])})
+    names = [*declared(analysis.probes.probe).bind(), *SHOWN]
+    table = pd.DataFrame([dict.fromkeys(names, 0.5)] * 2).assign(target="correct", tfidf=0.5)
+    table = table.drop(columns="verdict").assign(best=[True, False])
+    show = declared(analysis.probes.probe).show
+    assert show is not None
+    before = show(run, table)
+    assert "verdict" not in before.tables[0][0]
+    write_table(run, "answers", pd.DataFrame({"answer": ["1"]}))
+    told = pd.DataFrame([{"target": "correct", "verdict": "causal"}])
+    write_table(run, "probe_verdicts", told, inputs=["answers"])
+    after = show(run, table)
+    assert after.tables[0][0]["verdict"] == "causal"
+    assert pd.isna(after.tables[0][1]["verdict"])
+    assert after.json["probes"][0]["verdict"] == "causal"
+    write_table(run, "answers", pd.DataFrame({"answer": ["2"]}))
+    assert show(run, table) == before  # stale
 
 
 def test_prompt_end_cannot_tell_traces_of_a_question_apart(tmp_path: Path) -> None:

@@ -186,5 +186,60 @@ TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "A score from 0 to 1 that sorts questions for people to look at: it is higher where "
         "answers, paths and hidden states part ways. It is not a probability of an error.",
     ),
+    (
+        ("intervene",),
+        "Log-odds",
+        "Log P(own answer) less log P(another answer of the question), in nats, read right before "
+        "the first token at which the two differ. 0: as likely as each other; a change by 1 "
+        "multiplies the odds by 2.7. It can move far without the answer changing.",
+    ),
+    (
+        ("intervene",),
+        "Patching and recovered share",
+        "Patching puts a state of one trace, the donor, in the place of another's. Recovered share: "
+        "the change of the log-odds over the gap between receiver and donor; 0 is nothing, 1 the "
+        "donor's own, and above 1 or below 0 is possible. What it finds is enough to move the "
+        "answer there; the model may decide elsewhere too.",
+    ),
+    (
+        ("intervene",),
+        "Steering, ablation, erasure",
+        "Steering adds a step along a direction to the states, ablation takes the direction out, "
+        "erasure takes out all that a linear probe can read of the label. Directions are fitted on "
+        "other questions than they act on. A state changed so may be one that the model never has.",
+    ),
+    (
+        ("intervene",),
+        "Random band",
+        "The middle 95% of what random directions of the same length do. Any large enough change "
+        "moves the answer; a direction that stays within the band moves it no further than that.",
+    ),
+    (
+        ("intervene",),
+        "Knock-out",
+        "A step is hidden from all that follows by masking attention to it. What falls is what "
+        "later tokens read from that step; what they had through other steps stays, so that a step "
+        "whose content is repeated later seems not to matter.",
+    ),
+    (
+        ("intervene",),
+        "Mediation",
+        "Total effect: what the reasoning does to the log-odds. Indirect share: what of it comes "
+        "with the states of the answer's cue at one layer; direct share: what is left without them. "
+        "The two need not sum to 1.",
+    ),
+    (
+        ("intervene",),
+        "Causal, not shown",
+        "Causal: the effect differs from each of its controls, by the interval of the difference "
+        "and after Holm's correction over all cells tried, and lies outside the random band. Not "
+        "shown: all else. It is no proof of no effect; the interval says how large one may be.",
+    ),
+    (
+        ("intervene",),
+        "States moved the answer",
+        "The share of a question's traces in which the state of a trace with another answer takes "
+        "the log-odds at least half of the way to that answer, and further than the control does.",
+    ),
 )
 """Commands that make such a number (all where empty), its name, and what it means."""

@@ -17,14 +17,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.text import chance, decimal, interval, number, percent, points
+from analysis.figures.text import chance, decimal, number, percent, points
 from analysis.findings import beyond_chance, extent
-from analysis.page.cards import Headline, Row, find, listed, make_row, sentence
+from analysis.page.cards import Row, find, listed, make_row, sentence
 from analysis.page.evidence import Evidence
 from analysis.page.kinds import Panel, kind_panels
 from analysis.page.section import Unmeasured, section, unmeasured
+from analysis.page.sections.opening.card import agreement_card, suspicion_card
 
-__all__ = ["Edge", "Opening", "Voted", "agreement_claim", "opening", "rank_claim"]
+__all__ = ["Edge", "Opening", "Voted", "opening"]
 
 WITNESSES = {"answers": "answers", "clusters": "reasoning", "hidden states": "hidden states"}
 """Partition in the tables to the word for it on the page."""
@@ -301,87 +302,6 @@ def _numbers(row: Mapping[Any, Any]) -> list[str]:
         str(row["n_questions"]),
         str(row["n_excluded"]),
     ]
-
-
-def agreement_card(evidence: Evidence) -> Headline:
-    """Every coefficient of the partitions beside its null."""
-    rows, claims = [], []
-    for row in evidence.get("findings_agree").to_dict("records"):
-        if row["measure"] in ("ami", "three_way"):
-            controls = [
-                ("shuffled", row["null_mean"]),
-                ("97.5% of shuffled below", row["null_high"]),
-            ]
-            rows.append(make_row(row, sentence(str(row["subject"])), decimal, controls))
-            claims.append(agreement_claim(row))
-    return Headline(
-        key="agreement",
-        title="Do answers, reasoning and hidden states agree?",
-        claims=tuple(claims),
-        asides=(),
-        rows=tuple(rows),
-        scale=(-0.2, 1.0),
-        notices=evidence.notices("agreement", "findings_agree"),
-    )
-
-
-def suspicion_card(evidence: Evidence) -> Headline:
-    """How well scores of questions rank wrong majorities above right ones."""
-    findings = evidence.get("findings_agree").to_dict("records")
-    ranks = [row for row in findings if row["measure"] == "auroc"]
-    return Headline(
-        key="suspicion",
-        title="Does suspicion point at wrong majorities?",
-        claims=tuple(map(rank_claim, ranks)),
-        asides=("The two are not compared with each other: their intervals may overlap.",)
-        if len(ranks) > 1
-        else (),
-        rows=tuple(
-            make_row(
-                row, f"{_score(row)} → wrong majority", decimal, [("chance", row["null_mean"])]
-            )
-            for row in ranks
-        ),
-        scale=(0.0, 1.0),
-        notices=[],
-    )
-
-
-def agreement_claim(finding: Mapping[Any, Any]) -> str:
-    """How far partitions agree, where they do beyond the permutation null."""
-    subject = sentence(str(finding["subject"]).replace(" × ", " and "))
-    more = beyond_chance(finding)
-    if more is None:
-        return f"{subject}: undefined, as no question has at least two classes of both."
-    value, null, p = (number(finding[key]) for key in ("estimate", "null_mean", "p"))
-    pair = finding["measure"] == "ami"
-    name = "mean AMI" if pair else "three-way coefficient"
-    numbers = f"{name} {decimal(value)}, shuffled {decimal(null)}, p {chance(p)}"
-    if more:
-        does = f"{extent(value or 0.0)} agree" if pair else "have something in common"
-        return f"{subject} {does}, which is more than chance gives ({numbers})."
-    return f"{subject}: agreement beyond chance is not shown ({numbers})."
-
-
-def rank_claim(finding: Mapping[Any, Any]) -> str:
-    """Whether a score of questions ranks wrong majorities above right ones, by its AUROC."""
-    subject = _score(finding)
-    value, low, high = (number(finding[key]) for key in ("estimate", "low", "high"))
-    if value is None or low is None or high is None:
-        return f"{subject}: undefined, as all majorities are right or all are wrong."
-    numbers = f"AUROC {decimal(value)}, 95% interval {interval(low, high, decimal)}"
-    if low > 0.5:
-        return f"{subject} ranks wrong majorities above right ones ({numbers})."
-    return f"{subject} is not shown to rank wrong majorities above right ones ({numbers})."
-
-
-SCORES = {"vote_share": "1 − share"}
-"""Score of a question to what the page calls it: the smaller the share, the likelier an error."""
-
-
-def _score(finding: Mapping[Any, Any]) -> str:
-    subject = str(finding["subject"])
-    return SCORES.get(subject, sentence(subject.replace("_", " ")))
 
 
 section(

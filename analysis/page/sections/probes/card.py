@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.figures.layers import BASELINES
 from analysis.figures.text import decimal, number
+from analysis.findings import verdict_claim
 from analysis.page.cards import Headline, listed, make_row
 from analysis.page.coverage import captured_ends
 from analysis.page.evidence import Evidence
@@ -51,6 +52,8 @@ def probe_card(evidence: Evidence) -> Headline:
         rows.append(make_row(finding, label, decimal, controls))
         if within:
             claims.append(probe_claim(finding, shuffled, known, target))
+    verdicts = evidence.get("probe_verdicts").to_dict("records")
+    claims += [f"{verdict_claim(row)}." for row in verdicts if number(row["effect"]) is not None]
     asides = []
     chosen: dict[Any, Any] = min(
         best.values(), key=lambda row: row["target"] != "correct", default={}
@@ -59,7 +62,9 @@ def probe_card(evidence: Evidence) -> Headline:
         asides.append(
             "Layer and position are chosen on inner folds of the training questions; most folds "
             f"chose layer {chosen['layer']} at {chosen['position']}. "
-            "Pooled AUROC also rewards knowing which questions are hard. A probe is diagnostic: "
+            "Pooled AUROC also rewards knowing which questions are hard. "
+            + ("A probe" if not verdicts else "A probe that isn’t called causal")
+            + " is diagnostic: "
             "it shows that hidden states tell right from wrong, not that the model uses it."
         )
         asides += captured_ends(evidence)
@@ -70,7 +75,7 @@ def probe_card(evidence: Evidence) -> Headline:
         asides=tuple(asides),
         rows=tuple(rows),
         scale=(0.0, 1.0) if any(row["measure"] == "r2" for row in findings) else (0.3, 1.0),
-        notices=evidence.notices("probes", "findings_probe"),
+        notices=evidence.notices("probes", "findings_probe", "probe_verdicts"),
     )
 
 

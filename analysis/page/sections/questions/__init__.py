@@ -43,6 +43,8 @@ class QuestionRow:
     """Its kinds."""
     suspicion: float | None
     """The score."""
+    moved: float | None
+    """Share of its traces whose answer another answer's states moved."""
 
 
 def question_rows(evidence: Evidence) -> list[QuestionRow]:
@@ -71,6 +73,7 @@ def question_rows(evidence: Evidence) -> list[QuestionRow]:
                 n_hidden=count(agreed.get("n_hidden")),
                 kinds=[str(kind) for kind in agreed.get("kinds", [])],
                 suspicion=number(agreed.get("suspicion")),
+                moved=number(agreed.get("states_moved")),
             )
         )
     place = {key: i for i, key in enumerate(evidence.most_suspicious)}

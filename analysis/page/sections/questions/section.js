@@ -12,6 +12,7 @@ const COLUMNS = [
   { key: "n_answers", head: "Answers", number: true },
   { key: "n_clusters", head: "Clusters", number: true },
   { key: "n_hidden", head: "Hidden", number: true },
+  { key: "moved", head: "States moved", number: true, show: (row) => row.moved === null ? "–" : percent(row.moved) },
 ];
 const PAGE = 300;
 

@@ -74,6 +74,7 @@ function heading(id, question, step) {
   if (agreed) {
     facts.push(["Suspicion", fixed(agreed.suspicion, 2)]);
     for (const [pair, value] of Object.entries(agreed.ami)) facts.push(["AMI " + pair, fixed(value, 2)]);
+    if (agreed.moved !== null) facts.push(["States moved the answer", percent(agreed.moved) + " of " + plural(agreed.n_patched, "trace")]);
   }
   const choices = question.choices && element("ol", { class: "choices", type: "A" },
     question.choices.map((choice) => element("li", {}, withFormulas(choice))));

@@ -86,6 +86,10 @@ class Agreement:
     """Their position."""
     ami: dict[str, float | None]
     """AMI by pair of partitions."""
+    moved: float | None
+    """Share of its patched traces whose answer states moved; None where unknown."""
+    n_patched: int | None
+    """Those traces; None where nothing was patched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,4 +319,6 @@ def _agreement(row: Mapping[Any, Any] | None, doubts: list[Doubt]) -> Agreement 
         layer=count(row["layer"]),
         position=text(row["position"]),
         ami={pair.replace("_", " × "): number(row[f"ami_{pair}"]) for pair in pairs},
+        moved=number(row.get("states_moved")),
+        n_patched=count(row.get("n_patched")),
     )
