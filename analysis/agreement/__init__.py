@@ -252,15 +252,15 @@ def _moved(
     made: list[Finding] = []
     nulls: list[list[float]] = []
     place = None
-    if "findings_intervene" in there.tables:
-        place = headline_of(need(run, "findings_intervene"))
+    if "intervention_effects" in there.tables:
+        place = headline_of(need(run, "intervention_effects"))
     if place is not None:
         traces = moved_traces(interventions, place)
         found = moved_findings(traces, place, n_traces, seed)
         made, nulls = [*made, *found[0]], [*nulls, *found[1]]
         columns = moved_by_question(traces, agreement["question_id"])
         agreement = agreement.assign(**{name: columns[name] for name in columns})
-    if (interventions["method"] == "knockout").any():
+    if interventions["method"].str.startswith("knockout").any():
         majority = dict(
             zip(agreement["question_id"], map(_known, agreement["answer"]), strict=True)
         )

@@ -47,6 +47,10 @@ __all__ = [
 ]
 
 HALF = 0.5
+POSITIONS = ("pre_answer", "step_end", "prompt_end")
+"""Where states are patched, the nearest to the answer first."""
+CONTROLS = ("same_answer", "other_question")
+"""Of patching: a donor with the same answer, else one of another question."""
 SPAN = "random_span"
 """Control of a knock-out."""
 DEALS = 500
@@ -70,13 +74,23 @@ class Headline:
     """The control that it stands beside."""
 
 
-def headline_of(findings: pd.DataFrame) -> Headline | None:
-    """Of table `findings_intervene`; None where nothing was patched."""
-    own = findings[(findings["method"] == "patching") & (findings["measure"] == "recovered")]
-    own = own[own["layer"].notna() & (own["control"] != "")]
+def headline_of(effects: pd.DataFrame) -> Headline | None:
+    """Of several positions, the one nearest to the answer; None where nothing was patched.
+
+    Args:
+        effects: table `intervention_effects`.
+    """
+    method = effects["method"].str.split(":").str[0]
+    own = effects[(method == "patching") & (effects["measure"] == "recovered")]
+    own = own[own["headline"].astype(bool) & own["layer"].notna()]
+    own = own[own["position"].isin(POSITIONS) & own["control"].isin(CONTROLS)]
     if not len(own):
         return None
-    row = own.iloc[0]
+    # The order is fixed: a position or control that was chosen by its number would favour it.
+    order = list(
+        zip(own["position"].map(POSITIONS.index), own["control"].map(CONTROLS.index), strict=True)
+    )
+    row = own.iloc[min(range(len(own)), key=lambda place: order[place])]
     return Headline(
         layer=int(row["layer"]), position=str(row["position"]), control=str(row["control"])
     )
@@ -91,7 +105,7 @@ def moved_traces(interventions: pd.DataFrame, place: Headline) -> pd.DataFrame:
         place: where its states were patched.
     """
     patched = interventions[
-        (interventions["method"] == "patching")
+        (interventions["method"].str.split(":").str[0] == "patching")
         & (interventions["layer"] == place.layer)
         & (interventions["position"] == place.position)
     ]
@@ -168,7 +182,7 @@ def needless_steps(interventions: pd.DataFrame) -> pd.DataFrame:
     Args:
         interventions: the table.
     """
-    hidden = interventions[interventions["method"] == "knockout"]
+    hidden = interventions[interventions["method"].str.split(":").str[0] == "knockout"]
     step = [*TRACE_KEY, "step"]
     own = hidden.loc[hidden["control"] == "", [*step, "effect"]]
     beside = hidden.loc[hidden["control"] == SPAN, [*step, "draw", "effect"]]

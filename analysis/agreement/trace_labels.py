@@ -117,8 +117,8 @@ def available(run: Run, layer: int | None, position: str | None) -> Available:
             missing.append(Missing(what="interventions", why=why, command=command))
         else:
             tables.add("interventions")
-            if not _lacks(run, "findings_intervene"):
-                tables.add("findings_intervene")
+            if not _lacks(run, "intervention_effects"):
+                tables.add("intervention_effects")
     if missing:
         named = "; ".join(
             f"{each.what} ({each.why}{f': {each.command}' if each.command else ''})"

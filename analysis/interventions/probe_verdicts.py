@@ -6,7 +6,8 @@ directions does:
 
     causal    the interval of (slope − random slopes' mean) excludes 0, with p at most .05 after
               Holm's correction over all that was tried, and the slope lies outside the band of
-              the random directions, on the same side
+              the random directions, on the same side; and no other control of the steering
+              explains it (its own verdict)
     diagnostic   all else; without an effect where nothing was steered
 
 The slope is in nats of log-odds per σ. It is positive where a step towards what the probe calls
@@ -32,8 +33,8 @@ LEVEL = 0.05
 def verdicts(effects: pd.DataFrame, probes: pd.DataFrame) -> pd.DataFrame:
     """The table `probe_verdicts`, one row a probed target: target, layer (Int64) and position
     (where the steered direction acts; of the best probe where nothing was steered), verdict
-    (`diagnostic` or `causal`), effect, control_effect, difference, difference_low, difference_high (slopes, nats
-    per σ; NaN where nothing was steered), p (after Holm's correction).
+    (`diagnostic` or `causal`), effect, control_effect, difference, difference_low, difference_high
+    (slopes, nats per σ; NaN where nothing was steered), p (after Holm's correction).
 
     Of a target that was steered at several layers, the layer of the headline, which is chosen on
     other questions; without one, that of the best probe, else the one with the smallest p.
@@ -42,7 +43,9 @@ def verdicts(effects: pd.DataFrame, probes: pd.DataFrame) -> pd.DataFrame:
         effects: table `intervention_effects`.
         probes: the table.
     """
-    steered = effects[(effects["method"] == "steering") & (effects["measure"] == "slope")]
+    steered = effects[
+        (effects["method"].str.split(":").str[0] == "steering") & (effects["measure"] == "slope")
+    ]
     steered = steered[steered["control"] == "random"]
     best = probes[probes["best"].astype(bool)].drop_duplicates("target").set_index("target")
     rows = []
@@ -72,7 +75,9 @@ def _row(steered: pd.DataFrame, best_layer: Any) -> Mapping[Any, Any]:
 def _judged(row: Mapping[Any, Any]) -> dict[str, Any]:
     above = row["difference_low"] > 0 and row["effect"] > row["band_high"]
     below = row["difference_high"] < 0 and row["effect"] < row["band_low"]
-    causal = bool((above or below) and row["holm"] <= LEVEL)
+    # of the same slope beside other controls, such as a direction fitted on shuffled labels
+    explained = row["verdict"] == "not shown"
+    causal = bool((above or below) and row["holm"] <= LEVEL and not explained)
     return {
         **{name: row[name] for name in ("layer", "position", *NUMBERS)},
         "p": row["holm"],

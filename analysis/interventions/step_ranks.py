@@ -105,7 +105,8 @@ def join_importance(
         resampled: table `faithfulness_steps`; None where there is none.
         readings: table `faithfulness`; likewise.
     """
-    knocked = interventions[(interventions["method"] == "knockout") & interventions["step"].notna()]
+    knocked = interventions[interventions["method"].str.split(":").str[0] == "knockout"]
+    knocked = knocked[knocked["step"].notna()]
     own = knocked.loc[knocked["control"] == "", [*STEP_KEY, "effect"]]
     control = knocked[knocked["control"] == CONTROL].groupby(STEP_KEY)["effect"].mean()
     table = own.rename(columns={"effect": "knockout"}).astype({"step": int, "knockout": float})

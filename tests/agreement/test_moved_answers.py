@@ -53,9 +53,9 @@ def knockouts(rows):
     return pd.DataFrame(made).astype({"step": "Int64", "draw": "Int64"})
 
 
-def findings_of(*rows):
+def effects_of(*rows):
     columns = ["method", "measure", "layer", "position", "control"]
-    return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64"})
+    return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64"}).assign(headline=True)
 
 
 def test_states_moved_the_answer_by_hand():
@@ -96,10 +96,15 @@ def test_a_trace_of_which_several_steps_are_patched_counts_with_their_mean():
 def test_where_states_were_patched_is_the_headline_s_place():
     rows = [
         ("steering", "slope", 1, "generated", "random"),
+        ("patching", "recovered", 2, "step_end", "same_answer"),
+        ("patching", "recovered", 4, "pre_answer", "other_question"),
         ("patching", "recovered", 4, "pre_answer", "same_answer"),
     ]
-    assert headline_of(findings_of(*rows)) == PLACE
-    assert headline_of(findings_of(rows[0])) is None
+    assert headline_of(effects_of(*rows)) == PLACE
+    assert headline_of(effects_of(*rows[:3])).control == "other_question"
+    assert headline_of(effects_of(*rows[:2])).layer == 2
+    assert headline_of(effects_of(rows[0])) is None
+    assert headline_of(effects_of(*rows).assign(headline=False)) is None
 
 
 def test_needless_steps_by_hand():
@@ -206,8 +211,8 @@ def test_agreement_lists_what_moved_the_answers(tmp_path):
     without = analysis.agree(run)
     findings = run.table("findings_agree")
     write_table(run, "interventions", table, command="intervene", inputs=["answers"])
-    place = findings_of(("patching", "recovered", 4, "pre_answer", "same_answer"))
-    write_table(run, "findings_intervene", place, command="intervene", inputs=["answers"])
+    place = effects_of(("patching", "recovered", 4, "pre_answer", "same_answer"))
+    write_table(run, "intervention_effects", place, command="intervene", inputs=["answers"])
     found = analysis.agree(run)
     assert found["states_moved"].to_list() == [0.5] * N_QUESTIONS
     assert found["n_patched"].to_list() == [N_TRACES] * N_QUESTIONS
@@ -268,15 +273,15 @@ def test_states_alone_or_steps_alone_are_read_too(tmp_path):
     run, table = moved_run(tmp_path)
     patched = table[table["method"] == "patching"]
     write_table(run, "interventions", patched, command="intervene", inputs=["answers"])
-    place = findings_of(("patching", "recovered", 4, "pre_answer", "same_answer"))
-    write_table(run, "findings_intervene", place, command="intervene", inputs=["answers"])
+    place = effects_of(("patching", "recovered", 4, "pre_answer", "same_answer"))
+    write_table(run, "intervention_effects", place, command="intervene", inputs=["answers"])
     found = analysis.agree(run)
     assert "states_moved" in found
     assert "knockout_doubt" not in found
     hidden = table[table["method"] == "knockout"]
     write_table(run, "interventions", hidden, command="intervene", inputs=["answers"])
-    none = findings_of(("knockout", "log_odds", pd.NA, "step", "random_span"))
-    write_table(run, "findings_intervene", none, command="intervene", inputs=["answers"])
+    none = effects_of(("knockout", "log_odds", pd.NA, "step", "random_span"))
+    write_table(run, "intervention_effects", none, command="intervene", inputs=["answers"])
     found = analysis.agree(run)
     assert "states_moved" not in found
     assert "knockout_doubt" in found

@@ -72,6 +72,9 @@ def test_the_headline_is_judged_and_else_the_best_layer_and_else_the_least_p():
     assert judged(lower, other).at["correct", "layer"] == 2
 
 
-def test_what_shuffled_labels_do_decides_nothing():
+def test_a_slope_that_shuffled_labels_explain_is_diagnostic():
+    assert judged(slope(2.0, verdict="causal")).at["correct", "verdict"] == "causal"
+    assert judged(slope(2.0, verdict="not shown")).at["correct", "verdict"] == "diagnostic"
+    # what stands beside shuffled labels alone is no verdict
     shuffled = slope(9.0) | {"control": "shuffled"}
     assert np.isnan(judged(shuffled).at["correct", "effect"])
