@@ -284,6 +284,8 @@ AUROCS = {
     ("within_question_auroc", "refitted"): "within_question_auroc_after",
     ("auroc", "same"): "auroc_same_probe",
     ("within_question_auroc", "same"): "within_question_auroc_same_probe",
+    ("auroc", "fresh"): "auroc_fresh_probe",
+    ("within_question_auroc", "fresh"): "within_question_auroc_fresh_probe",
 }
 """Of erasure: measure, and which probe reads the erased states, to the measure here."""
 
