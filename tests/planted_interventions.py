@@ -122,10 +122,12 @@ def _steering() -> list[dict[str, Any]]:
     rows = []
     for target, slope in (("correct", 4.0), ("majority", 0.3)):
         for layer in (10, 20):
+            place = {"target": target, "layer": layer, "position": "generated"}
+            steep = slope * (1 if layer == 20 else 0.2)
+            rows.append(effect("steering", "slope", steep, "random", 0.2, **place))
             for strength in STRENGTHS:
                 share = abs(strength) / max(STRENGTHS)
-                value = slope * strength * (1 if layer == 20 else 0.2)
-                place = {"target": target, "layer": layer, "position": "generated"}
+                value = steep * strength
                 place |= {"strength": strength}
                 band = {"band_low": -BAND * share, "band_high": BAND * share}
                 rows.append(effect("steering", "log_odds", value, "random", 0.0, **place, **band))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTROLS",
+    "MAPPED",
     "MEASURES",
     "PATHS",
     "SAMPLED",
@@ -78,6 +79,8 @@ PATHS = ("indirect", "direct")
 """Shares of the total effect that mediation finds, in the order in which they are drawn."""
 LEAST_REACH = 0.05
 """Distance from 0 at which a map's colours are full, unless a value is further away."""
+MAPPED = ("recovered", "slope", "log_odds")
+"""Measures that a map may be of, the first that there is by default."""
 CELL = ["layer", "position"]
 
 
@@ -170,8 +173,9 @@ def mapped(
     """
     table = read(run, "intervention_effects", f"cot intervene RUN --method {method}")
     rows = rows_of(run, table, "method", method)
-    there = list(rows["measure"])
-    measures = [each for each in ("recovered", "slope", "log_odds") if each in there]
+    placed = rows[rows["layer"].notna() & ~rows["headline"].astype(bool)]
+    there = list(placed["measure"] if len(placed) else rows["measure"])
+    measures = [each for each in MAPPED if each in there]
     rows = rows_of(run, rows, "measure", measure or next(iter(measures), there[0]))
     rows = rows_of(run, rows, "target", rows["target"].iloc[0] if target is None else target)
     chosen = rows[rows["headline"].astype(bool)]

@@ -37,12 +37,13 @@ def mediation_by_layer(run: Run, method: str = "mediation") -> Figure:
     if rows.empty:
         raise InputError(f"{method} of {run.path} has no effect by layer to draw")
     named = [CONTROLS.get(each, each) for each in dict.fromkeys(rows["control"]) if each]
+    control = ", ".join(named) or "none"
     caption = (
         f"n = {between(rows['n_questions'])} questions, {between(rows['n_traces'])} traces; "
         f"{between(rows['n_excluded'])} left out. Bands: 95%, bootstrap over questions. Control, "
-        f"dotted in the same colour: {', '.join(named) or 'none'}.{_total(found)} Indirect: the "
-        "share that the cue's states at this layer bring into a pass without the reasoning; direct: the share "
-        "that is left where the reasoning's pass has the cue's states of the one without."
+        f"dotted in the same colour: {control}.{_total(found)} Indirect: the share that the cue's "
+        "states at this layer bring into a pass without the reasoning; direct: the share that is "
+        "left where the reasoning's pass has the cue's states of the one without."
     )
     figure = draw("Mediation by layer: shares of the total effect", caption, height=320)
     for place, measure in enumerate(PATHS):

@@ -196,8 +196,8 @@ TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("intervene",),
         "Patching and recovered share",
-        "Patching puts a state of one trace, the donor, in the place of another's. Recovered share: "
-        "the change of the log-odds over the gap between receiver and donor; 0 is nothing, 1 the "
+        "Patching puts a state of one trace, the donor, in the place of another's. Recovered "
+        "share: the change of the log-odds over the gap between receiver and donor; 0 is nothing, 1 the "
         "donor's own, and above 1 or below 0 is possible. What it finds is enough to move the "
         "answer there; the model may decide elsewhere too.",
     ),
@@ -225,8 +225,8 @@ TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("intervene",),
         "Mediation",
         "Total effect: what the reasoning does to the log-odds. Indirect share: what of it comes "
-        "with the states of the answer's cue at one layer; direct share: what is left without them. "
-        "The two need not sum to 1.",
+        "with the states of the answer's cue at one layer; direct share: what is left without "
+        "them. The two need not sum to 1.",
     ),
     (
         ("intervene",),

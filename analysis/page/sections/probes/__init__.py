@@ -7,6 +7,7 @@ not shown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ import pandas as pd
 from analysis import figures
 from analysis.figures.layers import BASELINES
 from analysis.figures.tables import place_of
-from analysis.figures.text import decimal, interval, number
+from analysis.figures.text import chance, decimal, interval, number
+from analysis.findings import verdict_claim
 from analysis.page.cards import sentence
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
@@ -60,6 +62,8 @@ class Target:
     """Questions with both classes at most."""
     method: str
     """How the numbers were computed."""
+    verdict: str
+    """Whether it is diagnostic or causal; empty where nothing was steered yet."""
     prompt_end: bool
     """Whether the prompt's end was probed."""
     heads: list[str]
@@ -111,7 +115,7 @@ class Probes:
 def probes_data(evidence: Evidence) -> Probes:
     """Targets, rows and gaps."""
     return Probes(
-        targets=probe_targets(evidence.get("probes")),
+        targets=probe_targets(evidence.get("probes"), evidence.get("probe_verdicts")),
         regressions=regression_rows(evidence),
         replay=replay(evidence),
     )
@@ -126,9 +130,17 @@ def probe_figures(run: Run) -> dict[str, Figure]:
     return found
 
 
-def probe_targets(probes: pd.DataFrame) -> list[Target]:
-    """Those that are a class, from the table `probes`."""
-    return [_target(name, probes[probes["target"] == name]) for name in _targets(probes)]
+def probe_targets(probes: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> list[Target]:
+    """Those that are a class, from the table `probes`.
+
+    Args:
+        verdicts: the table `probe_verdicts`, where it is there.
+    """
+    known = {} if verdicts is None else {row["target"]: row for row in verdicts.to_dict("records")}
+    return [
+        _target(name, probes[probes["target"] == name], known.get(name))
+        for name in _targets(probes)
+    ]
 
 
 def _targets(probes: pd.DataFrame) -> list[str]:
@@ -138,17 +150,29 @@ def _targets(probes: pd.DataFrame) -> list[str]:
     return sorted(named, key=lambda name: (name != "correct", name))
 
 
-def _target(name: str, probes: pd.DataFrame) -> Target:
+def _target(name: str, probes: pd.DataFrame, verdict: Mapping[Any, Any] | None) -> Target:
     heads, rows = _table(probes.sort_values("layer"))
     counts = ("n_questions", "n_traces", "n_excluded", "n_within")
     return Target(
         target=name,
         **{count: int(probes[count].max()) for count in counts},
         method=str(probes["method"].iloc[0]),
+        verdict="" if verdict is None else _verdict(verdict),
         prompt_end=bool((probes["position"] == "prompt_end").any()),
         heads=heads,
         rows=rows,
     )
+
+
+def _verdict(row: Mapping[Any, Any]) -> str:
+    """The verdict with the difference to the random directions; without one where nothing was
+    steered."""
+    less = number(row["difference"])
+    if less is None:
+        return f"{verdict_claim(row)}."
+    ends = interval(number(row["difference_low"]), number(row["difference_high"]), decimal)
+    p = chance(number(row["p"]))
+    return f"{verdict_claim(row)}; difference {decimal(less)} ({ends}), p {p}."
 
 
 def regression_rows(evidence: Evidence) -> list[list[str]]:
