@@ -197,9 +197,9 @@ TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("intervene",),
         "Patching and recovered share",
         "Patching puts a state of one trace, the donor, in the place of another's. Recovered "
-        "share: the change of the log-odds over the gap between receiver and donor; 0 is nothing, 1 the "
-        "donor's own, and above 1 or below 0 is possible. What it finds is enough to move the "
-        "answer there; the model may decide elsewhere too.",
+        "share: the change of the log-odds over the gap between receiver and donor; 0 is nothing, "
+        "1 the donor's own, and above 1 or below 0 is possible. What it finds is enough to move "
+        "the answer there; the model may decide elsewhere too.",
     ),
     (
         ("intervene",),
