@@ -9,9 +9,10 @@ control are paired trace by trace: a trace without the control is left out of th
     p            two-sided t-test of the difference over questions (of shares, of its numerator),
                  Holm's correction over the cells of a method, measure and control
 
-A change is *causal* where the difference to each of its controls is significant so, where no
-interval of these differences holds 0, and where the effect lies outside what the middle 95% of
-random directions do. All else is *not shown*, which an interval says more of than the word.
+A change is *causal* where the difference to each of its controls is significant so, where the
+intervals of effect and difference lie on the same side of 0, and where the effect lies outside what
+the middle 95% of random directions do. All else is *not shown*, which an interval says more of than
+the word.
 
 The cell of a headline is chosen on other questions than it is reported on: each fifth of the
 questions takes the layer (of sampled traces, the strength) at which the others' smallest difference
@@ -148,11 +149,10 @@ def _cell(about: Mapping[str, Any], rows: pd.DataFrame, *, share: bool, fixed: b
     for control, some in rows[rows["control"] != ""].groupby("control", sort=False):
         other = some.groupby(unit, sort=False)["effect"].mean().rename("other")
         both = _per_question(own.join(other, how="inner"))
-        by_draw = {
-            draw: _per_question(one.groupby(unit, sort=False)[["effect", "gap"]].mean())
-            for draw, one in some.groupby("draw")
-        }
-        draws = [float(one["effect"].sum() / one["gap"].sum()) for one in by_draw.values()]
+        by_draw = some.groupby(["draw", *unit])[["effect", "gap"]].mean()
+        for names in (["draw", *unit[:2]], ["draw", unit[0]]):
+            by_draw = by_draw.groupby(names).mean()
+        sums = by_draw.groupby("draw").sum()
         paired.append(
             Paired(
                 control=str(control),
@@ -160,7 +160,7 @@ def _cell(about: Mapping[str, Any], rows: pd.DataFrame, *, share: bool, fixed: b
                 own=both["effect"].to_numpy(float),
                 other=both["other"].to_numpy(float),
                 gap=both["gap"].to_numpy(float),
-                draws=np.array(draws),
+                draws=(sums["effect"] / sums["gap"]).to_numpy(float),
             )
         )
     effect, gap = per["effect"].to_numpy(float), per["gap"].to_numpy(float)
@@ -431,8 +431,10 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def causal(row: Mapping[str, Any]) -> bool:
     """Whether a row's effect is more than its control's: see the module."""
-    low, high = row["difference_low"], row["difference_high"]
-    apart = row["p_holm"] <= ALPHA and (low > 0 or high < 0)
+    more = row["difference_low"] > 0 and row["low"] > 0
+    less = row["difference_high"] < 0 and row["high"] < 0
+    # an effect that is smaller than its control's moves the answer less than anything would
+    apart = row["p_holm"] <= ALPHA and (more or less)
     banded = row["band_low"] == row["band_low"]
     outside = not banded or not row["band_low"] <= row["effect"] <= row["band_high"]
     return bool(apart and outside)
@@ -465,7 +467,7 @@ def _headline(cells: Sequence[Cell], over: str, seed: int) -> list[dict[str, Any
     fold = {names[place]: number % n_folds for number, place in enumerate(order)}
     chosen = {number: _best(cells, fold, number, n_folds) for number in range(n_folds)}
     counts = pd.Series([cells[place].about[over] for place in chosen.values()]).value_counts()
-    most = counts.index[0] if len(counts) else pd.NA
+    most = counts.index[0] if len(counts) else cells[0].about[over]  # missing in all cells
     how = "one cell, nothing was chosen"
     if n_folds > 1:
         how = f"{over} chosen on other questions, {n_folds} folds; most often {most}"
