@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from analysis.hidden_states.edits import Project
 from analysis.probes.crossfit import fit_space
+from cot.errors import InputError
 
 __all__ = ["erase", "leace", "take_out"]
 
@@ -43,7 +44,7 @@ def leace(X: Floats, labels: Sequence[NDArray[np.bool_]]) -> list[Project]:
         labels: several of shape [row]; they share Σ.
 
     Raises:
-        ValueError: labels that don't vary with X at all, as where all are equal.
+        InputError: labels that don't vary with X at all, as where all are equal.
     """
     from scipy.linalg import solve
     from sklearn.covariance import ledoit_wolf_shrinkage
@@ -62,7 +63,10 @@ def leace(X: Floats, labels: Sequence[NDArray[np.bool_]]) -> list[Project]:
     for s, inverse in zip(shared.T, solve(sigma, shared, assume_a="pos").T, strict=True):
         taken = float(inverse @ s)
         if not taken > 1e-12:
-            raise ValueError("the labels don't vary with the states: there is nothing to erase")
+            raise InputError(
+                "the labels don't vary with the states, so that there is nothing to erase: choose "
+                "another position or target"
+            )
         # back to the model's own coordinates; what is written has length 1
         read, written = np.zeros(len(varies)), np.zeros(len(varies))
         read[varies], written[varies] = inverse / scale / taken, s * scale

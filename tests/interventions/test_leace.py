@@ -12,6 +12,7 @@ from analysis.hidden_states.edits import Project
 from analysis.interventions.leace import erase, leace, take_out
 from analysis.probes.estimator import load_probe, output
 from analysis.statistics import auroc
+from cot.errors import InputError
 
 Floats = NDArray[np.float64]
 
@@ -116,7 +117,7 @@ def test_a_coordinate_that_never_varies_stays() -> None:
 
 def test_labels_that_are_all_equal_leave_nothing_to_erase() -> None:
     X, _ = states(50, 6)
-    with pytest.raises(ValueError, match="nothing to erase"):
+    with pytest.raises(InputError, match="nothing to erase"):
         leace(X, [np.ones(50, bool)])
 
 
