@@ -36,7 +36,7 @@ from analysis.interventions.leace import leace
 from analysis.probes.crossfit import fit_space, question_folds
 from analysis.probes.estimator import load_probe
 from analysis.probes.targets import Labels, captured_traces, find_labels
-from analysis.statistics.shuffled_labels import shuffled_within
+from analysis.statistics.shuffled_labels import shuffled
 from cot.errors import InputError
 from cot.store.run import Run
 
@@ -64,8 +64,8 @@ class Direction:
     unit: Floats
     """ŵ, pointing to the positive label, shape [fold, d_model]."""
     shuffled: Floats | None
-    """The same, fitted on labels shuffled within questions, shape [fold, d_model]; None for a
-    direction from a file, and where no question has both labels."""
+    """The same, fitted on labels shuffled over all training traces, shape [fold, d_model]; None for
+    a direction from a file."""
     mean: Floats
     """Mean of the training states, shape [fold, d_model]."""
     along: Floats
@@ -190,24 +190,19 @@ def _best_place(run: Run, target: str, needed: bool) -> tuple[int, str] | None:
 
 
 def _prepare(labels: Labels, folds: int, seed: int) -> Labels:
-    """The labels with folds and with labels shuffled within questions: those of the probe, and the
-    same for all layers."""
+    """The labels with folds: those of the probe, and the same for all layers."""
     rows = labels.rows
     y, groups = rows["y"].to_numpy(bool), rows["question_id"].to_numpy()
-    fold = question_folds(y, groups, folds, seed)
-    return replace(labels, rows=rows.assign(fold=fold, mixed=shuffled_within(y, groups, seed)))
+    return replace(labels, rows=rows.assign(fold=question_folds(y, groups, folds, seed)))
 
 
 def _fit(run: Run, labels: Labels, place: tuple[int, str], kind: str, seed: int) -> Direction:
     cell = read_cell(run, labels.rows, *place)
     rows, X = cell.traces, cell.vectors[cell.row]
-    y, mixed = rows["y"].to_numpy(bool), rows["mixed"].to_numpy(bool)
+    y = rows["y"].to_numpy(bool)
     groups, fold = rows["question_id"].to_numpy(), rows["fold"].to_numpy()
     if why := labels.undefined(y, groups):
         raise InputError(f"no direction of {labels.target} in layer {place[0]}: {why}")
-    both = bool(rows.groupby("question_id")["y"].nunique().gt(1).any())
-    if not both:
-        log.warning("%s: no question has both labels, so none are shuffled", labels.target)
     fits = []
     for number in range(int(labels.rows["fold"].max()) + 1):
         train = fold != number
@@ -216,16 +211,12 @@ def _fit(run: Run, labels: Labels, place: tuple[int, str], kind: str, seed: int)
                 f"no direction of {labels.target}: without the questions of fold {number}, all "
                 f"{train.sum()} traces have the same label; give more folds"
             )
-        tasks = [y[train], mixed[train]] if both else [y[train]]
+        # over all traces: shuffled within questions, labels keep each question's share, and the
+        # direction stays nearly what it was where most questions have one label
+        tasks = [y[train], shuffled(y[train], seed + number)]
         fits.append(_fit_fold(kind, X[train], tasks, groups[train], seed))
     unit, mean = np.stack([each.units for each in fits]), np.stack([each.mean for each in fits])
     erasers = list(zip(*(each.erasers for each in fits), strict=True))
-    if both:
-        log.info(
-            "directions of %s, layer %d: that of shuffled labels has a cosine of %.2f with it; "
-            "what both share tells questions apart",
-            *(labels.target, place[0], (unit[:, 0] * unit[:, 1]).sum(axis=1).mean()),
-        )
     folds = dict.fromkeys(run.questions()["question_id"], 0)
     folds |= dict(zip(labels.rows["question_id"], labels.rows["fold"].tolist(), strict=True))
     return Direction(
@@ -235,12 +226,12 @@ def _fit(run: Run, labels: Labels, place: tuple[int, str], kind: str, seed: int)
         position=place[1],
         folds=folds,
         unit=unit[:, 0],
-        shuffled=unit[:, 1] if both else None,
+        shuffled=unit[:, 1],
         mean=mean,
         along=(mean * unit[:, 0]).sum(axis=1),
         sigma=np.array([each.sigma for each in fits]),
         eraser=erasers[0],
-        shuffled_eraser=erasers[1] if both else None,
+        shuffled_eraser=erasers[1],
         labels=_keyed(rows),
         excluded=_excluded(labels, rows, place),
     )

@@ -280,12 +280,12 @@ def effects_of_samples(sampled: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 AUROCS = {
-    ("auroc", "refitted"): "auroc_after",
-    ("within_question_auroc", "refitted"): "within_question_auroc_after",
+    ("auroc", "fresh"): "auroc_after",
+    ("within_question_auroc", "fresh"): "within_question_auroc_after",
     ("auroc", "same"): "auroc_same_probe",
     ("within_question_auroc", "same"): "within_question_auroc_same_probe",
-    ("auroc", "fresh"): "auroc_fresh_probe",
-    ("within_question_auroc", "fresh"): "within_question_auroc_fresh_probe",
+    ("auroc", "refitted"): "auroc_refitted_probe",
+    ("within_question_auroc", "refitted"): "within_question_auroc_refitted_probe",
 }
 """Of erasure: measure, and which probe reads the erased states, to the measure here."""
 
@@ -322,7 +322,7 @@ def effects_of_erasure(
                 "n_questions": one.n_questions,
                 "n_traces": one.n_traces,
                 "n_excluded": sum(direction.excluded.values()),
-                "headline": one.probe == "refitted" and one.measure == "auroc",
+                "headline": one.probe == "fresh" and one.measure == "auroc",
                 "verdict": "",
                 "how": f"{direction.source}, {one.probe} probe, held-out questions",
                 "seed": seed,

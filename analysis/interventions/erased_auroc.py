@@ -36,7 +36,7 @@ from analysis.probes.estimator import load_probe, predictions
 from analysis.statistics import auroc, auroc_per_question, resample
 from analysis.statistics.bootstrap import percentiles
 from analysis.statistics.ranking import auroc_draws
-from analysis.statistics.shuffled_labels import shuffled_within
+from analysis.statistics.shuffled_labels import shuffled
 from cot.store.run import Run
 
 __all__ = ["ErasedAuroc", "erased_auroc"]
@@ -105,7 +105,6 @@ def erased_auroc(
         kind=direction.source,
         X=cell.vectors[cell.row].astype(np.float64),
         y=y,
-        shuffled=None if direction.shuffled is None else shuffled_within(y, groups, seed),
         groups=groups,
         fold=np.array([direction.folds[name] for name in groups]),
         random=random_directions(n_random, cell.vectors.shape[1], seed),
@@ -129,8 +128,6 @@ class _Data:
     """Unchanged states, shape [row, d_model]."""
     y: NDArray[np.bool_]
     """Labels, shape [row]."""
-    shuffled: NDArray[np.bool_] | None
-    """Labels shuffled within questions; None where that changes nothing."""
     groups: NDArray[Any]
     """Questions, shape [row]."""
     fold: NDArray[np.int64]
@@ -204,9 +201,9 @@ def _fresh_arms(
     data: _Data, rows: NDArray[np.bool_]
 ) -> Iterator[tuple[tuple[States, int], Project | None]]:
     """What is fitted on some rows: states and number to the change."""
-    tasks = [data.y[rows], *([] if data.shuffled is None else [data.shuffled[rows]])]
+    tasks = [data.y[rows], shuffled(data.y[rows], data.seed)]
     names: tuple[States, States] = ("erased", "shuffled")
-    for name, project in zip(names, leace(data.X[rows], tasks), strict=False):
+    for name, project in zip(names, leace(data.X[rows], tasks), strict=True):
         yield (name, 0), project
     yield ("unchanged", 0), None
     centre = data.X[rows].mean(axis=0)

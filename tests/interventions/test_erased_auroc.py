@@ -83,11 +83,10 @@ def test_without_a_third_fold_there_is_no_fresh_probe(tmp_path: Path) -> None:
     assert {probe for _, probe, _ in table} == {"same", "refitted"}
 
 
-def test_where_no_question_has_both_labels_none_are_shuffled(tmp_path: Path) -> None:
+def test_where_no_question_has_both_labels_nothing_is_told_apart_within_one(tmp_path: Path) -> None:
     questions = {f"q{i:02}": ("1", ["1" if i % 2 else "2"] * 6) for i in range(16)}
     run = planted(tmp_path, questions, direction)
     table = by_key(erased_auroc(run, direction_of(run), n_random=1))
-    assert {states for states, _, _ in table} == {"erased", "unchanged", "random"}
     within = table["unchanged", "same", "within_question_auroc"]
     assert np.isnan([within.estimate, within.low, within.difference]).all()
     assert within.n_questions == 0
