@@ -158,11 +158,11 @@ def intervene(
     headline (chosen on other questions); verdict (`causal`, `not shown`; empty where nothing is
     tested); how; seed. Measures: `recovered` (share of the log-odds between own and donor's answer
     that patching moves), `total` (nats), `indirect` and `direct` (shares of it), `log_odds` (nats),
-    `slope` (nats a unit of strength), `auroc_after` (after erasure, of a probe fitted on
-    erased states that the eraser never saw; `unchanged` is before; `auroc_refitted_probe` is .5 by
-    construction, `auroc_same_probe` that of the probe before), and of sampled traces, less those of the unchanged model under the same
-    seeds, `accuracy`, `majority_accuracy`, `changed`, `missing`, `length` (tokens), `repetition`
-    and `perplexity` (its logarithm).
+    `slope` (nats a unit of strength), `auroc_after` (after erasure, of a probe fitted on erased
+    states that the eraser never saw; `unchanged` is before; `auroc_refitted_probe` is .5 by
+    construction, `auroc_same_probe` that of the probe before), and of sampled traces, less those of
+    the unchanged model under the same seeds, `accuracy`, `majority_accuracy`, `changed`, `missing`,
+    `length` (tokens), `repetition` and `perplexity` (its logarithm).
 
     `interventions`: what each effect is a mean of, one row a trace and change; see
     `analysis.interventions.contract.Row`. `interventions_sampled`: see
