@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -124,6 +124,8 @@ def sample_changed(
             have, no question with a prompt, or answers that a verifier read.
         RuntimeError: the engine wrote other states than were meant.
     """
+    if not variants:
+        return _typed([])
     _check_engine(run, engine)
     with _queries(run, model, device) as queries:
         asked = _asked(run, variants, queries, limit, seed)
@@ -144,6 +146,8 @@ def count_changed(
     seed: int = 0,
 ) -> ChangedCount:
     """What `sample_changed` would sample; loads no weights. The arguments are its own."""
+    if not variants:
+        return ChangedCount(n_samples=0, n_stored=0, max_tokens=0, estimated_tokens=0)
     _check_engine(run, engine)
     with _queries(run, model, None) as queries:
         requests = [each for _, each in _asked(run, variants, queries, limit, seed)]
@@ -354,7 +358,11 @@ def _table(run: Run, variants: Sequence[Variant | None], rows: pd.DataFrame) -> 
                     "perplexity": float(np.exp(-np.mean(row["logprobs"], dtype=np.float64))),
                 }
             )
-    return pd.DataFrame(made, columns=COLUMNS).astype(TYPES | dict.fromkeys(TEXTS, "str"))
+    return _typed(made)
+
+
+def _typed(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES | dict.fromkeys(TEXTS, "str"))
 
 
 class _Grader:

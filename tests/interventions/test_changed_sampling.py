@@ -420,6 +420,15 @@ def test_stored_samples_are_not_drawn_again(run: Run, monkeypatch: pytest.Monkey
     pd.testing.assert_frame_equal(again, first)
 
 
+def test_nothing_asked_is_an_empty_table_and_needs_no_model(run: Run) -> None:
+    nameless = replace(run, identity=replace(run.identity, model=None))
+    one = sample(run, variant(run, random_step(0), n=1))
+    none = sample(nameless)
+    assert len(none) == 0
+    assert none.dtypes.equals(one.dtypes)
+    assert count_changed(nameless, []).n_samples == 0
+
+
 def test_another_edit_of_the_same_name_is_another_variant(run: Run) -> None:
     one = variant(run, random_step(0))
     sample(run, one)
