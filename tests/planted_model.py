@@ -8,7 +8,7 @@ give zero), float32, a tokenizer of whole words. It walks through a text such as
     Look ahead.
     Turn left.                       the only step that matters: left is A, right is B
     Walk slowly.
-    [Rest calmly.]                   only where the plan is "for three"
+    [Rest calmly.]                   where the plan is "for three", in 98 of 100 traces
     The answer is A
 
 Which word follows is decided by the last word alone (all that may follow are equally likely), but
@@ -36,15 +36,17 @@ the state by R / √(R² + s), and what blocks add is small beside R = 16. With 
     log P(A) - log P(B) = ±2 GAIN D ρ(D² + SIZE²)         = ±`log_odds()` = ±5.97 nats
 
 That is exact to float32 without noise (noise=0), and to within 1 % with it. It is linear in
-`decide` up to ρ: a step of c along `decide` at " is" at any layer adds 2 GAIN c to within 2 % for
-|c| up to D. What `length` does to the log-odds is through ρ alone: taking it out multiplies them by
-1.0005, towards the own answer.
+`decide` up to ρ: a step of c along `decide` at " is" at any layer adds 2 GAIN c to within 3 % for
+|c| up to 1. What `length` does to the log-odds is through ρ alone: taking it out multiplies them by
+1.0005, towards the own answer, and a step of R along it moves them by -0.2 nats.
 
-The residual stream is turned by a random orthogonal matrix, so that no direction is a coordinate.
+The residual stream is turned by an orthogonal matrix (Hadamard's, with random signs), so that every
+direction lies on all coordinates alike: a probe that divides coordinates by their spread finds it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import hadamard
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast, Qwen2Config
 
@@ -98,7 +101,7 @@ FOLLOWS |= dict.fromkeys(FOLLOWS["Rest"], ("The",))
 CERTAIN = 16.0
 """Logit of a word that may follow; 0 of one that may not."""
 LONGER = 8.0
-"""Logit of "Rest", and minus that of "The", for each unit of `length`."""
+"""Logit of "Rest" for each unit of `length`."""
 
 # coordinates of the residual stream, before it is turned
 CONSTANT, SLACK, MARK, DECIDE, SAID, LENGTH, IS_TURN, IS_PLAN = range(8)
@@ -151,7 +154,7 @@ def plant(folder: Path, family: str = "llama", noise: float = 0.5, seed: int = 0
         noise: standard deviation of the words' noise; 0 makes the closed forms exact.
     """
     random = np.random.default_rng(seed)
-    turned, _ = np.linalg.qr(random.normal(size=(WIDTH, WIDTH)))
+    turned = random.permutation(hadamard(WIDTH)) * random.choice([-1, 1], WIDTH) / np.sqrt(WIDTH)
     words = _tokenizer()
     vocabulary = words.get_vocab()
     settings = {
@@ -226,7 +229,6 @@ def _words(
         (" A", DECIDE, GAIN),
         (" B", DECIDE, -GAIN),
         ("Rest", LENGTH, LONGER),
-        ("The", LENGTH, -LONGER),
     ):
         head[vocabulary[word], direction] = gain
     return embedding, head
@@ -276,10 +278,13 @@ def planted_run(
     """A run that the model sampled itself, at temperature 1, and that `cot sample` would go on
     with.
 
-    A trace's `meta` says `left` (its turn: the answer is A) and `three` (its plan); a probe of
-    `meta:left` finds `decide`, one of `meta:three` `length`.
+    Of what it samples, the first n/4 of each turn and plan are kept, so that every question has as
+    many A as B: labels that are shuffled within questions then tell nothing. A trace's `meta` says
+    `left` (its turn: the answer is A) and `three` (its plan); a probe of `meta:left` finds
+    `decide`, one of `meta:three` `length`.
 
     Args:
+        n: traces of a question, a multiple of 4.
         golds: the questions' golds, taken in turn; the model knows nothing of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -310,7 +315,7 @@ def planted_run(
 
 def _sampled(path: Path, asked: Plan) -> Run:
     """As `cot sample` samples, with `meta`."""
-    run = create_run(path, asked.identity)
+    run, n = create_run(path, asked.identity), asked.sampling.n
     with run.lock():
         run.add_questions(asked.questions)
         prompts = _prompts(asked, asked.questions)
@@ -323,22 +328,28 @@ def _sampled(path: Path, asked: Plan) -> Run:
                 sampling=asked.sampling,
                 seed=trace_seed(asked.sampling.seed, question.id, index),
             )
-            for question, index in asked.missing
+            for question in asked.questions
+            for index in range(10 * n)
         ]
+        drawn = dict(asked.engine.generate(requests, lambda request: False))
+        kept: Counter[tuple[Any, ...]] = Counter()
         with run.writer() as writer:
-            for request, completion in asked.engine.generate(requests, lambda request: False):
-                writer.add(
-                    Trace(
-                        question_id=request.question_id,
-                        sample_index=request.sample_index,
-                        seed=request.seed,
-                        prompt_sha=prompts[request.question_id][0],
-                        completion=completion,
-                        meta={
-                            "left": " left." in completion.text,
-                            "three": " three." in completion.text,
-                        },
+            for request in requests:
+                name, done = request.question_id, drawn[request]
+                meta = {"left": " left." in done.text, "three": " three." in done.text}
+                kind = (name, *meta.values())
+                if kept[kind] < n / 4:
+                    kept[kind] += 1
+                    kept[name,] += 1
+                    writer.add(
+                        Trace(
+                            question_id=name,
+                            sample_index=kept[name,] - 1,
+                            seed=request.seed,
+                            prompt_sha=prompts[name][0],
+                            completion=done,
+                            meta=meta,
+                        )
                     )
-                )
     asked.engine.close()
     return run

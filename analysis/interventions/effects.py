@@ -10,9 +10,9 @@ control are paired trace by trace: a trace without the control is left out of th
                  Holm's correction over the cells of a method, measure and control
 
 A change is *causal* where the difference to each of its controls is significant so, where the
-intervals of effect and difference lie on the same side of 0, and where the effect lies outside what
-the middle 95% of random directions do. All else is *not shown*, which an interval says more of than
-the word.
+intervals of effect and difference lie above 0 (of accuracy: on the same side of it), and where the
+effect lies outside what the middle 95% of random directions do. All else is *not shown*, which an
+interval says more of than the word.
 
 The cell of a headline is chosen on other questions than it is reported on: each fifth of the
 questions takes the layer (of sampled traces, the strength) at which the others' smallest difference
@@ -49,6 +49,8 @@ Floats = NDArray[np.float64]
 CELL = ("method", "target", "measure", "layer", "position", "strength")
 TESTED = {"toward_donor", "indirect", "slope", "log_odds", "accuracy"}
 """Measures that are tests of whether a change moves the answer."""
+EITHER = {"accuracy"}
+"""Those that may go up or down; all else is a test in the direction that its effect is given in."""
 FOLDS = 5
 LEAST = 3
 """Questions that a test needs."""
@@ -433,8 +435,8 @@ def causal(row: Mapping[str, Any]) -> bool:
     """Whether a row's effect is more than its control's: see the module."""
     more = row["difference_low"] > 0 and row["low"] > 0
     less = row["difference_high"] < 0 and row["high"] < 0
-    # an effect that is smaller than its control's moves the answer less than anything would
-    apart = row["p_holm"] <= ALPHA and (more or less)
+    # effects have a direction: an own answer that gains where it should lose is no sign of use
+    apart = row["p_holm"] <= ALPHA and (more or (less and row["measure"] in EITHER))
     banded = row["band_low"] == row["band_low"]
     outside = not banded or not row["band_low"] <= row["effect"] <= row["band_high"]
     return bool(apart and outside)
@@ -509,7 +511,8 @@ def _best(cells: Sequence[Cell], fold: Mapping[str, int], number: int, n_folds: 
         apart = []
         for one in cell.paired:
             kept = np.array([n_folds == 1 or fold[name] != number for name in one.questions], bool)
-            apart.append(abs(_ratio((one.own - one.other)[kept], one.gap[kept])))
+            found = _ratio((one.own - one.other)[kept], one.gap[kept])
+            apart.append(abs(found) if cell.about["measure"] in EITHER else found)
         return min(apart) if apart and all(value == value for value in apart) else -np.inf
 
     return max(range(len(cells)), key=lambda place: worth(cells[place]))
