@@ -230,6 +230,7 @@ def intervene(
         run,
         _variants(asked, samples),
         model=model,
+        engine="transformers",
         device=device,
         limit=limit,
         seed=seed,
@@ -593,7 +594,9 @@ def _count(
         for row in rows:
             mine = [one for one in _variants(asked, samples) if one.method == row["method"]]
             if mine:
-                counted = count_changed(run, mine, model=model, limit=limit, seed=seed)
+                counted = count_changed(
+                    run, mine, model=model, engine="transformers", limit=limit, seed=seed
+                )
                 row["n_samples"] = counted.n_samples - counted.n_stored
                 row["n_sample_tokens"] = counted.estimated_tokens
         if not speed:
