@@ -15,10 +15,13 @@ trace without a control, or whose gap is not positive (the donor does not hold i
 probable than the receiver does), is left out.
 
 **Steps don't matter**, a doubt of the suspicion score: of a trace, whether hiding the step that
-matters most costs its answer no more than the costliest of the random spans, one of as many tokens
-for each step. The largest of several numbers is large by chance; of as many spans it is equally so.
+matters most costs its answer no more than hiding as many tokens of the other steps does.
 
-    steps    .2  .1  .4     spans .3  .1  .5     .4 <= .5: its steps don't matter more
+    steps    .2  .1  .4     their spans .3  .6  .5     .4 <= .5: its steps don't matter more
+
+The spans of the other steps say nothing, as they may lie in the step that matters (.6 above). The
+step is the largest of n, so that chance alone lets it exceed its span in n of n + 1 traces: a low
+doubt says little, the less the longer the trace.
 """
 
 from __future__ import annotations
@@ -176,23 +179,21 @@ def moved_findings(
 
 def needless_steps(interventions: pd.DataFrame) -> pd.DataFrame:
     """One row a trace with a step that was hidden and has a control: question_id, sample_index,
-    needless (1 where none of its steps costs more than the costliest random span; the mean over
-    draws, where several spans were drawn a step).
+    needless (1 where the step that costs most costs no more than its random span; the mean over
+    draws, where several spans were drawn).
 
     Args:
         interventions: the table.
     """
     hidden = interventions[interventions["method"].str.split(":").str[0] == "knockout"]
     step = [*TRACE_KEY, "step"]
-    own = hidden.loc[hidden["control"] == "", [*step, "effect"]]
-    beside = hidden.loc[hidden["control"] == SPAN, [*step, "draw", "effect"]]
-    # Step by step: a step without a span of its own has no part in either of the two largest.
-    both = own.merge(beside, on=step, suffixes=("", "_span")).dropna(
-        subset=["effect", "effect_span"]
-    )
-    most = both.groupby([*TRACE_KEY, "draw"])[["effect", "effect_span"]].max()
-    needless = (most["effect"] <= most["effect_span"]).astype(float)
-    return needless.groupby(TRACE_KEY).mean().rename("needless").reset_index()
+    own = hidden.loc[hidden["control"] == "", [*step, "effect"]].dropna(subset=["effect"])
+    # of equal costs, the first step
+    most = own.sort_values(["effect", "step"], ascending=[False, True]).drop_duplicates(TRACE_KEY)
+    beside = hidden.loc[hidden["control"] == SPAN, [*step, "effect"]].dropna(subset=["effect"])
+    both = most.merge(beside, on=step, suffixes=("", "_span"))
+    both["needless"] = (both["effect"] <= both["effect_span"]).astype(float)
+    return both.groupby(TRACE_KEY)["needless"].mean().reset_index()
 
 
 def knockout_scores(

@@ -35,8 +35,9 @@ that can be computed for a question:
 - *probe*: 1 - the mean cross-fitted P(correct) of the majority's traces;
 - *faithfulness*: 1 - the mean of how far the answers of the majority's traces depend on their
   reasoning, where `cot faithfulness` has been run;
-- *knock-out*: the share of the majority's traces whose answer loses no more by any hidden step than
-  by a random span (see `analysis.agreement.moved_answers`), where `cot intervene` has hidden steps.
+- *knock-out*: the share of the majority's traces whose answer loses no more by the hidden step that
+  matters most than by a random span of the other steps (see `analysis.agreement.moved_answers`),
+  where `cot intervene` has hidden steps.
 
 Each doubt rises as its source trusts the majority less, and the score with it. A question without a
 valid answer has suspicion 1. Whether the score ranks wrong majorities above right ones is reported

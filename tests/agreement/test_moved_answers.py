@@ -111,13 +111,13 @@ def test_needless_steps_by_hand():
     table = knockouts(
         [
             ("a", 0, 0, 0.2, [0.3]),
-            ("a", 0, 1, 0.4, [0.5]),  # .4 is not above .5
-            ("a", 1, 0, 0.2, [0.3]),
-            ("a", 1, 1, 0.6, [0.5]),  # .6 is
+            ("a", 0, 1, 0.4, [0.5]),  # the costliest, and not above .5
+            ("a", 1, 0, 0.2, [0.9]),  # its span lies in step 1, which says nothing
+            ("a", 1, 1, 0.6, [0.5]),
             ("a", 2, 0, 0.2, [0.1, 0.4]),  # of two draws, one costs more
-            ("b", 0, 0, 9.0, []),  # no span: unknown
-            ("b", 1, 0, 9.0, []),  # not compared, so that it doesn't count either
-            ("b", 1, 1, 0.1, [0.2]),
+            ("b", 0, 0, 0.1, [0.0]),
+            ("b", 0, 1, 9.0, []),  # the costliest has no span: unknown
+            ("b", 1, 0, 0.3, [0.3]),  # no more than its span
         ]
     )
     found = needless_steps(pd.concat([patches([("a", 0, 1.0, 1.0, 1.0)]), table]))
@@ -129,12 +129,21 @@ def test_needless_steps_by_hand():
     ]
 
 
-def test_exchangeable_steps_and_spans_are_needless_half_of_the_time():
-    """The largest of many effects is compared with the largest of as many: chance gives .5."""
+def test_where_one_step_matters_the_spans_that_hit_it_raise_no_doubt():
+    """The control of every other step lies in the step that matters, and costs as much."""
+    rows = [
+        ("q", t, s, 7.0 if s == 2 else 0.1, [0.1 if s == 2 else 7.0])
+        for t in range(9)
+        for s in range(4)
+    ]
+    assert needless_steps(knockouts(rows))["needless"].eq(0).all()
+
+
+def test_of_n_steps_that_do_not_matter_chance_leaves_a_doubt_of_one_in_n_and_one():
     random = np.random.default_rng(0)
-    rows = [(f"q{t}", t, s, *random.normal(size=2)) for t in range(400) for s in range(8)]
+    rows = [(f"q{t}", t, s, *random.normal(size=2)) for t in range(600) for s in range(3)]
     found = needless_steps(knockouts([(q, t, s, own, [span]) for q, t, s, own, span in rows]))
-    assert found["needless"].mean() == pytest.approx(0.5, abs=0.06)
+    assert found["needless"].mean() == pytest.approx(1 / 4, abs=0.06)
 
 
 def group(answers, needless):
