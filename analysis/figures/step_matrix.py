@@ -39,7 +39,8 @@ def step_matrix(run: Run, question_id: str, sample_index: int) -> Figure:
     caption = (
         f"n = 1 trace, {len(steps)} steps hidden one by one: no interval. A cell is the mean "
         "KL divergence (nats) of the next-token distributions at the tokens of a later step, or of "
-        "the answer, from those of the unchanged pass. Control: a random span of as many tokens."
+        "the answer, from those of the unchanged pass. Control: a random span of as many tokens. "
+        "Colours are full at the largest of later steps."
     )
     names = [*map(str, later), "answer"]
     panels = ["step hidden", CONTROLS["random_span"]]
@@ -51,7 +52,9 @@ def step_matrix(run: Run, question_id: str, sample_index: int) -> Figure:
         to=[step_name(each) for each in rows["later"]],
         words=[shown(_step_words(row)) for row in rows.to_dict("records")],
     )
-    top = float(placed[["kl", "control_kl"]].max().max())
+    # The answer can move by far more than steps do: colours are full at the largest of these.
+    of_steps = placed[placed["later"].notna()]
+    top = float((of_steps if len(of_steps) else placed)[["kl", "control_kl"]].max().max())
     for col, column in enumerate(("kl", "control_kl"), 1):
         grid = placed.pivot(index="step", columns="to", values=column).reindex(columns=names)
         words = placed.pivot(index="step", columns="to", values="words").reindex(columns=names)

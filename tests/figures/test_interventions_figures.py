@@ -177,7 +177,7 @@ def test_two_headlines_of_one_place_keep_both_controls(tmp_path: Path) -> None:
     assert len(figures.intervention_map(run).data) == 3
 
 
-def test_the_matrix_of_steps_and_its_control_have_one_scale(run: Run) -> None:
+def test_the_matrix_of_steps_and_its_control_have_one_scale(run: Run, tmp_path: Path) -> None:
     figure = figures.step_matrix(run, "q00", 2)
     own, control = figure.data
     assert list(own.x) == ["1", "2", "answer"]
@@ -190,5 +190,10 @@ def test_the_matrix_of_steps_and_its_control_have_one_scale(run: Run) -> None:
         "Step 1 hidden, answer: KL 0.30 nats, random span 0.10; the own answer loses 1.48 nats, "
         "random span 0.10; 6 tokens"
     )
+    large = run.table("intervention_steps")
+    answer = large["later"].isna()
+    other = planted_run(tmp_path / "run", tables=[])
+    write_table(other, "intervention_steps", large.assign(kl=large["kl"].where(~answer, 9.0)))
+    assert figures.step_matrix(other, "q00", 2).data[0].zmax == 0.78  # steps can still be seen
     with pytest.raises(InputError, match=r"q99:0 .* weren't hidden: choose from q00:0, q00:1"):
         figures.step_matrix(run, "q99", 0)

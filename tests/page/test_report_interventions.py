@@ -159,6 +159,17 @@ def test_a_step_without_a_control_or_that_was_not_hidden_has_none(evidence: Evid
     json.dumps(found.by_chance, allow_nan=False)
 
 
+def test_an_effect_without_a_control_puts_no_trace_first(evidence: Evidence) -> None:
+    table = evidence.get("intervention_steps")
+    first = (table["question_id"] == "q00") & (table["sample_index"] == 0)
+    bare = table.assign(control_effect=table["control_effect"].where(~first, np.nan))
+    found = hidden_steps(
+        of(evidence, intervention_steps=bare[first | (table["sample_index"] == 7)])
+    )
+    assert [each.index for each in found[:-1]] == [7] * (len(found) - 1)
+    assert (found[-1].id, found[-1].index) == ("q00", 0)
+
+
 def test_of_many_steps_those_that_move_or_are_moved_most_are_shown(
     evidence: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,15 +21,21 @@ function hiddenAbout(node, trace) {
   ].flat().filter(Boolean));
 }
 
-// What is left of a number once its control's is taken off; the whole where no control is known.
+// What is left of a number once its control's is taken off; nothing is said where there is no control.
 function beyond(value, control) {
-  return value === null || value === undefined ? null : value - (control || 0);
+  return [value, control].some((each) => each === null || each === undefined) ? null : value - control;
+}
+
+function spanWords(value, digits) {
+  return value === null || value === undefined ? "no room for a random span" : "random span " + fixed(value, digits);
 }
 
 function hiddenTrace(body, readout, trace) {
   const last = trace.steps.length; // the answer's place
   const hidden = trace.steps.map((_, i) => i).filter((i) => trace.effect[i] !== null || trace.moved[i].some((value) => value !== null));
-  const most = Math.max(1e-9, ...trace.moved.flatMap((line, i) => line.map((value, j) => beyond(value, trace.by_chance[i][j]) || 0)));
+  // The answer moves by far more than steps do: each has a scale of its own.
+  const mostOf = (wanted) => Math.max(1e-9, ...trace.moved.flatMap((line, i) => line.map((value, j) => (wanted(j) && beyond(value, trace.by_chance[i][j])) || 0)));
+  const most = [mostOf((j) => j < last), mostOf((j) => j === last)];
   const options = trace.steps.map((step, i) => element("li", { role: "option", "aria-selected": "false", tabindex: "-1", class: hidden.includes(i) ? null : "unhidden", "data-place": i },
     element("span", { class: "number" }, step), element("span", { class: "said", dir: "auto" }, trace.texts[i] || "(no text)"), element("span", { class: "tally" })));
   const answer = element("div", { class: "final" }, element("span", { class: "number" }, "→"), element("span", { class: "said", dir: "auto" }, "The answer" + (trace.answer === null ? "" : " " + trace.answer)), element("span", { class: "tally" }));
@@ -49,7 +55,7 @@ function hiddenTrace(body, readout, trace) {
     options[i].setAttribute("aria-selected", "true");
     [...options, answer].forEach((each, j) => {
       const [own, by] = [trace.moved[i][j], trace.by_chance[i][j]];
-      const light = j > i ? Math.max(0, beyond(own, by) || 0) / most : 0;
+      const light = j > i ? Math.max(0, beyond(own, by) || 0) / most[j < last ? 0 : 1] : 0;
       each.style.setProperty("--moved", light.toFixed(3));
       each.classList.toggle("moved", light > 0);
       each.classList.toggle("earlier", j < i);
@@ -75,36 +81,37 @@ function hiddenTrace(body, readout, trace) {
   });
   matrices.look((row) => choose(hidden[row]));
   body.replaceChildren(element("div", { class: "trace-box" }, list, answer), matrices.node);
-  const strongest = hidden.reduce((best, i) => (best === null || (beyond(trace.effect[i], trace.control[i]) || 0) > (beyond(trace.effect[best], trace.control[best]) || 0) ? i : best), null);
-  choose(strongest === null ? 0 : strongest);
+  const ranks = hidden.map((i) => { const value = beyond(trace.effect[i], trace.control[i]); return value === null ? -Infinity : value; });
+  choose(hidden.length ? hidden[ranks.indexOf(Math.max(...ranks))] : 0);
 }
 
 // The step itself says what the answer loses without it; later ones how far they move.
 function hiddenTally(node, trace, i, j, own, by) {
   const beside = (value, name) => [element("b", {}, name + " " + fixed(value, 2))];
+  const random = (value) => (value === null ? "no control" : "random " + fixed(value, 2));
   if (j === i) node.replaceChildren(element("b", {}, trace.effect[i] === null ? "not hidden" : "hidden"));
-  else if (j === trace.steps.length) node.replaceChildren(...(trace.effect[i] === null ? [] : [...beside(trace.effect[i], "loses"), "random " + fixed(trace.control[i], 2)]));
+  else if (j === trace.steps.length) node.replaceChildren(...(trace.effect[i] === null ? [] : [...beside(Math.abs(trace.effect[i]), trace.effect[i] < 0 ? "gains" : "loses"), random(trace.control[i])]));
   else if (own === null || own === undefined) node.replaceChildren();
-  else node.replaceChildren(...beside(own, "KL"), "random " + fixed(by, 2));
+  else node.replaceChildren(...beside(own, "KL"), random(by));
 }
 
 function hiddenWords(trace, i) {
   const step = "Step " + trace.steps[i];
   if (trace.effect[i] === null) return step + " was not hidden.";
   const answer = " hidden: the answer" + (trace.answer === null ? "" : " " + trace.answer) + (trace.effect[i] < 0 ? " gains " : " loses ") + fixed(Math.abs(trace.effect[i]), 2) + " nats of log-odds"
-    + (trace.other === null ? "" : " against " + trace.other) + " (random span " + fixed(trace.control[i], 2) + "). ";
+    + (trace.other === null ? "" : " against " + trace.other) + " (" + spanWords(trace.control[i], 2) + "). ";
   const later = trace.steps.map((number, j) => [number, trace.moved[i][j], trace.by_chance[i][j]]).filter(([, own], j) => j > i && own !== null);
   const above = later.filter(([, own, by]) => beyond(own, by) > 0).sort((a, b) => beyond(b[1], b[2]) - beyond(a[1], a[2])).slice(0, 3);
   if (!later.length) return step + answer + "No later step was read.";
-  if (!above.length) return step + answer + "No later step moves further than by a random span.";
-  return step + answer + "Of later steps it moves most: " + above.map(([number, own, by]) => "step " + number + ", KL " + fixed(own, 2) + " (random span " + fixed(by, 2) + ")").join("; ") + ".";
+  if (!above.length) return step + answer + "No later step is seen to move further than by a random span.";
+  return step + answer + "Of later steps it moves most: " + above.map(([number, own, by]) => "step " + number + ", KL " + fixed(own, 2) + " (" + spanWords(by, 2) + ")").join("; ") + ".";
 }
 
 // Own and control as maps on one scale; a row is a hidden step, the last column the answer.
 function hiddenMatrices(trace, hidden, readout) {
   const columns = trace.steps.map((_, j) => j).filter((j) => hidden.some((i) => trace.moved[i][j] !== null)).concat(trace.steps.length);
   const all = [trace.moved, trace.by_chance];
-  const top = Math.max(1e-9, ...all.flatMap((matrix) => hidden.flatMap((i) => matrix[i].map((value) => value || 0))));
+  const top = Math.max(...all.flatMap((matrix) => hidden.flatMap((i) => matrix[i].slice(0, -1).map((value) => value || 0)))) || 1;
   const name = (j) => (j === trace.steps.length ? "answer" : String(trace.steps[j]));
   const aside = element("p", { class: "readout" });
   const grids = all.map((matrix, which) => {
@@ -116,7 +123,7 @@ function hiddenMatrices(trace, hidden, readout) {
         const [i, j] = [hidden[row], columns[column]];
         const value = matrix[i][j];
         if (value === null || value === undefined) return { text: "", heat: null, words: "Step " + trace.steps[i] + ", " + name(j) + ": not later, or not read.", mark: false };
-        return { text: fixed(value, 2), heat: value / top, mark: false, words: "Step " + trace.steps[i] + " hidden, at " + (j === trace.steps.length ? "the answer" : "step " + name(j)) + ": KL " + fixed(trace.moved[i][j], 3) + " nats, random span " + fixed(trace.by_chance[i][j], 3) + "." };
+        return { text: fixed(value, 2), heat: value / top, mark: false, words: "Step " + trace.steps[i] + " hidden, at " + (j === trace.steps.length ? "the answer" : "step " + name(j)) + ": KL " + fixed(trace.moved[i][j], 3) + " nats, " + spanWords(trace.by_chance[i][j], 3) + "." };
       },
     });
     return grid;

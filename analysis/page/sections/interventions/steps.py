@@ -72,7 +72,8 @@ def hidden_steps(evidence: Evidence) -> list[HiddenSteps]:
     table = evidence.get("intervention_steps")
     if not len(table):
         return []
-    beyond = table["effect"] - table["control_effect"].fillna(0.0)
+    # A step without room for a random span has no control: its effect is compared with nothing.
+    beyond = table["effect"] - table["control_effect"]
     most = beyond.groupby([table[name] for name in TRACE_KEY], sort=False).max()
     chosen = most.sort_values(ascending=False, kind="stable", na_position="last").head(TRACES)
     keys: list[Key] = [(str(name), int(index)) for name, index in chosen.index]
@@ -123,8 +124,8 @@ def _most_moving(rows: pd.DataFrame, steps: Sequence[int]) -> list[int]:
     step that is hidden or as a later one."""
     if len(steps) <= STEPS:
         return list(steps)
-    moved = (rows["kl"] - rows["control_kl"].fillna(0.0)).fillna(0.0)
-    lost = (rows["effect"] - rows["control_effect"].fillna(0.0)).abs().fillna(0.0)
+    moved = (rows["kl"] - rows["control_kl"]).fillna(0.0)
+    lost = (rows["effect"] - rows["control_effect"]).abs().fillna(0.0)
     most: dict[int, float] = {}
     for step, later, value in zip(
         rows["step"], rows["later"], pd.concat([moved, lost], axis=1).max(axis=1), strict=True
