@@ -10,9 +10,9 @@ control are paired trace by trace: a trace without the control is left out of th
                  Holm's correction over the cells of a method, measure and control
 
 A change is *causal* where the difference to each of its controls is significant so, where the
-intervals of effect and difference lie above 0 (of accuracy: on the same side of it), and where the
-effect lies outside what the middle 95% of random directions do. All else is *not shown*, which an
-interval says more of than the word.
+intervals of effect and difference lie above 0 (of a slope and of accuracy: on the same side of it),
+and where the effect lies outside what the middle 95% of random directions do. All else is *not
+shown*, which an interval says more of than the word.
 
 The cell of a headline is chosen on other questions than it is reported on: each fifth of the
 questions takes the layer (of sampled traces, the strength) at which the others' smallest difference
@@ -49,8 +49,10 @@ Floats = NDArray[np.float64]
 CELL = ("method", "target", "measure", "layer", "position", "strength")
 TESTED = {"toward_donor", "indirect", "slope", "log_odds", "accuracy"}
 """Measures that are tests of whether a change moves the answer."""
-EITHER = {"accuracy"}
+EITHER = {"accuracy", "slope"}
 """Those that may go up or down; all else is a test in the direction that its effect is given in."""
+CONSTRUCTED = "an effect by construction: no test"
+CANCELS = "a span is of the other steps, so that over all steps the difference cancels: no test"
 FOLDS = 5
 LEAST = 3
 """Questions that a test needs."""
@@ -98,8 +100,8 @@ class Cell:
     """Traces behind them."""
     paired: Sequence[Paired]
     """Beside each control; one without a name where there is none."""
-    fixed: bool
-    """An effect by construction: no test."""
+    fixed: str
+    """Why it is no test; empty where it may be one."""
 
     @property
     def tested(self) -> bool:
@@ -116,7 +118,7 @@ def cells_of(rows: pd.DataFrame, methods: Mapping[str, Intervention], n_blocks: 
     """The cells of the table `interventions`; of a direction's strengths, their slope too."""
     if rows.empty:
         return []
-    rows = pd.concat([rows, _slopes(rows)], ignore_index=True)
+    rows = pd.concat([rows, _slopes(rows), _ends(rows)], ignore_index=True)
     cells = []
     for key, some in rows.groupby(list(CELL), sort=False, dropna=False):
         about = dict(zip(CELL, key, strict=True))
@@ -124,9 +126,23 @@ def cells_of(rows: pd.DataFrame, methods: Mapping[str, Intervention], n_blocks: 
         share = method.share and about["measure"] != "total"
         last = pd.notna(about["layer"]) and about["layer"] == n_blocks
         at_answer = about["position"] in ("pre_answer", "cue")
-        fixed = method.trivial and bool(last) and at_answer
+        fixed = CONSTRUCTED if method.trivial and bool(last) and at_answer else ""
+        if about["position"] == "step":
+            fixed = CANCELS
         cells.append(_cell(about, some, share=share, fixed=fixed))
     return cells
+
+
+def _ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of hidden steps, each trace's first and last one; of traces with two steps or more."""
+    steps = rows[rows["position"] == "step"]
+    of_trace = steps.groupby(["method", "question_id", "sample_index"], sort=False)["step"]
+    first, last = of_trace.transform("min"), of_trace.transform("max")
+    parts = [
+        steps[(steps["step"] == end) & (first < last)].assign(position=name)
+        for name, end in (("first_step", first), ("last_step", last))
+    ]
+    return pd.concat(parts)
 
 
 def _slopes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +158,7 @@ def _slopes(rows: pd.DataFrame) -> pd.DataFrame:
     return slopes.reindex(columns=rows.columns).astype(rows.dtypes)
 
 
-def _cell(about: Mapping[str, Any], rows: pd.DataFrame, *, share: bool, fixed: bool) -> Cell:
+def _cell(about: Mapping[str, Any], rows: pd.DataFrame, *, share: bool, fixed: str) -> Cell:
     rows = rows.assign(gap=rows["gap"] if share else 1.0, step=rows["step"].fillna(-1))
     unit = ["question_id", "sample_index", "step"]
     own = rows[rows["control"] == ""].groupby(unit, sort=False)[["effect", "gap"]].mean()
@@ -229,7 +245,7 @@ def cells_of_samples(sampled: pd.DataFrame) -> list[Cell]:
     rows = pd.concat(parts, ignore_index=True).dropna(subset=["effect"])
     rows = rows.assign(gap=1.0, step=pd.array([pd.NA] * len(rows), "Int64"))
     return [
-        _cell(dict(zip(CELL, name, strict=True)), some, share=False, fixed=False)
+        _cell(dict(zip(CELL, name, strict=True)), some, share=False, fixed="")
         for name, some in rows.groupby(list(CELL), sort=False, dropna=False)
         if (some["control"] == "").any()
     ]
@@ -347,7 +363,7 @@ def _numbers(cells: Sequence[Cell], n_cases: int, seed: int) -> list[dict[str, A
     families: dict[Any, list[dict[str, Any]]] = {}
     for cell, paired, row in found:
         row["n_excluded"] = n_cases - cell.n_traces
-        row["how"] = "by construction: no test" if cell.fixed else ""
+        row["how"] = cell.fixed
         if cell.tested:
             name = (*(str(cell.about[k]) for k in CELL[:3]), paired.control)
             families.setdefault(name, []).append(row)
