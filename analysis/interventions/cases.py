@@ -28,7 +28,7 @@ from cot.errors import InputError
 from cot.store.run import Run
 from cot.types import TRACE_KEY
 
-__all__ = ["Case", "Pair", "Rivals", "make_cases", "pair_of"]
+__all__ = ["Case", "Pair", "Rivals", "make_cases", "pair_of", "reasoning_steps"]
 
 log = logging.getLogger("cot")
 MOST_CUE = 8
@@ -199,7 +199,7 @@ def make_cases(
     if traces is not None:
         rows = rows[rows.groupby("question_id").cumcount() < traces]
     at = {spot.place[:2]: spot.start for spot in work.spots if spot.place.position == "pre_answer"}
-    steps = _steps(need(run, "steps"), work)
+    steps = reasoning_steps(need(run, "steps"), work)
     cases, unplaced, gapped = [], 0, 0
     for row in rows.to_dict("records"):
         key = (row["question_id"], int(row["sample_index"]))
@@ -242,7 +242,9 @@ def _case(
     )
 
 
-def _steps(table: pd.DataFrame, work: Work) -> dict[tuple[str, int], list[tuple[int, range]]]:
+def reasoning_steps(
+    table: pd.DataFrame, work: Work
+) -> dict[tuple[str, int], list[tuple[int, range]]]:
     """Of each trace its reasoning steps that tokens wrote, in order: number and tokens."""
     parts = table[table["part"] == "reasoning"]
     reasoning = set(zip(*(parts[name] for name in (*TRACE_KEY, "step")), strict=True))

@@ -23,10 +23,11 @@ import pandas as pd
 from analysis.declaration import Shown, analysis
 from analysis.hidden_states.places import STEPS_PER_TRACE
 from analysis.hidden_states.planning import prepare
+from analysis.hidden_states.reading_store import ReadingStore
 from analysis.hidden_states.shared_pass import Settings, one_pass
 from analysis.logit_lens.inputs import POSITIONS, lens_inputs
 from analysis.logit_lens.latent_answers import answers_of, by_question, drop_beyond_gap
-from analysis.logit_lens.readings import LensReader, LensStore
+from analysis.logit_lens.readings import NUMBERS, LensReader
 from analysis.logit_lens.tables import findings, layers_table, lens_table, traces_table
 from analysis.logit_lens.tokens import TokenReader, choose_traces
 from cot.errors import InputError
@@ -90,7 +91,7 @@ def lens_reader(
     inputs = lens_inputs(run, work, seed=seed)
     chosen = choose_traces(inputs, [_trace_key(each) for each in trace], seed, run)
     folder = run.path / "activations" / "lens"
-    with LensStore(folder, inputs.digests) as store:
+    with ReadingStore(folder, inputs.digests, NUMBERS) as store:
         tokens = TokenReader(inputs, chosen, folder, work.layers, work.model)
         settings = Settings(model=work.model, device=device)
         yield LensReader(inputs, work.layers, settings, store, tokens)

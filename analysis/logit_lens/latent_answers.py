@@ -266,7 +266,7 @@ def by_question(
     """One `QuestionReadings` a question that has candidates, calibrated over all of them.
 
     Args:
-        found: the readings, see `LensStore.read`; each key of `inputs.digests` is there.
+        found: the readings, see `ReadingStore.read`; each key of `inputs.digests` is there.
     """
     keys = {name: [(name, None)] for name in inputs.candidates}
     for key in zip(*(inputs.traces[name].tolist() for name in TRACE_KEY), strict=True):

@@ -1,53 +1,35 @@
 """Readings of the lens: scalars of each trace and prompt, made by forward passes and kept on disk.
 
-States become scalars as they arrive; no vector is kept. On disk, activations/lens/part-*.parquet
-has one row a trace or prompt. Each holds a digest of all that it follows from (the model's
-revision, the candidates' tokens, the places): a row whose digest isn't the one asked for doesn't
-exist. A killed reading loses what was not yet flushed, at most 64 rows or 10 seconds.
+States become scalars as they arrive; no vector is kept. They lie in activations/lens (see
+`analysis.hidden_states.reading_store`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.hidden_states.hooks import HookTeacherForcing
 from analysis.hidden_states.planning import Task
+from analysis.hidden_states.reading_store import ReadingStore
 from analysis.hidden_states.shared_pass import Settings
 from analysis.hidden_states.teacher_forcing import ForcedStates, TeacherForcing
 from analysis.logit_lens.chain_of_embedding import chain_of_embedding
-from analysis.logit_lens.inputs import Key, LensInputs
+from analysis.logit_lens.inputs import LensInputs
 from analysis.logit_lens.tokens import TokenReader
 from analysis.logit_lens.unembedding import Unembedding
-from cot.store.atomic import TEMPORARY
-from cot.store.shards import write_parquet
 from cot.types import TRACE_KEY
 
-__all__ = ["LensReader", "LensStore", "Reading"]
+__all__ = ["NUMBERS", "LensReader", "Reading"]
 
 # -- on disk ---------------------------------------------------------------------------------------
 
 Floats = NDArray[np.float32]
 NUMBERS = ("logits", "others", "vocabulary", "following", "chain")
-SCHEMA = pa.schema(
-    [
-        ("question_id", pa.string()),
-        ("sample_index", pa.int32()),
-        ("digest", pa.string()),
-        *((name, pa.list_(pa.float32())) for name in NUMBERS),
-    ]
-)
-FLUSH_ROWS = 64
-FLUSH_SECONDS = 10.0
+"""What is stored of a reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,76 +48,6 @@ class Reading:
     at the trace's end. Empty for a prompt."""
     chain: Floats
     """A trace's chain-of-embedding R and C, shape [2]; empty for a prompt."""
-
-
-class LensStore:
-    """Adds readings to a folder. Use it as a context manager, holding the run's lock.
-
-    Args:
-        folder: made where it isn't there.
-        wanted: the digest of each reading that is asked for. Shards that hold nothing but older
-            readings of these keys are deleted.
-    """
-
-    def __init__(self, folder: Path, wanted: Mapping[Key, str]) -> None:
-        self.folder = folder
-        self.wanted = wanted
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(TEMPORARY):
-            leftover.unlink()
-        self.done: set[Key] = set()
-        for path in self._shards():
-            found = pq.read_table(path, columns=["question_id", "sample_index", "digest"])
-            rows = list(zip(*(column.to_pylist() for column in found.columns), strict=True))
-            current = [(a, b) for a, b, digest in rows if wanted.get((a, b)) == digest]
-            self.done.update(current)
-            if not current and all((a, b) in wanted for a, b, _ in rows):
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
-        self._next = 1 + max((int(path.stem[5:]) for path in self._shards()), default=-1)
-        self._clear()
-
-    def add(self, key: Key, reading: Reading) -> None:
-        """Keep one reading; it is on disk after at most 64 more."""
-        row: dict[str, Any] = {name: getattr(reading, name).ravel() for name in NUMBERS}
-        digest = self.wanted[key]
-        self._rows.append({"question_id": key[0], "sample_index": key[1], "digest": digest, **row})
-        self.done.add(key)
-        if len(self._rows) >= FLUSH_ROWS or time.monotonic() - self._since > FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Put everything that was added on disk."""
-        if self._rows:
-            table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
-            write_parquet(table, self.folder / f"part-{self._next:06d}.parquet")
-            self._next += 1
-        self._clear()
-
-    def read(self) -> dict[Key, dict[str, Floats]]:
-        """What is asked for and on disk: the numbers of each reading, flat."""
-        found: dict[Key, dict[str, Floats]] = {}
-        for path in self._shards():
-            table = pq.read_table(path)
-            keys = [table[name].to_pylist() for name in ("question_id", "sample_index", "digest")]
-            numbers = [table[name].to_numpy() for name in NUMBERS]
-            for a, b, digest, *row in zip(*keys, *numbers, strict=True):
-                if self.wanted.get((a, b)) == digest:
-                    found[a, b] = dict(zip(NUMBERS, row, strict=True))
-        return found
-
-    def __enter__(self) -> LensStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.flush()
-
-    def _shards(self) -> list[Path]:
-        return sorted(self.folder.glob("part-*.parquet"))
-
-    def _clear(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-        self._since = time.monotonic()
 
 
 # -- forward passes --------------------------------------------------------------------------------
@@ -157,7 +69,7 @@ class LensReader:
         inputs: LensInputs,
         layers: Sequence[int],
         settings: Settings,
-        store: LensStore,
+        store: ReadingStore,
         tokens: TokenReader,
     ) -> None:
         self.inputs, self.settings, self.store, self.tokens = inputs, settings, store, tokens
@@ -191,7 +103,7 @@ class LensReader:
         else:
             return
         if key not in self.store.done:
-            self.store.add(key, reading)
+            self.store.add(key, {name: getattr(reading, name) for name in NUMBERS})
 
 
 def _of_trace(

@@ -14,8 +14,8 @@ from tiny_models import PROMPT, reference, save_model, small_run, tokenizer
 from written import write_table
 
 import analysis.logit_lens
-import analysis.logit_lens.readings
 from analysis.answer_table import answers as extract_answers
+from analysis.hidden_states.reading_store import ReadingStore
 from analysis.logit_lens import lens
 from analysis.logit_lens.chain_of_embedding import chain_of_embedding
 from analysis.steps import segment
@@ -218,7 +218,7 @@ def test_a_trace_can_be_named(run: Run) -> None:
 def test_what_a_kill_leaves_is_not_read_again(
     run: Run, whole: Run, ran: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = analysis.logit_lens.readings.LensStore.add
+    add = ReadingStore.add
     added: list[Any] = []
 
     def dying(self: Any, key: Any, reading: Any) -> None:
@@ -229,7 +229,7 @@ def test_what_a_kill_leaves_is_not_read_again(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(analysis.logit_lens.readings.LensStore, "add", dying)
+        patch.setattr(ReadingStore, "add", dying)
         with pytest.raises(KeyboardInterrupt):
             lens(run)
     (run.path / "activations/lens/.part-000009.parquet.1.tmp").write_bytes(b"torn")
