@@ -109,7 +109,8 @@ def decide(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Found:
 @pytest.fixture(scope="module")
 def length(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Along the direction that says how long the trace is."""
-    return along(run, tmp_path_factory.mktemp("length") / "run", "meta:three", samples=1)
+    folder = tmp_path_factory.mktemp("length") / "run"
+    return along(run, folder, "meta:three", samples=1, strengths=(-0.05, 0.05))
 
 
 # -- patching -------------------------------------------------------------------------------------
@@ -226,14 +227,32 @@ def test_the_matrix_of_steps_says_what_each_moves(forced: Found) -> None:
     assert later[~plan_to_rest]["kl"].max() < 0.01
 
 
-def test_hidden_steps_are_causal_only_where_they_move_more_than_others(forced: Found) -> None:
-    """One of four steps decides, so that over all steps a random span of the others does as much
-    as the step does: on average nothing is shown."""
-    cell = forced.cell("knockout", "log_odds")
+def test_no_hidden_step_is_causal_but_one_that_moves_more_than_others(forced: Found) -> None:
+    """The decisive step is neither the first nor the last: hiding those moves nothing, while a
+    random span of the others may be the decisive one. Over all steps the difference is no test."""
+    cell = forced.cell("knockout", "log_odds", position="step")
     assert cell["effect"].item() == pytest.approx(TOTAL / 4.5, rel=0.1)
-    if cell["difference"].item() <= 0:
-        assert forced.verdicts("knockout") == {"not shown"}
-        assert set(cell["verdict"]) == {"not shown"}
+    assert cell["verdict"].item() == ""
+    for position in ("first_step", "last_step"):
+        end = forced.cell("knockout", "log_odds", position=position)
+        assert end["effect"].item() == pytest.approx(0, abs=0.02)
+        assert end["difference"].item() < 0
+    assert forced.verdicts("knockout") == {"not shown"}
+
+
+# -- how it is run --------------------------------------------------------------------------------
+
+
+def test_the_size_of_a_batch_changes_nothing(run: Run, tmp_path: Path, forced: Found) -> None:
+    methods, keys = ["patching", "knockout", "mediation"], ["question_id", "sample_index"]
+    keys += ["method", "measure", "layer", "position", "step"]
+    settings: dict[str, Any] = {"layers": [1, 3], "positions": EVERYWHERE, "tokens_per_batch": 1}
+    one = found(run, tmp_path / "run", methods, limit=2, **settings).rows
+    one = one[one["control"] == ""]
+    both = one.merge(forced.rows[forced.rows["control"] == ""], on=keys, suffixes=("", "_other"))
+    assert len(both) == len(one) > 100
+    for name in ("before", "after", "effect"):
+        assert both[name].to_numpy() == pytest.approx(both[f"{name}_other"].to_numpy(), abs=1e-3)
 
 
 # -- directions -----------------------------------------------------------------------------------
