@@ -39,21 +39,21 @@ class Branch:
 
     changes: Sequence[Change] = ()
     """States that are written over, none before the prompt's last token."""
-    hidden: range | None = None
-    """Tokens that no token after them attends to, in any layer; they still see themselves and one
-    another."""
+    hidden: Sequence[range] = ()
+    """Spans of tokens that no token after them attends to, in any layer; a span's tokens still see
+    themselves and one another."""
 
     @property
     def start(self) -> int | None:
         """The first token that isn't as it was; None where nothing changes."""
         firsts = [change.tokens.start for change in self.changes if change.tokens]
-        firsts += [self.hidden.stop] if self.hidden else []
+        firsts += [span.stop for span in self.hidden if span]
         return min(firsts, default=None)
 
     @property
     def lowest(self) -> int:
         """Blocks whose states are as they were."""
-        return 0 if self.hidden else min((change.layer for change in self.changes), default=0)
+        return 0 if any(self.hidden) else min((change.layer for change in self.changes), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -146,7 +146,7 @@ class ChangedPass:
         for change in branch.changes:
             if not 0 <= change.layer <= len(self.writer.blocks):
                 raise ValueError(f"no layer {change.layer}: 0 to {len(self.writer.blocks)}")
-        for span in (*(change.tokens for change in branch.changes), branch.hidden):
+        for span in (*(change.tokens for change in branch.changes), *branch.hidden):
             if span and (span.start < -1 or span.stop > length or span.step != 1):
                 raise ValueError(f"no tokens {span} in a trace of {length}")
 
@@ -224,7 +224,7 @@ class ChangedPass:
         changes = [branch.changes for branch in branches]
         for first in range(start, ids.shape[1], self.chunk_tokens):
             end = min(first + self.chunk_tokens, ids.shape[1])
-            mask = self._mask(hidden, n_prompt, first, end) if any(hidden) else None
+            mask = self._mask(hidden, n_prompt, first, end) if any(map(any, hidden)) else None
             self.writer.expect(changes, first - n_prompt, end - n_prompt)
             with ExitStack() as stack:
                 if base is not None and lowest:
@@ -258,7 +258,7 @@ class ChangedPass:
                 del block.forward
 
     def _mask(
-        self, hidden: Sequence[range | None], n_prompt: int, first: int, end: int
+        self, hidden: Sequence[Sequence[range]], n_prompt: int, first: int, end: int
     ) -> Tensor | dict[str, Tensor]:
         """What may be attended to, added to the scores: 0 or the type's lowest number, shape [row,
         1, query, key]; one for each kind of layer where there are several."""
@@ -268,8 +268,8 @@ class ChangedPass:
         query = torch.arange(first, end, device=device)[:, None]
         key = torch.arange(end, device=device)[None]
         seen = (key <= query).expand(len(hidden), -1, -1).clone()
-        for row, span in enumerate(hidden):
-            if span:
+        for row, spans in enumerate(hidden):
+            for span in spans:
                 inside = (key >= n_prompt + span.start) & (key < n_prompt + span.stop)
                 seen[row] &= ~(inside & (query >= n_prompt + span.stop))
         config = self.model.config.get_text_config(decoder=True)
@@ -296,10 +296,10 @@ class ChangedPass:
 
         ids = list(range(1, 9))
         try:
-            base, (again,) = self.run(ids[:3], ids[3:], [Branch(hidden=range(5, 5))], [1, 4])
+            base, (again,) = self.run(ids[:3], ids[3:], [Branch(hidden=[range(5, 5)])], [1, 4])
             cache = _part(self._prompt[1], 3, 2)
             rows = torch.tensor([ids, ids], device=self.model.device)
-            nothing = (Branch(), Branch(hidden=range(9, 10)))
+            nothing = (Branch(), Branch(hidden=[range(9, 10)]))
             parts = [states for states, _ in self._chunks(rows, cache, 3, nothing, 3)]
             with torch.inference_mode():
                 plain = self.body(input_ids=rows[:1], use_cache=False)[0][0]

@@ -45,7 +45,7 @@ from analysis.interventions.lab import CountingLab, ModelLab, Plan
 from analysis.interventions.probe_verdicts import verdicts
 from analysis.interventions.sampling import Variant, count_changed, sample_changed
 from analysis.interventions.step_ranks import rank_findings, step_importance
-from analysis.interventions.units import Unit, UnitStore, profile_table, row_table
+from analysis.interventions.units import Unit, UnitStore, plain, profile_table, row_table
 from cot.errors import InputError
 from cot.progress import track
 from cot.registry import build, names
@@ -438,7 +438,8 @@ def _measure(
                     gapped.add(case.key)
                     store.add((*case.key, spec), ())
                 else:
-                    store.add((*case.key, spec), asked.methods[spec].measure(case, lab))
+                    measured = asked.methods[spec].measure(case, lab)
+                    store.add((*case.key, spec), map(plain, measured))
                 advance(1)
             if gapped:
                 log.warning("%d traces beyond the log-probability gap are left out", len(gapped))

@@ -39,7 +39,7 @@ class Knockout(Intervention):
         spans = {step: other_span(case.steps, step, seed) for step in steps}
         made = [("", step, tokens) for step, tokens in steps.items()]
         made += [("random_span", step, span) for step, span in spans.items() if span]
-        branches = [Branch(hidden=tokens) for *_, tokens in made]
+        branches = [Branch(hidden=[tokens]) for *_, tokens in made]
         last = pair.read + 1  # the token that decides: its prediction is read
         first = min(tokens.stop for tokens in steps.values())
         before, after, kl = lab.divergence(case, branches, pair, range(first, last + 1))

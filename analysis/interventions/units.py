@@ -1,7 +1,8 @@
 """What was measured, trace by trace and method by method, on disk so that a killed run goes on.
 
-    activations/interventions/part-*.parquet    one row a unit: question_id, sample_index, method,
-                                                digest, rows (JSON)
+Interventions and what else runs traces one by one each have a folder of their own.
+
+    FOLDER/part-*.parquet    one row a unit: question_id, sample_index, method, digest, rows (JSON)
 
 A unit's digest names all that its numbers follow from; a unit with another digest doesn't exist. At
 most 64 units or 10 seconds of them are lost.
@@ -27,7 +28,7 @@ from analysis.interventions.contract import Profile, Row
 from cot.store.atomic import TEMPORARY
 from cot.store.shards import write_parquet
 
-__all__ = ["Unit", "UnitStore", "profile_table", "row_table"]
+__all__ = ["Unit", "UnitStore", "plain", "profile_table", "row_table"]
 
 Unit = tuple[str, int, str]
 """question_id, sample_index and the method as typed."""
@@ -77,9 +78,9 @@ class UnitStore:
         self._next = 1 + max((int(path.stem[5:]) for path in self._shards()), default=-1)
         self._clear()
 
-    def add(self, unit: Unit, measured: Iterable[Row | Profile]) -> None:
-        """Keep a unit; it is on disk after at most 64 more."""
-        rows = [_plain(each) for each in measured]
+    def add(self, unit: Unit, measured: Iterable[Mapping[str, Any]]) -> None:
+        """Keep a unit's rows, of JSON values; it is on disk after at most 64 more."""
+        rows = [dict(each) for each in measured]
         self.done[unit] = rows
         self._waiting.append(
             {
@@ -113,8 +114,11 @@ class UnitStore:
         self._since = time.monotonic()
 
 
-def _plain(each: Row | Profile) -> dict[str, Any]:
-    """JSON values; a number that isn't finite is a fault of the method."""
+# -- of interventions ------------------------------------------------------------------------------
+
+
+def plain(each: Row | Profile) -> dict[str, Any]:
+    """An intervention's row as JSON values; a number that is not finite is a fault of the method."""
     if isinstance(each, Profile):
         return {"profile": True, **asdict(each)}
     row = {field.name: getattr(each, field.name) for field in fields(Row) if field.name != "pair"}
@@ -128,8 +132,6 @@ def _plain(each: Row | Profile) -> dict[str, Any]:
 def _bad(value: float) -> bool:
     return not math.isfinite(value)
 
-
-# -- tables ----------------------------------------------------------------------------------------
 
 ROWS = (
     *("question_id", "sample_index", "method", "target", "measure", "layer", "position", "step"),

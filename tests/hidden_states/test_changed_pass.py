@@ -58,7 +58,7 @@ def projected(layer: int, span: range) -> Made:
 
 
 def hiding(span: range) -> Made:
-    return Branch(hidden=span), [], (len(PROMPT) + span.start, len(PROMPT) + span.stop)
+    return Branch(hidden=[span]), [], (len(PROMPT) + span.start, len(PROMPT) + span.stop)
 
 
 def made(changes: Sequence[Change], by: Sequence[Any]) -> Made:
@@ -75,7 +75,7 @@ def both(*some: Made) -> Made:
     hidden = [span for *_, span in some if span]
     branch = Branch(
         changes=[change for one, *_ in some for change in one.changes],
-        hidden=next((one.hidden for one, *_ in some if one.hidden), None),
+        hidden=[span for one, *_ in some for span in one.hidden],
     )
     return branch, [cell for _, cells, _ in some for cell in cells], (hidden or [None])[0]
 
@@ -148,11 +148,23 @@ def test_a_hidden_span_is_a_plain_forward_with_a_mask(family: str) -> None:
     plain = states(model, TRACE)
     for own, (branch, _, hidden) in zip(found, some, strict=True):
         close(own, states(model, TRACE, (), hidden))
-        assert branch.hidden is not None
-        if branch.hidden.stop > LAST:  # nothing follows
+        if branch.hidden[0].stop > LAST:  # nothing follows
             close(own, base, 1e-5)
         else:
             assert differs(own, plain)
+
+
+def test_two_hidden_spans_are_hidden_from_all_that_follows_each() -> None:
+    model, spans = model_of("llama"), [range(1, 4), range(5, 9)]
+    ids, n = [*PROMPT, *TRACE], len(PROMPT)
+    seen = torch.ones(len(ids), len(ids)).tril()
+    for span in spans:  # the second doesn't see the first either
+        seen[n + span.stop :, n + span.start : n + span.stop] = 0
+    mask = torch.where(seen > 0, 0.0, torch.finfo(torch.float32).min)[None, None]
+    with torch.no_grad():
+        plain = model.base_model(torch.tensor([ids]), attention_mask=mask, use_cache=False)[0][0]
+    _, (found,) = ChangedPass(model).run(PROMPT, TRACE, [Branch(hidden=spans)], ASKED)
+    close(found, plain[[n + token for token in ASKED]])
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2", "gpt_neox"])
@@ -203,7 +215,7 @@ def test_nothing_added_is_nothing_changed(family: str) -> None:
 def test_a_branch_without_a_change_is_the_base() -> None:
     none = [
         Branch(),
-        Branch(hidden=range(4, 4)),
+        Branch(hidden=[range(4, 4)]),
         Branch(changes=[Change(layer=1, tokens=range(3, 3), edit=Add(VECTOR))]),
     ]
     under = ChangedPass(model_of("llama"))

@@ -168,7 +168,7 @@ def test_decide_taken_out_leaves_what_is_read_after_it(exact: PlantedModel) -> N
 
 def test_only_the_turn_is_missed_when_it_is_hidden(exact: PlantedModel) -> None:
     spans = [range(0, 3), range(3, 5), range(5, 7), range(7, 9)]
-    _, *found = odds(exact, LEFT, [Branch(hidden=span) for span in spans])
+    _, *found = odds(exact, LEFT, [Branch(hidden=[span]) for span in spans])
     assert found[DECISIVE] == pytest.approx(0, abs=1e-4)
     others = [value for i, value in enumerate(found) if i != DECISIVE]
     assert others == pytest.approx([log_odds()] * 3, rel=0.001)
