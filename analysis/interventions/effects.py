@@ -5,7 +5,8 @@ question, a trace's rows (its steps, a control's draws) are averaged, then the t
 control are paired trace by trace: a trace without the control is left out of their difference.
 
     effect       mean over questions; of shares, the sum of effects over the sum of gaps
-    difference   effect less control, over the traces that have both
+    difference   effect less control. Both are of the traces that have both; where some traces lack
+                 the control, a row without one has the effect over all
     p            two-sided t-test of the difference over questions (of shares, of its numerator),
                  Holm's correction over the cells of a method, measure and control
 
@@ -75,9 +76,11 @@ class Paired:
     control: str
     """Which control; empty where there is none."""
     questions: tuple[str, ...]
-    """Those of the differences."""
+    """Those of the traces that have both; without a control, of all."""
+    n_traces: NDArray[np.int64]
+    """How many such traces each has."""
     own: Floats
-    """The change's, over the traces that have both."""
+    """The change's effect over these traces."""
     other: Floats
     """The control's."""
     gap: Floats
@@ -92,23 +95,22 @@ class Cell:
 
     about: Mapping[str, Any]
     """The values of CELL."""
-    effect: Floats
-    """One value a question."""
-    gap: Floats
-    """What they are shares of."""
-    n_traces: int
-    """Traces behind them."""
     paired: Sequence[Paired]
-    """Beside each control; one without a name where there is none."""
+    """Beside each control; and alone, where there is none or not all traces have it."""
     fixed: str
     """Why it is no test; empty where it may be one."""
 
     @property
     def tested(self) -> bool:
         """Whether it is a test of the change."""
-        controlled = bool(self.paired[0].control)
         strength = self.about["measure"] == "log_odds" and pd.notna(self.about["strength"])
-        return self.about["measure"] in TESTED and controlled and not self.fixed and not strength
+        tested = self.about["measure"] in TESTED and not self.fixed and not strength
+        return tested and bool(self.controlled)
+
+    @property
+    def controlled(self) -> list[Paired]:
+        """Beside its controls."""
+        return [one for one in self.paired if one.control]
 
 
 # -- cells -----------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ def _cell(about: Mapping[str, Any], rows: pd.DataFrame, *, share: bool, fixed: s
     rows = rows.assign(gap=rows["gap"] if share else 1.0, step=rows["step"].fillna(-1))
     unit = ["question_id", "sample_index", "step"]
     own = rows[rows["control"] == ""].groupby(unit, sort=False)[["effect", "gap"]].mean()
-    per = _per_question(own)
+    alone = _per_question(own)
     paired = []
     for control, some in rows[rows["control"] != ""].groupby("control", sort=False):
         other = some.groupby(unit, sort=False)["effect"].mean().rename("other")
@@ -171,40 +173,30 @@ def _cell(about: Mapping[str, Any], rows: pd.DataFrame, *, share: bool, fixed: s
         for names in (["draw", *unit[:2]], ["draw", unit[0]]):
             by_draw = by_draw.groupby(names).mean()
         sums = by_draw.groupby("draw").sum()
-        paired.append(
-            Paired(
-                control=str(control),
-                questions=tuple(both.index),
-                own=both["effect"].to_numpy(float),
-                other=both["other"].to_numpy(float),
-                gap=both["gap"].to_numpy(float),
-                draws=(sums["effect"] / sums["gap"]).to_numpy(float),
-            )
-        )
-    effect, gap = per["effect"].to_numpy(float), per["gap"].to_numpy(float)
-    nothing = np.full(len(per), np.nan)
-    alone = Paired(
-        control="",
-        questions=tuple(per.index),
-        own=effect,
-        other=nothing,
-        gap=gap,
-        draws=np.zeros(0),
-    )
-    return Cell(
-        about=about,
-        effect=effect,
-        gap=gap,
-        n_traces=len(own.reset_index().drop_duplicates(unit[:2])),
-        paired=paired or [alone],
-        fixed=fixed,
+        paired.append(_paired(str(control), both, (sums["effect"] / sums["gap"]).to_numpy(float)))
+    n_all = alone["n_traces"].sum()
+    if any(one.n_traces.sum() < n_all for one in paired) or not paired:
+        paired.append(_paired("", alone.assign(other=np.nan), np.zeros(0)))
+    return Cell(about=about, paired=paired, fixed=fixed)
+
+
+def _paired(control: str, questions: pd.DataFrame, draws: Floats) -> Paired:
+    return Paired(
+        control=control,
+        questions=tuple(questions.index),
+        n_traces=questions["n_traces"].to_numpy(np.int64),
+        own=questions["effect"].to_numpy(float),
+        other=questions["other"].to_numpy(float),
+        gap=questions["gap"].to_numpy(float),
+        draws=draws,
     )
 
 
 def _per_question(frame: pd.DataFrame) -> pd.DataFrame:
-    """The mean over a question's traces of the mean over each trace's rows."""
+    """The mean over a question's traces of the mean over each trace's rows, and `n_traces`."""
     traces = frame.groupby(["question_id", "sample_index"], sort=False).mean()
-    return traces.groupby("question_id", sort=False).mean()
+    questions = traces.groupby("question_id", sort=False)
+    return questions.mean().assign(n_traces=questions.size())
 
 
 MEASURES = {
@@ -356,23 +348,22 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def _numbers(cells: Sequence[Cell], n_cases: int, seed: int) -> list[dict[str, Any]]:
     """One row a cell and control."""
     found = [
-        (cell, paired, _row(cell.about, cell.effect, cell.gap, paired, cell.n_traces, seed))
+        (cell, paired, _row(cell.about, paired, n_cases, seed))
         for cell in cells
         for paired in cell.paired
     ]
     families: dict[Any, list[dict[str, Any]]] = {}
     for cell, paired, row in found:
-        row["n_excluded"] = n_cases - cell.n_traces
         row["how"] = cell.fixed
-        if cell.tested:
+        if cell.tested and paired.control:
             name = (*(str(cell.about[k]) for k in CELL[:3]), paired.control)
             families.setdefault(name, []).append(row)
     for rows in families.values():
         for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
             row["p_holm"] = p
     by_cell: dict[int, list[dict[str, Any]]] = {}
-    for cell, _, row in found:
-        if cell.tested:
+    for cell, paired, row in found:
+        if cell.tested and paired.control:
             by_cell.setdefault(id(cell), []).append(row)
     for rows in by_cell.values():
         word = "causal" if all(map(causal, rows)) else "not shown"
@@ -381,25 +372,20 @@ def _numbers(cells: Sequence[Cell], n_cases: int, seed: int) -> list[dict[str, A
     return [row for _, _, row in found]
 
 
-def _row(
-    about: Mapping[str, Any],
-    effect: Floats,
-    gap: Floats,
-    paired: Paired,
-    n_traces: int,
-    seed: int,
-) -> dict[str, Any]:
+def _row(about: Mapping[str, Any], paired: Paired, n_cases: int, seed: int) -> dict[str, Any]:
     measure = about["measure"]
-    low, high = ratio_interval(effect, gap, seed=seed)
+    low, high = ratio_interval(paired.own, paired.gap, seed=seed)
+    n_traces = int(paired.n_traces.sum())
     row: dict[str, Any] = {
         **about,
         "measure": "recovered" if measure == "toward_donor" else measure,
-        "effect": _ratio(effect, gap),
+        "effect": _ratio(paired.own, paired.gap),
         "low": low,
         "high": high,
         "control": paired.control,
-        "n_questions": len(effect),
+        "n_questions": len(paired.questions),
         "n_traces": n_traces,
+        "n_excluded": n_cases - n_traces,
         "headline": False,
         "verdict": "",
         "seed": seed,
@@ -467,19 +453,18 @@ def headlines(cells: Sequence[Cell], over: str, n_cases: int, seed: int) -> list
     groups: dict[Any, list[Cell]] = {}
     for cell in cells:
         if cell.tested:
-            other = "strength" if over == "layer" else "layer"
-            names = [name for name in CELL if name != over and (name != other or over == "layer")]
+            names = [name for name in CELL if name != over]
             groups.setdefault(tuple(str(cell.about[name]) for name in names), []).append(cell)
     made = []
     for some in groups.values():
-        rows = _headline(some, over, seed)
+        rows = _headline(some, over, n_cases, seed)
         word = "causal" if rows and all(map(causal, rows)) else "not shown"
-        made += [{**row, "n_excluded": n_cases - row["n_traces"], "verdict": word} for row in rows]
+        made += [{**row, "verdict": word} for row in rows]
     return made
 
 
-def _headline(cells: Sequence[Cell], over: str, seed: int) -> list[dict[str, Any]]:
-    names = sorted({name for cell in cells for one in cell.paired for name in one.questions})
+def _headline(cells: Sequence[Cell], over: str, n_cases: int, seed: int) -> list[dict[str, Any]]:
+    names = sorted({name for cell in cells for one in cell.controlled for name in one.questions})
     order = np.random.default_rng(seed).permutation(len(names))
     n_folds = min(FOLDS, len(names)) if len(cells) > 1 else 1
     fold = {names[place]: number % n_folds for number, place in enumerate(order)}
@@ -490,32 +475,32 @@ def _headline(cells: Sequence[Cell], over: str, seed: int) -> list[dict[str, Any
     if n_folds > 1:
         how = f"{over} chosen on other questions, {n_folds} folds; most often {most}"
     rows = []
-    for control in dict.fromkeys(one.control for cell in cells for one in cell.paired):
-        taken: dict[str, tuple[float, float, float]] = {}
+    for control in dict.fromkeys(one.control for cell in cells for one in cell.controlled):
+        taken: dict[str, tuple[int, float, float, float]] = {}
         bands = []
         for number, place in chosen.items():
-            for one in cells[place].paired:
+            for one in cells[place].controlled:
                 if one.control != control:
                     continue
-                values = zip(one.questions, one.own, one.other, one.gap, strict=True)
-                taken |= {name: (a, b, c) for name, a, b, c in values if fold[name] == number}
+                columns = (one.n_traces, one.own, one.other, one.gap)
+                values = zip(one.questions, zip(*columns, strict=True), strict=True)
+                taken |= {name: each for name, each in values if fold[name] == number}
                 bands.append(one.draws)
         if not taken:
             continue
-        own, other, gap = (np.array(column) for column in zip(*taken.values(), strict=True))
-        about = {**cells[0].about, over: most}
+        n_traces, own, other, gap = (np.array(each) for each in zip(*taken.values(), strict=True))
         shared = min(map(len, bands))
         paired = Paired(
             control=control,
             questions=tuple(taken),
+            n_traces=n_traces,
             own=own,
             other=other,
             gap=gap,
             # folds may have chosen other cells: the mean of their bands' draws
             draws=np.mean([draws[:shared] for draws in bands], axis=0),
         )
-        n_traces = max(cells[place].n_traces for place in chosen.values())
-        row = _row(about, own, gap, paired, n_traces, seed)
+        row = _row({**cells[0].about, over: most}, paired, n_cases, seed)
         rows.append({**row, "p_holm": row["p"], "headline": True, "how": how})
     return rows
 
@@ -525,7 +510,7 @@ def _best(cells: Sequence[Cell], fold: Mapping[str, int], number: int, n_folds: 
 
     def worth(cell: Cell) -> float:
         apart = []
-        for one in cell.paired:
+        for one in cell.controlled:
             kept = np.array([n_folds == 1 or fold[name] != number for name in one.questions], bool)
             found = _ratio((one.own - one.other)[kept], one.gap[kept])
             apart.append(abs(found) if cell.about["measure"] in EITHER else found)

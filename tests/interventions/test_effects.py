@@ -55,13 +55,19 @@ def test_a_recovered_share_is_a_ratio_of_sums() -> None:
     assert row["n_questions"] == row["n_traces"] == 3
 
 
-def test_a_trace_without_the_control_counts_for_the_effect_alone() -> None:
+def test_effect_and_control_are_of_the_traces_that_have_both() -> None:
     rows = [patched(i, 2, 2.0) for i in range(4)] + [patched(4, 2, 4.0)]
     rows += [patched(i, 2, 1.0, "same_answer") for i in range(4)]
-    row = effects(rows).iloc[0]
+    found = effects(rows, n_cases=6)
+    row = found[(found["control"] == "same_answer") & ~found["headline"]].iloc[0]
+    assert row["effect"] == pytest.approx(8 / 16)
+    assert row["control_effect"] == row["difference"] == pytest.approx(4 / 16)
+    assert (row["n_traces"], row["n_excluded"]) == (4, 2)
+    # over all traces, without a control
+    row = found[found["control"] == ""].iloc[0]
     assert row["effect"] == pytest.approx(12 / 20)
-    assert row["control_effect"] == pytest.approx(4 / 16)
-    assert row["difference"] == pytest.approx(4 / 16)  # of the four that have both
+    assert (row["n_traces"], row["n_excluded"], row["verdict"]) == (5, 1, "")
+    assert np.isnan(row["difference"])
 
 
 def test_steps_are_averaged_within_traces_and_traces_within_questions() -> None:
