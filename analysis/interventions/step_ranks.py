@@ -20,12 +20,15 @@ Three things keep such a number honest: an interval by bootstrap over questions;
 are permuted within their traces; and the same correlation of the step's place alone (`position`),
 in whichever direction it fits better, as early or late steps may matter by any measure.
 
+Any other score of steps (an attribution, how much attention a step is paid) is compared with these
+measures in the same way, by `rank_scores`.
+
 >>> rank_findings(step_importance(run, run.table("interventions")), seed=0)      # doctest: +SKIP
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -39,7 +42,14 @@ from analysis.statistics.bootstrap import percentiles
 from cot.store.run import Run
 from cot.types import TRACE_KEY, Finding
 
-__all__ = ["join_importance", "rank_findings", "step_importance"]
+__all__ = [
+    "STEP_KEY",
+    "join_importance",
+    "rank_findings",
+    "rank_scores",
+    "step_importance",
+    "step_places",
+]
 
 STEP_KEY = [*TRACE_KEY, "step"]
 CONTROL = "random_span"
@@ -54,10 +64,12 @@ MEASURES = {
     "spearman_pooled": "the traces' means removed, the steps of all traces ranked together",
 }
 """Measure to what it is a correlation of."""
+IMPORTANCE = ("knockout", "knockout_excess", "resampling", "early_answering")
+"""Measures of a step's importance."""
 PAIRS = (
-    *product(("knockout", "knockout_excess"), ("resampling", "early_answering")),
+    *product(IMPORTANCE[:2], IMPORTANCE[2:]),
     ("resampling", "early_answering"),
-    *product(("position",), ("knockout", "knockout_excess", "resampling", "early_answering")),
+    *product(("position",), IMPORTANCE),
 )
 """What is correlated with what."""
 Floats = NDArray[np.float64]
@@ -113,11 +125,7 @@ def join_importance(
     if table.duplicated(STEP_KEY).any():
         raise ValueError("a step was knocked out twice in one trace: give one row a step")
     table = table.merge(_typed(control, "knockout_control"), on=STEP_KEY, how="left")
-    # The tests count the steps of the reasoning, the table `steps` those outside it too.
-    reasoning = steps.loc[steps["part"] == "reasoning", STEP_KEY].sort_values(STEP_KEY)
-    by_trace = reasoning.groupby(TRACE_KEY)["step"]
-    places = reasoning.assign(place=by_trace.cumcount(), n=by_trace.transform("size"))
-    table = table.merge(places.astype({"step": int}), on=STEP_KEY, how="left")
+    table = table.merge(step_places(steps), on=STEP_KEY, how="left")
     place = [*TRACE_KEY, "place"]
     for name, values in (
         ("resampling", _resampling(resampled)),
@@ -125,8 +133,22 @@ def join_importance(
     ):
         found = _typed(values, name).rename(columns={"step": "place"})
         table = table.merge(found, on=place, how="left", validate="many_to_one")
-    last = (table.pop("n") - 1).clip(lower=1)  # of a lone step the place is 0
-    return table.assign(position=table.pop("place") / last)
+    return table.assign(position=table.pop("position")).drop(columns="place")
+
+
+def step_places(steps: pd.DataFrame) -> pd.DataFrame:
+    """Where each step stands in its trace's reasoning: question_id, sample_index, step (as in
+    `steps`, which counts what stands outside the reasoning too), place (from 0), position (the
+    same from 0 to 1).
+
+    Args:
+        steps: the table.
+    """
+    reasoning = steps.loc[steps["part"] == "reasoning", STEP_KEY].sort_values(STEP_KEY)
+    by_trace = reasoning.groupby(TRACE_KEY)["step"]
+    place = by_trace.cumcount()
+    last = (by_trace.transform("size") - 1).clip(lower=1)  # of a lone step the place is 0
+    return reasoning.assign(place=place, position=place / last).astype({"step": int})
 
 
 def _typed(values: pd.Series, name: str) -> pd.DataFrame:
@@ -204,8 +226,7 @@ def rank_findings(table: pd.DataFrame, seed: int) -> list[Finding]:
         table: `step_importance`.
         seed: of the bootstrap and the permutations.
     """
-    excess = table["knockout"] - table["knockout_control"]
-    known = table.assign(knockout_excess=excess).sort_values(STEP_KEY, kind="stable")
+    known = _with_excess(table).sort_values(STEP_KEY, kind="stable")
     n_all = int((~known.duplicated(TRACE_KEY)).sum())
     pairs = [pair for pair in PAIRS if all(known[name].notna().any() for name in pair)]
     return [
@@ -213,6 +234,46 @@ def rank_findings(table: pd.DataFrame, seed: int) -> list[Finding]:
         for measure, (first, second) in product(MEASURES, pairs)
         for finding in _correlate(known, measure, first, second, n_all, seed)
     ]
+
+
+def rank_scores(
+    scores: pd.DataFrame,
+    importance: pd.DataFrame,
+    name: str,
+    seed: int,
+    against: Sequence[str] = IMPORTANCE,
+) -> list[Finding]:
+    """Rank correlations of any score of steps with measures of their importance: findings with
+    subjects `NAME × knockout` and so on, each without a baseline and beyond the step's place.
+
+    A measure that the table lacks, or knows of no step, gives no finding.
+
+    Args:
+        scores: question_id, sample_index, step, score; more columns are left alone. n_excluded
+            counts the traces among them of which too few steps are known.
+        importance: `step_importance`, or another table with its key and `position`.
+        name: what the score is.
+        seed: of the bootstrap and the permutations.
+        against: which measures.
+    """
+    own = scores[[*STEP_KEY, "score"]].rename(columns={"score": name})
+    own = own.astype({"step": int, name: float})
+    known = own.merge(_with_excess(importance), on=STEP_KEY, how="left", validate="one_to_one")
+    known = known.sort_values(STEP_KEY, kind="stable")
+    n_all = int((~known.duplicated(TRACE_KEY)).sum())
+    there = [each for each in against if each in known and known[each].notna().any()]
+    return [
+        finding
+        for measure, other in product(MEASURES, there)
+        for finding in _correlate(known, measure, name, other, n_all, seed)
+    ]
+
+
+def _with_excess(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, with `knockout_excess` where it has knock-outs."""
+    if "knockout" not in table:
+        return table
+    return table.assign(knockout_excess=table["knockout"] - table["knockout_control"])
 
 
 def _correlate(

@@ -118,7 +118,7 @@ class UnitStore:
 
 
 def plain(each: Row | Profile) -> dict[str, Any]:
-    """An intervention's row as JSON values; a number that is not finite is a fault of the method."""
+    """A row as JSON values; a number that is not finite is a fault of the method."""
     if isinstance(each, Profile):
         return {"profile": True, **asdict(each)}
     row = {field.name: getattr(each, field.name) for field in fields(Row) if field.name != "pair"}

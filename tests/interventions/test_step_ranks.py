@@ -13,6 +13,7 @@ from written import write_table
 from analysis.interventions.step_ranks import (
     join_importance,
     rank_findings,
+    rank_scores,
     step_importance,
     weighted_spearman,
 )
@@ -239,3 +240,45 @@ def test_the_order_of_rows_changes_nothing():
     values = {q: [list(map(tuple, random.random((4, 2)))) for _ in range(2)] for q in "abcde"}
     table = importance(values)
     assert rank_findings(table.sample(frac=1, random_state=0), 0) == rank_findings(table, 0)
+
+
+# -- any other score of steps ---------------------------------------------------------------------
+
+
+def scored(table, values):
+    return table[["question_id", "sample_index", "step"]].assign(score=values)
+
+
+def test_a_score_is_ranked_as_the_measure_that_it_equals():
+    values = {name: [[(0.1, 0.0), (2.0, 0.9), (0.3, 0.4), (0.2, 0.1)]] for name in "abcd"}
+    table = importance(values)
+    own = rank_scores(scored(table, table["knockout"]), table, "gradient", seed=0)
+    assert pick(own, "gradient × knockout").estimate == 1
+    ours = pick(own, "gradient × resampling")
+    measured = pick(rank_findings(table, seed=0), "knockout × resampling")
+    assert (ours.estimate, ours.low, ours.p) == (measured.estimate, measured.low, measured.p)
+    beyond = pick(own, "gradient × resampling", baseline="position")
+    theirs = pick(rank_findings(table, seed=0), "knockout × resampling", baseline="position")
+    assert beyond.estimate == theirs.estimate
+    assert not [each for each in own if "early_answering" in each.subject]  # unknown of all steps
+
+
+def test_a_score_of_steps_that_no_measure_knows_is_counted_as_excluded():
+    table = importance({name: [[(0.1, 0.0), (2.0, 0.9), (0.3, 0.4)]] for name in "abcd"})
+    scores = scored(table, -table["knockout"])
+    more = scores.assign(sample_index=7)
+    found = pick(
+        rank_scores(pd.concat([scores, more]), table, "gradient", seed=0), "gradient × knockout"
+    )
+    assert (found.estimate, found.n_traces, found.n_excluded) == (-1, 4, 4)
+
+
+def test_a_score_is_ranked_against_another_score_without_knock_outs():
+    table = importance({name: [[(0.1, 1.0), (2.0, 2.0), (0.3, 3.0)]] for name in "abc"})
+    beside = table[["question_id", "sample_index", "step", "position"]]
+    beside = beside.assign(second_seed=-table["resampling"])
+    found = rank_scores(
+        scored(table, table["resampling"]), beside, "shapley", 0, against=["second_seed"]
+    )
+    assert pick(found, "shapley × second_seed").estimate == -1
+    assert {each.subject for each in found} == {"shapley × second_seed"}
