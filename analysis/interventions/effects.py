@@ -11,9 +11,10 @@ control are paired trace by trace: a trace without the control is left out of th
                  Holm's correction over the cells of a method, measure and control
 
 A change is *causal* where the difference to each of its controls is significant so, where the
-intervals of effect and difference lie above 0 (of a slope and of accuracy: on the same side of it),
-and where the effect lies outside what the middle 95% of random directions do. All else is *not
-shown*, which an interval says more of than the word.
+intervals of effect and difference lie above 0 (of accuracy: on the same side of it), and where the
+effect lies outside what the middle 95% of random directions do. All else is *not shown*, which an
+interval says more of than the word. A slope below 0 is not shown either: a direction that is fitted
+on other questions may point the other way on these.
 
 The cell of a headline is chosen on other questions than it is reported on: each fifth of the
 questions takes the layer (of sampled traces, the strength) at which the others' smallest difference
@@ -50,7 +51,7 @@ Floats = NDArray[np.float64]
 CELL = ("method", "target", "measure", "layer", "position", "strength")
 TESTED = {"toward_donor", "indirect", "slope", "log_odds", "accuracy"}
 """Measures that are tests of whether a change moves the answer."""
-EITHER = {"accuracy", "slope"}
+EITHER = {"accuracy"}
 """Those that may go up or down; all else is a test in the direction that its effect is given in."""
 CONSTRUCTED = "an effect by construction: no test"
 CANCELS = "a span is of the other steps, so that over all steps the difference cancels: no test"

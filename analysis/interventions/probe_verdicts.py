@@ -4,14 +4,13 @@ That a probe reads a label from the states says that the label is there. It is c
 until steering along its direction moves the answer further than as long a step along random
 directions does:
 
-    causal    the interval of (slope − random slopes' mean) excludes 0, with p at most .05 after
-              Holm's correction over all that was tried, and the slope lies outside the band of
-              the random directions, on the same side; and no other control of the steering
-              explains it (its own verdict)
+    causal    the interval of (slope − random slopes' mean) lies above 0, with p at most .05 after
+              Holm's correction over all that was tried, and the slope lies above the band of the
+              random directions; and no other control of the steering explains it (its own verdict)
     diagnostic   all else; without an effect where nothing was steered
 
 The slope is in nats of log-odds per σ. It is positive where a step towards what the probe calls
-positive moves the answer towards the positive label's; a causal direction may have either sign.
+positive moves the answer towards the positive label's. A negative one doesn't support the probe.
 
 >>> verdicts(run.table("intervention_effects"), run.table("probes"))       # doctest: +SKIP
 """
@@ -74,10 +73,9 @@ def _row(steered: pd.DataFrame, best_layer: Any) -> Mapping[Any, Any]:
 
 def _judged(row: Mapping[Any, Any]) -> dict[str, Any]:
     above = row["difference_low"] > 0 and row["effect"] > row["band_high"]
-    below = row["difference_high"] < 0 and row["effect"] < row["band_low"]
     # of the same slope beside other controls, such as a direction fitted on shuffled labels
     explained = row["verdict"] == "not shown"
-    causal = bool((above or below) and row["holm"] <= LEVEL and not explained)
+    causal = bool(above and row["holm"] <= LEVEL and not explained)
     return {
         **{name: row[name] for name in ("layer", "position", *NUMBERS)},
         "p": row["holm"],

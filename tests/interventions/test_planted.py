@@ -4,6 +4,10 @@ nothing for what decides nothing. See `planted_model.py` for the closed forms.""
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -364,3 +368,29 @@ def test_sampled_lengths_follow_length_and_not_decide(decide: Found, length: Fou
 
     assert longer(length) > 1  # "Rest", "…" come or not
     assert abs(longer(decide)) < 1
+
+
+@pytest.mark.slow
+def test_killed_and_gone_on(run: Run, tmp_path: Path, forced: Found) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    command = [sys.executable, "-m", "cot.cli", "intervene", str(tmp_path / "run")]
+    command += ["--layers", "all", "--samples", "0"]
+    command += [f"--method={name}" for name in ("patching", "knockout", "mediation")]
+    command += [f"--positions={name}" for name in EVERYWHERE]
+    root = Path(__file__).parents[2]
+    folder = tmp_path / "run" / "activations" / "interventions"
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+    while not list(folder.glob("part-*")) and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    held = {path.name: path.read_bytes() for path in folder.glob("part-*")}
+    assert held
+    assert "interventions" not in Run(tmp_path / "run", run.identity).tables()
+    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+    kept = {path.name: path.read_bytes() for path in folder.glob("part-*")}
+    assert held.items() < kept.items(), "what was measured is not measured again"
+    again = Run(tmp_path / "run", run.identity)
+    rows, steps = again.table("interventions"), again.table("intervention_steps")
+    pd.testing.assert_frame_equal(rows, forced.rows, rtol=1e-3, atol=1e-3)
+    pd.testing.assert_frame_equal(steps, forced.steps, rtol=1e-3, atol=1e-3)
