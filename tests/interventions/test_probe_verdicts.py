@@ -36,7 +36,7 @@ def judged(*rows, targets=("correct",)):
         (slope(2.0, band=2.5), "diagnostic"),  # some random direction does as much
         (slope(2.0, 1.9), "diagnostic"),  # the difference's interval holds 0
         (slope(2.0, band=np.nan), "diagnostic"),  # no band to exceed
-        (slope(-2.0), "causal"),  # away from what the probe calls positive, but moved
+        (slope(-2.0), "diagnostic"),  # away from what the probe calls positive
         (slope(-2.0, 1.0, band=2.5), "diagnostic"),
         # below the random directions' mean, but above the band's lower end
         (slope(0.3, 1.0), "diagnostic"),
