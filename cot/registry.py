@@ -49,6 +49,14 @@ ANALYSES = {
         "analysis.interventions:intervene",
         "Change hidden states: does the answer follow?",
     ),
+    "attribute": (
+        "analysis.attribution:attribute",
+        "Which step carries the answer's log-odds?",
+    ),
+    "attention": (
+        "analysis.step_attention:attention",
+        "Which steps do later steps attend to? Receiver heads.",
+    ),
     "agree": ("analysis.agreement:agree", "Do answers, reasoning and hidden states agree?"),
     "compare": ("analysis.comparison:compare", "Compare two runs, question by question."),
     "report": ("analysis.page:report", "Write report.html."),
@@ -124,6 +132,18 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "erasure": "analysis.interventions.erasure:Erasure",
         "knockout": "analysis.interventions.knockout:Knockout",
     },
+    "features": {
+        "snmf": "analysis.state_features.snmf:snmf",
+        "topk": "analysis.state_features.topk:topk",
+        "pca": "analysis.state_features.linear:pca",
+        "cav": "analysis.state_features.linear:cav",
+    },
+    "attributions": {
+        "grad_x_input": "analysis.attribution.grad_x_input:GradXInput",
+        "integrated_gradients": "analysis.attribution.integrated_gradients:IntegratedGradients",
+        "shapley": "analysis.attribution.shapley:Shapley",
+        "occlusion": "analysis.attribution.occlusion:Occlusion",
+    },
 }
 
 
@@ -132,6 +152,7 @@ NOUNS = {
     "votes": "vote rule",
     "stops": "stopping rule",
     "faithfulness": "faithfulness test",
+    "features": "method of features",
 }
 """What one plug-in of a kind is called, where it isn't the kind without its s."""
 REGISTERED: dict[str, dict[str, Any]] = {}

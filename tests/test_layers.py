@@ -17,6 +17,8 @@ LAYERS = (
     *("analysis.curves", "analysis.stopping", "analysis.calibration", "analysis.probes"),
     *("analysis.logit_lens", "analysis.state_geometry", "analysis.faithfulness_tests"),
     "analysis.interventions",
+    "analysis.attribution",
+    "analysis.step_attention",
     *(
         "analysis.agreement",
         "analysis.comparison",
