@@ -33,6 +33,7 @@ COLUMNS = ["measure", "subject", "baseline", "estimate", "low", "high", "p"]
 COLUMNS += ["n_questions", "n_traces", "n_excluded"]
 """What is printed of findings."""
 OWN = {
+    "attributions": "package.module:Class\n  One of your own: see analysis.attribution.contract.",
     "clusterers": "dataflow\n  No embedding: traces that compute the same are one.\n"
     "module:Class\n  A scikit-learn clusterer of your own.",
     "faithfulness": "package.module:Class\n  A test of your own.",

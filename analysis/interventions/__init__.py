@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.catalogue import need
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table
 from analysis.hidden_states.places import LayerSpec
@@ -35,7 +34,7 @@ from analysis.hidden_states.shared_pass import (
     Settings,
     open_teacher_forcing,
 )
-from analysis.interventions.cases import Case, Rivals, make_cases
+from analysis.interventions.cases import Case, Rivals, beyond_gap, make_cases
 from analysis.interventions.contract import Arm, Intervention
 from analysis.interventions.directions import Direction, find_directions
 from analysis.interventions.effects import effects_of_erasure, effects_of_rows, effects_of_samples
@@ -342,7 +341,7 @@ def _asked(
         limit=limit,
         steps_per_trace=0,
     )
-    cases = make_cases(run, work, traces=traces, beyond_gap=_beyond_gap(run))
+    cases = make_cases(run, work, traces=traces, beyond_gap=beyond_gap(run))
     rivals = Rivals(cases, seed)
     place = {name: i for i, name in enumerate(rivals.order)}
     cases.sort(key=lambda case: (place[case.question_id], case.sample_index))
@@ -392,15 +391,6 @@ def _n_blocks(work: Work) -> int:
 
     config = AutoConfig.from_pretrained(fetch(work.model)).get_text_config(decoder=True)
     return int(config.num_hidden_layers)
-
-
-def _beyond_gap(run: Run) -> set[tuple[str, int]]:
-    """Traces that a capture found to be another model's; none where nothing was captured."""
-    if "logprob_gaps" not in run.tables():
-        return set()
-    gaps = need(run, "logprob_gaps")
-    flagged = gaps[gaps["flagged"].astype(bool)]
-    return set(zip(flagged["question_id"], flagged["sample_index"].tolist(), strict=True))
 
 
 # -- forced passes ---------------------------------------------------------------------------------

@@ -177,6 +177,15 @@ class Rivals:
         return some[case.sample_index % len(some)]
 
 
+def beyond_gap(run: Run) -> set[tuple[str, int]]:
+    """Traces that a capture found to be another model's; none where nothing was captured."""
+    if "logprob_gaps" not in run.tables():
+        return set()
+    gaps = need(run, "logprob_gaps")
+    flagged = gaps[gaps["flagged"].astype(bool)]
+    return set(zip(flagged["question_id"], flagged["sample_index"].tolist(), strict=True))
+
+
 def make_cases(
     run: Run, work: Work, *, traces: int | None, beyond_gap: Collection[tuple[str, int]] = ()
 ) -> list[Case]:

@@ -1,0 +1,485 @@
+"""Which step carries the answer: a trace's log-odds are shared out among what was read before it.
+
+The log-odds are those of the trace's own answer against the question's most frequent other one,
+right before the two part (`analysis.interventions.cases`). Each method gives every part a value in
+nats: the prompt's exemplars, question and instruction, each step, the answer's cue. No method is
+believed for its name: beside each stand what happens where its highest step is taken out, whether
+it ranks steps as knock-out and resampling do, and whether it still does so under random weights.
+
+One file a method; `contract.py` says what one is, `parts.py` what it is summed over, `lab.py` runs
+the model, `validity.py` makes findings.
+
+>>> attribute(run, ["grad_x_input", "shapley"])                                  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.attribution.contract import Attribution, need_captum
+from analysis.attribution.lab import ModelLab, RandomWeights
+from analysis.attribution.parts import Part, Target, prompt_parts, target_of
+from analysis.attribution.tables import (
+    GAP,
+    REMOVALS,
+    attribution_table,
+    randomised,
+    removal_table,
+    rows_of,
+    token_table,
+    trace_table,
+)
+from analysis.attribution.validity import validity
+from analysis.catalogue import need
+from analysis.declaration import Shown, analysis
+from analysis.findings import as_table
+from analysis.hidden_states.planning import Work, prepare
+from analysis.hidden_states.shared_pass import (
+    TOKENS_PER_BATCH,
+    Settings,
+    open_teacher_forcing,
+)
+from analysis.hidden_states.stored_states import MAX_GAP
+from analysis.interventions.cases import Rivals, beyond_gap, make_cases
+from analysis.interventions.step_ranks import STEP_KEY, step_places
+from analysis.interventions.units import Unit, UnitStore
+from cot.errors import InputError
+from cot.models import load_tokenizer
+from cot.progress import track
+from cot.registry import build, names
+from cot.sampling.sampler import trace_seed
+from cot.store.run import Run
+
+__all__ = ["attribute", "load_attribution"]
+
+log = logging.getLogger("cot")
+DEFAULT = ("grad_x_input", "shapley", "occlusion")
+FOLDER = Path("activations") / "attribution"
+VERSION = 1
+"""Of what a unit holds."""
+
+
+def load_attribution(spec: str) -> Attribution:
+    """The attribution that `NAME:key=value,...` names.
+
+    Raises:
+        InputError: no such attribution, one that is no `Attribution`, or parameters that it doesn't
+            take.
+    """
+    made = build("attributions", spec)()
+    if not isinstance(made, Attribution):
+        raise InputError(
+            f"{spec}: {type(made).__name__} is no attribution: let it extend "
+            "analysis.attribution.contract.Attribution"
+        )
+    return made
+
+
+def _show(run: Run, values: pd.DataFrame) -> Shown:
+    findings = run.table("findings_attribute").rename(columns={"baseline": "control"})
+    rows = findings[["subject", "measure", "estimate", "low", "high", "control", "n_traces"]]
+    json = {"methods": rows.rename(columns={"subject": "method"}).to_dict("records")}
+    # the terminal shows what decides; early answering and the pooled ranks are in the table
+    brief = rows[
+        ~rows["measure"].eq("spearman_pooled") & ~rows["subject"].str.endswith("answering")
+    ]
+    note = (
+        "value: nats of log-odds; deletion, insertion: nats, the highest step less a random one; "
+        "spearman: rank correlation over a trace's steps, with control `position` what it has "
+        "beyond the step's place; with random weights it must be 0"
+    )
+    return Shown(json=json, tables=[brief.to_dict("records")], note=note)
+
+
+def _dry_run(run: Run, dry_run: bool, **asked: Any) -> Shown:
+    """Count what would be run: traces and tokens; load no model."""
+    with run.lock():
+        rows = _count(run, **asked)
+    note = "tokens that are run forward at most, and those of them that a gradient is run back "
+    note += "through; what is stored is not run again"
+    return Shown(json={"methods": rows, "note": note}, tables=[rows], note=note)
+
+
+@analysis(
+    makes={
+        "attributions": "one row a trace, method and part: what it carries of the answer, nats",
+        "attribution_traces": "one row a trace and method: log-odds, completeness gap and cost",
+        "attribution_tokens": "one row a token of a few traces and method: its value, nats",
+        "step_removals": "one row a trace and step: what the answer loses without it",
+        "findings_attribute": "what each method says, and whether it can be believed",
+    },
+    choices={"method": "attributions"},
+    show=_show,
+    views={"dry_run": _dry_run},
+)
+def attribute(
+    run: Run,
+    method: Sequence[str] = DEFAULT,
+    model: str | None = None,
+    engine: str | None = None,
+    device: str | None = None,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    limit: int | None = None,
+    traces: int | None = None,
+    steps_per_trace: int = 16,
+    checked: int = 1,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Share the answer's log-odds out among the prompt's parts and the steps.
+
+    Writes and returns `attributions`: question_id, sample_index, method, part (`exemplars`,
+    `question`, `instruction`, or `prompt` where the question isn't found in it; `step`;
+    `answer_cue`), step (as in `steps`; missing for other parts), value (nats of log-odds, summed
+    over the part's tokens; positive speaks for the trace's own answer), n_tokens, second_seed (the
+    value under another seed; missing where nothing is drawn), randomised (the value under random
+    weights; missing where that wasn't looked at).
+
+    `attribution_traces`: target (log P(own) − log P(other), nats), baseline (the same where nothing
+    is said, from which values are counted), gap (target − baseline − their sum), n_steps, n_scored
+    (steps with a value), n_tokens, n_forward and n_backward (tokens run for it), seconds.
+    `attribution_tokens`: token (0 is the first generated, -1 the prompt's last), part, step, text,
+    value. `step_removals`: removed (what the log-odds lose without the step, the rest being forced
+    again), inserted (what they gain where it alone is left in), n_tokens.
+
+    Steps are ranked against `step_importance` where `cot intervene` has made it and it is current.
+    Results are stored trace by trace: a killed run goes on.
+
+    Args:
+        method: attributions, with parameters after a colon: integrated_gradients:steps=64.
+        model: the model to run; by default the one that sampled the run.
+        engine: transformers; vLLM gives no gradients.
+        device: a torch device; by default CUDA where there is one.
+        tokens_per_batch: most tokens in a batch, prompts included; a sixteenth of it, or one trace,
+            has gradients at a time.
+        limit: take the first so many questions only.
+        traces: take the first so many traces of each question.
+        steps_per_trace: most steps of a trace that are hidden or taken out, evenly by tokens; 0
+            takes all.
+        checked: traces of each question that are run under random weights too, and whose tokens'
+            values are kept.
+        seed: seed of all that is drawn.
+
+    Raises:
+        InputError: an unknown method; captum is missing; no model is named for an imported run; no
+            trace can be used.
+    """
+    if engine == "vllm" or (engine is None and run.identity.engine == "vllm"):
+        log.warning("vLLM gives no gradients: traces are run with transformers here")
+    elif engine not in (None, "transformers"):
+        raise InputError(f"--engine {engine}: attributions need transformers")
+    asked = _asked(run, method, model, limit, traces, steps_per_trace, checked, seed)
+    done = _measure(run, asked, device, tokens_per_batch)
+    kept = [target for target in asked.targets if not _gapped(done, target)]
+    if gapped := len(asked.targets) - len(kept):
+        log.warning("%d traces beyond the log-probability gap are left out", gapped)
+    specs = list(asked.methods)
+    table = attribution_table(kept, specs, done)
+    about = trace_table(kept, specs, done)
+    removals = removal_table(kept, done)
+    tokens = token_table(kept, specs, done, load_tokenizer(asked.work.model))
+    run.write_table("attributions", table)
+    run.write_table("attribution_traces", about)
+    run.write_table("attribution_tokens", tokens)
+    run.write_table("step_removals", removals)
+    # What is read before a table is written is its input: a new knock-out leaves only this stale.
+    importance = _importance(run)
+    found = validity(table, about, removals, importance, asked.methods, asked.n_cases, seed)
+    run.write_table("findings_attribute", as_table("attribute", found))
+    return table
+
+
+def _importance(run: Run) -> pd.DataFrame:
+    """Each step's place, and its importance where it is known and current."""
+    table = step_places(need(run, "steps")).drop(columns="place")
+    if "step_importance" not in run.tables():
+        log.info("steps are not ranked against knock-outs: `cot intervene --method knockout` first")
+        return table
+    if (why := run.stale("step_importance")) is not None:
+        log.warning("steps are not ranked against knock-outs, which are stale: %s", why)
+        return table
+    known = run.table("step_importance").drop(columns="position")
+    return table.merge(known.astype({"step": int}), on=STEP_KEY, how="left")
+
+
+# -- what is asked for -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Asked:
+    """All that the numbers follow from."""
+
+    methods: Mapping[str, Attribution]
+    """As typed."""
+    work: Work
+    """The traces that can be run again."""
+    targets: Sequence[Target]
+    """Those of them with an answer, and another one to compare it with."""
+    checked: frozenset[tuple[str, int]]
+    """Those that are run under random weights too."""
+    n_cases: int
+    """Traces with an answer."""
+    most_steps: int
+    """Steps that are looked at one by one; 0 is all."""
+    seed: int
+    """Of all that is drawn."""
+
+
+def _asked(
+    run: Run,
+    method: Sequence[str],
+    model: str | None,
+    limit: int | None,
+    traces: int | None,
+    steps_per_trace: int,
+    checked: int,
+    seed: int,
+) -> _Asked:
+    if not method:
+        raise InputError(f"no method: give one or more of {', '.join(names('attributions'))}")
+    if steps_per_trace < 0:
+        raise InputError(f"--steps-per-trace is {steps_per_trace}: give 1 or more, or 0 for all")
+    if checked < 0:
+        raise InputError(f"--checked is {checked}: give 0 or more")
+    methods = {spec: load_attribution(spec) for spec in dict.fromkeys(method)}
+    if any(each.captum for each in methods.values()):
+        need_captum()
+    work = prepare(
+        run,
+        layers=[0],
+        positions=("step_end", "pre_answer"),
+        spans=None,
+        model=model,
+        limit=limit,
+        steps_per_trace=0,
+    )
+    cases = make_cases(run, work, traces=traces, beyond_gap=beyond_gap(run))
+    rivals = Rivals(cases, seed)
+    questions = run.questions().set_index("question_id")[["text", "choices"]].to_dict("index")
+    tokenizer = load_tokenizer(work.model)
+    prompts: dict[tuple[str, tuple[int, ...]], list[Part]] = {}
+    targets = []
+    for case in cases:
+        if (pair := rivals.other_answer(case)) is not None:
+            name = (case.question_id, case.prompt_ids)
+            if name not in prompts:
+                question = questions[case.question_id]
+                prompts[name] = prompt_parts(tokenizer, case.prompt_ids, question)
+            targets.append(target_of(case, pair, prompts[name]))
+    if not targets:
+        raise InputError(
+            f"{run.path}: no question has traces with two answers that can be compared: "
+            "sample more traces, or take more questions"
+        )
+    if left := len(cases) - len(targets):
+        log.info("%d traces without another answer to compare with are left out", left)
+    unfound = sum(any(part.name == "prompt" for part in some) for some in prompts.values())
+    if unfound:
+        log.info("the question is not found in %d prompts: each is one part", unfound)
+    seen: Counter[str] = Counter()
+    first = set()
+    for target in targets:
+        seen[target.case.question_id] += 1
+        if seen[target.case.question_id] <= checked:
+            first.add(target.key)
+    return _Asked(
+        methods=methods,
+        work=work,
+        targets=targets,
+        checked=frozenset(first),
+        n_cases=len(cases),
+        most_steps=steps_per_trace,
+        seed=seed,
+    )
+
+
+# -- what is run -----------------------------------------------------------------------------------
+
+
+def _measure(
+    run: Run, asked: _Asked, device: str | None, tokens_per_batch: int
+) -> dict[Unit, list[dict[str, Any]]]:
+    """Every unit's rows; those that are stored are not measured again."""
+    wanted = _digests(asked)
+    with UnitStore(run.path / FOLDER, wanted) as store:
+        missing = [unit for unit in wanted if unit not in store.done]
+        if not missing:
+            return store.done
+        settings = Settings(
+            model=asked.work.model, device=device, tokens_per_batch=tokens_per_batch
+        )
+        targets = {target.key: target for target in asked.targets}
+        random = {randomised(spec): spec for spec in asked.methods}
+        with (
+            open_teacher_forcing(run, settings, (), asked.work.longest) as forcing,
+            track("attributing", total=len(missing), unit="traces and methods") as advance,
+        ):
+            model = forcing.model  # type: ignore[attr-defined]  # transformers': see above
+            lab = ModelLab(model, tokens_per_batch, asked.most_steps)
+            stored = _logprobs(asked.work)
+            for unit in missing:
+                if unit[2] not in random:
+                    store.add(unit, _rows(unit, targets[unit[:2]], asked, lab, store, stored))
+                    advance(1)
+            # weights are written over: all else is measured by now
+            weights, drawn = RandomWeights(model), ""
+            for unit in missing:
+                if unit[2] in random:
+                    if unit[0] != drawn:
+                        drawn = unit[0]
+                        weights.draw(trace_seed(asked.seed, drawn, 0, "random weights"))
+                        lab = ModelLab(model, tokens_per_batch, asked.most_steps)
+                    target = targets[unit[:2]]
+                    gapped = _gapped(store.done, target)
+                    store.add(unit, () if gapped else _random(target, random[unit[2]], asked, lab))
+                    advance(1)
+        return store.done
+
+
+def _rows(
+    unit: Unit,
+    target: Target,
+    asked: _Asked,
+    lab: ModelLab,
+    store: UnitStore,
+    stored: Mapping[tuple[str, int], Sequence[float] | None],
+) -> Iterator[dict[str, Any]]:
+    """What a unit holds."""
+    name = unit[2]
+    if name == GAP:
+        gap = lab.logprob_gap(target, stored.get(target.key))
+        yield {"gap": None if gap != gap else gap}
+    elif _gapped(store.done, target):
+        return
+    elif name == REMOVALS:
+        yield from _removals(target, lab)
+    else:
+        method = asked.methods[name]
+        began, forward, backward = time.monotonic(), lab.tokens_forward, lab.tokens_backward
+        seeds = [trace_seed(asked.seed, *target.key, f"{name} {draw}") for draw in range(2)]
+        values = method.measure(target, lab, seeds[0])
+        again = method.measure(target, lab, seeds[1]) if values.sampled else None
+        yield from rows_of(
+            target,
+            values,
+            again,
+            tokens=target.key in asked.checked,
+            n_forward=lab.tokens_forward - forward,
+            n_backward=lab.tokens_backward - backward,
+            seconds=time.monotonic() - began,
+        )
+
+
+def _random(target: Target, spec: str, asked: _Asked, lab: ModelLab) -> Iterator[dict[str, Any]]:
+    seed = trace_seed(asked.seed, *target.key, f"{spec} 0")
+    values = asked.methods[spec].measure(target, lab, seed)
+    for part, value in values.parts.items():
+        yield {"part": part.name, "step": part.step, "value": value}
+
+
+def _removals(target: Target, lab: ModelLab) -> Iterator[dict[str, Any]]:
+    every = frozenset(target.steps)
+    some = target.some_steps(lab.most_steps)
+    if some:
+        whole, none = lab.odds(target), lab.without(target, every)
+        for part in some:
+            yield {
+                "step": part.step,
+                "removed": whole - lab.without(target, frozenset({part})),
+                "inserted": lab.without(target, every - {part}) - none,
+                "n_tokens": part.n_tokens,
+            }
+
+
+def _gapped(done: Mapping[Unit, Sequence[Mapping[str, Any]]], target: Target) -> bool:
+    """Whether the model gives the trace other log-probabilities than are stored."""
+    (row,) = done[*target.key, GAP]
+    return row["gap"] is not None and row["gap"] > MAX_GAP
+
+
+def _logprobs(work: Work) -> Mapping[tuple[str, int], Sequence[float] | None]:
+    columns = (work.traces[name] for name in ("question_id", "sample_index", "logprobs"))
+    return {(name, int(index)): values for name, index, values in zip(*columns, strict=True)}
+
+
+def _digests(asked: _Asked) -> dict[Unit, str]:
+    """Of each unit, in the order in which they are run, all that its rows follow from."""
+    found: dict[Unit, str] = {}
+    for target in asked.targets:
+        case, pair = target.case, target.pair
+        parts = [[part.name, part.step, part.spans] for part in target.parts]
+        own = [VERSION, asked.work.model.revision, asked.most_steps, asked.seed, parts]
+        own += [case.prompt_ids, case.token_ids, pair.read, pair.own_token, pair.other_token]
+        checked = target.key in asked.checked
+        found[*target.key, GAP] = _digest(own)
+        found[*target.key, REMOVALS] = _digest(own)
+        for spec, method in asked.methods.items():
+            found[*target.key, spec] = _digest([*own, spec, method.about(), checked])
+        if checked:
+            for spec, method in asked.methods.items():
+                found[*target.key, randomised(spec)] = _digest([*own, spec, method.about()])
+    return found
+
+
+def _digest(basis: Any) -> str:
+    return hashlib.sha256(json.dumps(basis, default=str).encode()).hexdigest()[:16]
+
+
+# -- the dry run -----------------------------------------------------------------------------------
+
+
+def _count(
+    run: Run,
+    *,
+    method: Sequence[str],
+    model: str | None,
+    limit: int | None,
+    traces: int | None,
+    steps_per_trace: int,
+    checked: int,
+    seed: int,
+    **others: Any,
+) -> list[dict[str, Any]]:
+    asked = _asked(run, method, model, limit, traces, steps_per_trace, checked, seed)
+    wanted = _digests(asked)
+    there: Mapping[Unit, Any] = {}
+    if (run.path / FOLDER).is_dir():
+        there = UnitStore(run.path / FOLDER, wanted).done
+    rows = []
+    for spec, each in asked.methods.items():
+        forward = backward = stored = 0
+        for target in asked.targets:
+            cost = each.cost(target, asked.most_steps)
+            units = [spec, *([randomised(spec)] if target.key in asked.checked else [])]
+            missing = sum((*target.key, name) not in there for name in units)
+            stored += (*target.key, spec) in there
+            forward, backward = forward + missing * cost.forward, backward + missing * cost.backward
+        rows.append(
+            {
+                "method": spec,
+                "n_traces": len(asked.targets),
+                "n_stored": stored,
+                "n_forward": forward,
+                "n_backward": backward,
+            }
+        )
+    removals = forward = 0
+    for target in asked.targets:
+        if (*target.key, REMOVALS) not in there:
+            steps = target.some_steps(asked.most_steps)
+            end = target.pair.read + 1
+            whole = sum(step.n_tokens for step in target.steps)
+            forward += 2 * len(target.token_ids) + len(steps) * (2 * end - whole)
+            removals += 1
+    count = {"n_traces": len(asked.targets), "n_stored": len(asked.targets) - removals}
+    rows.append({"method": REMOVALS, **count, "n_forward": forward, "n_backward": 0})
+    return rows
