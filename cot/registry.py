@@ -57,6 +57,10 @@ ANALYSES = {
         "analysis.step_attention:attention",
         "Which steps do later steps attend to? Receiver heads.",
     ),
+    "features": (
+        "analysis.state_features:features",
+        "Features of the hidden states: do any tell right from wrong?",
+    ),
     "agree": ("analysis.agreement:agree", "Do answers, reasoning and hidden states agree?"),
     "compare": ("analysis.comparison:compare", "Compare two runs, question by question."),
     "report": ("analysis.page:report", "Write report.html."),

@@ -19,6 +19,7 @@ LAYERS = (
     "analysis.interventions",
     "analysis.attribution",
     "analysis.step_attention",
+    "analysis.state_features",
     *(
         "analysis.agreement",
         "analysis.comparison",

@@ -37,6 +37,7 @@ OWN = {
     "clusterers": "dataflow\n  No embedding: traces that compute the same are one.\n"
     "module:Class\n  A scikit-learn clusterer of your own.",
     "faithfulness": "package.module:Class\n  A test of your own.",
+    "features": "package.module:function\n  One of your own: see analysis.state_features.contract.",
     "interventions": "package.module:Class\n  One of your own: see analysis.interventions.contract.",
     "probes": "module:Class\n  An estimator of your own.",
     "stops": "package.module:name\n  A stopping rule of your own: see cot.stopping.",

@@ -180,7 +180,8 @@ def intervene(
         direction_layers: captured layers at which directions act; by default the one that the run's
             probe of the target chose.
         direction_position: the captured position that they are fitted at; by default likewise.
-        direction: a file with a direction: a stored probe, or a vector (.npy, .safetensors).
+        direction: a file with a direction: a stored probe, a feature of `cot features`
+            (METHOD.safetensors:NUMBER), or a vector (.npy, .safetensors).
         labels: a file with labels of traces to fit directions to: question_id, sample_index, label.
         strengths: steps along a direction, in mean norms of the states.
         random_directions: how many are compared; 20 or more for a band.

@@ -3,12 +3,15 @@
 direction.npy                one vector [d_model]
 direction.safetensors        a tensor `direction` [d_model]
 RUN/probes/TARGET.safetensors (or .json)    a probe of another run; see `analysis.probes`
+RUN/features/METHOD.safetensors:NUMBER      one of the features of a run; see `cot features`
 labels.csv                   question_id, sample_index, label (true or false, 1 or 0);
                              also .jsonl, .json, .parquet
 """
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +43,13 @@ class GivenDirection:
     weight: Floats
     """Shape [d_model], of any length above 0."""
     target: str | None = None
-    """What its probe predicts; None for a plain vector."""
+    """What its probe predicts; None for a plain vector and a feature."""
     layer: int | None = None
-    """Where its probe reads; None for a plain vector."""
+    """Where its probe or feature reads; None for a plain vector."""
     position: str | None = None
     """Likewise."""
     seen: frozenset[str] = frozenset()
-    """Questions of this run that its probe was fitted on."""
+    """Questions of this run that its probe or feature was fitted on."""
 
 
 def read_direction(run: Run, path: str | Path) -> GivenDirection:
@@ -55,12 +58,16 @@ def read_direction(run: Run, path: str | Path) -> GivenDirection:
     Raises:
         InputError: no such file, no direction in it, or one of another model, revision or width.
     """
-    file = Path(path)
+    numbered = re.fullmatch(r"(.+\.(?:safetensors|json)):(\d+)", str(path), re.DOTALL)
+    file = Path(path if numbered is None else numbered[1])
     run.reads(f"file:{file.resolve()}")
+    if numbered is not None:
+        return _feature(run, file, int(numbered[2]))
     if file.suffix not in (".npy", ".safetensors", ".json"):
         raise InputError(
             f"{file}: a direction is read from a .npy file, a .safetensors file with a tensor "
-            f"{NAME!r}, or a stored probe (RUN/probes/TARGET.safetensors)"
+            f"{NAME!r}, a stored probe (RUN/probes/TARGET.safetensors), or a feature "
+            "(RUN/features/METHOD.safetensors:NUMBER)"
         )
     if not file.is_file():
         raise InputError(f"{file}: there is no such file")
@@ -87,13 +94,7 @@ def _vector(file: Path) -> NDArray[Any] | None:
         return np.asarray(array)
     if file.suffix == ".json":
         return None
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(file)
-    except SafetensorError as error:
-        raise InputError(f"{file}: is no safetensors file: {error}") from None
+    tensors = _tensors(file)
     if NAME in tensors:
         return np.asarray(tensors[NAME].double().numpy())
     if not file.with_suffix(".json").is_file():
@@ -102,17 +103,24 @@ def _vector(file: Path) -> NDArray[Any] | None:
     return None
 
 
+def _tensors(file: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(file))
+    except FileNotFoundError:
+        raise InputError(f"{file}: there is no such file") from None
+    except SafetensorError as error:
+        raise InputError(f"{file}: is no safetensors file: {error}") from None
+
+
 def _stored(run: Run, file: Path) -> GivenDirection:
     stored = load_stored(file)
     fit = stored.fit
     if fit.label != "boolean":
         raise InputError(f"{file}: its target {fit.target} is a {fit.label}: {ONLY_BOOLEAN}")
-    about = read_about(run.path / "activations")
-    if about and about["revision"] != fit.revision:
-        raise InputError(
-            f"{file} reads hidden states of {fit.model} ({fit.revision}), but {run.path} holds "
-            f"those of {about['model']} ({about['revision']}): give a probe of the same model"
-        )
+    _check_model(run, file, fit.model, fit.revision)
     weight = single_weight(stored.heads[0], f"{file}: a {fit.kind} probe") / stored.scale
     if not weight.any():
         raise InputError(f"{file}: its weights are all 0: it points nowhere")
@@ -124,6 +132,44 @@ def _stored(run: Run, file: Path) -> GivenDirection:
         position=fit.position,
         seen=frozenset(hashes.index[hashes.isin(fit.questions)]),
     )
+
+
+def _feature(run: Run, file: Path, number: int) -> GivenDirection:
+    """The direction of a feature that `cot features` stored."""
+    tensors, about = _tensors(file.with_suffix(".safetensors")), file.with_suffix(".json")
+    try:
+        fit = json.loads(about.read_text(encoding="utf-8"))
+        directions = tensors["directions"].double().numpy()
+        layer, position = int(fit["layer"]), str(fit["position"])
+        seen = frozenset(map(str, fit["questions"]))
+        model, revision = str(fit["model"]), str(fit["revision"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{file}: FILE:NUMBER is a feature of RUN/features/METHOD.safetensors, with its .json "
+            f"beside it; this is none: {error}"
+        ) from None
+    _check_model(run, file, model, revision)
+    if directions.ndim != 2 or number >= len(directions) or not np.isfinite(directions).all():
+        there = f"0 to {len(directions) - 1}" if directions.ndim == 2 else "none"
+        raise InputError(f"{file}: has no feature {number}; its features are {there}")
+    if not directions[number].any():
+        raise InputError(f"{file}:{number}: the direction is all 0: it points nowhere")
+    hashes = question_hashes(run)
+    return GivenDirection(
+        weight=directions[number],
+        layer=layer,
+        position=position,
+        seen=frozenset(hashes.index[hashes.isin(seen)]),
+    )
+
+
+def _check_model(run: Run, file: Path, model: str, revision: str) -> None:
+    about = read_about(run.path / "activations")
+    if about and about["revision"] != revision:
+        raise InputError(
+            f"{file} reads hidden states of {model} ({revision}), but {run.path} holds "
+            f"those of {about['model']} ({about['revision']}): give one of the same model"
+        )
 
 
 ONLY_BOOLEAN = "a direction tells two labels apart; choose a boolean target, such as correct"

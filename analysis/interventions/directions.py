@@ -313,9 +313,10 @@ def _from_file(
     else:
         assert given.position is not None
         place = (given.layer, given.position)
+        what = "feature" if given.target is None else "probe"
         if (layers is not None and list(layers) != [place[0]]) or position not in (None, place[1]):
             raise InputError(
-                f"{file}: this probe reads layer {place[0]} at {place[1]}: give no other layers "
+                f"{file}: this {what} reads layer {place[0]} at {place[1]}: give no other layers "
                 "and no other position"
             )
         captured(run, [place[0]], [place[1]])

@@ -37,7 +37,15 @@ from cot.store.run import Run
 from cot.store.tables import versions
 from cot.store.vectors import read_about
 
-__all__ = ["Fit", "StoredProbe", "load_stored", "question_hashes", "save_best", "score_with"]
+__all__ = [
+    "Fit",
+    "StoredProbe",
+    "file_name",
+    "load_stored",
+    "question_hashes",
+    "save_best",
+    "score_with",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +141,7 @@ def save_best(run: Run, labels: Labels, best: CellResult, *, spec: str, seed: in
         seed=seed,
         versions=versions(),
     )
-    path = run.path / "probes" / f"{_file_name(labels.target)}.safetensors"
+    path = run.path / "probes" / f"{file_name(labels.target)}.safetensors"
     plain = {name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}
     with replace_file(path) as handle:
         handle.write(save(plain, {"format": "consilience probe"}))
@@ -189,7 +197,7 @@ def _head(tensors: dict[str, NDArray[np.floating]], head: int) -> Layers:
     ]
 
 
-def _file_name(target: str) -> str:
+def file_name(target: str) -> str:
     """The target, or where that is no plain file name, a part of it and its hash."""
     if re.fullmatch(r"[\w-]{1,60}", target, re.ASCII):
         return target
