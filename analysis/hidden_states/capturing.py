@@ -204,7 +204,7 @@ def capture(
         steps_per_trace: most step ends, and most section ends, of a trace: of longer ones, they are
             taken evenly by tokens; 0 takes all.
         certainty: also write `token_certainty`; it reads the whole vocabulary at every token.
-        also: other analyses that read the same pass, with their defaults: lens.
+        also: other analyses that read the same pass, with their defaults: lens, attention.
 
     Raises:
         InputError: an unknown layer, position, engine or model; spans that aren't in the traces;
@@ -214,7 +214,9 @@ def capture(
     asked: dict[str, Any] = {"model": model, "device": device, "limit": limit}
     others = [find(name) for name in also]
     if wrong := [each.name for each in others if each.reader is None or each.name == "capture"]:
-        raise InputError(f"--also {wrong[0]}: it reads no teacher-forced pass; lens does")
+        raise InputError(
+            f"--also {wrong[0]}: it reads no teacher-forced pass; lens and attention do"
+        )
     with ExitStack() as stack:
         own = stack.enter_context(
             capture_reader(

@@ -87,7 +87,7 @@ def place_scores(to_first: Floats, by_distance: Floats, n_steps: int, nearest: i
 def split_half(odd: Floats, even: Floats) -> Floats:
     """Correlation over the last axis of the scores that odd and that even later steps give, shape
     [...]; NaN for fewer than LEAST steps with both, or where either is the same throughout."""
-    both = ~(np.isnan(odd) | np.isnan(even)).reshape(-1, odd.shape[-1]).any(axis=0)
+    both = ~(np.isnan(odd) | np.isnan(even)).any(axis=tuple(range(odd.ndim - 1)))
     if both.sum() < LEAST:
         return np.full(odd.shape[:-1], np.nan)
     return correlation(odd[..., both], even[..., both])
@@ -109,4 +109,5 @@ def spearman_brown(r: Floats) -> Floats:
     >>> float(spearman_brown(np.array(0.5)))
     0.6666666666666666
     """
-    return 2 * r / (1 + np.abs(r))
+    whole: Floats = 2 * r / (1 + np.abs(r))
+    return whole

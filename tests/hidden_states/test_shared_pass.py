@@ -131,5 +131,5 @@ def test_an_analysis_that_reads_no_pass_cannot_join(
     tmp_path: Path, model: tuple[Path, Any]
 ) -> None:
     run = made(tmp_path / "run", model)
-    with pytest.raises(InputError, match="--also vote: it reads no teacher-forced pass; lens does"):
+    with pytest.raises(InputError, match="--also vote: it reads no teacher-forced pass; lens and"):
         capture(run, also=["vote"])
