@@ -16,10 +16,10 @@ prompt's last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import groupby, islice, takewhile
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any
 
 from analysis.hidden_states.edits import Change, Writer
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Branch", "ChangedPass"]
+
+WEIGHTS = {"cpu": 16, "cuda": 1024}
+"""Tokens that take about as long as reading the weights does, by device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,6 +100,7 @@ class ChangedPass:
         self.head = Head(model)
         self.tokens_per_batch = tokens_per_batch
         self.chunk_tokens = chunk_tokens or CHUNK.get(model.device.type, CHUNK["cpu"])
+        self.weights_cost = WEIGHTS.get(model.device.type, WEIGHTS["cpu"])
         self.tokens_run = 0
         self._prompt: tuple[tuple[int, ...], Any] = ((), None)
         self._check()
@@ -127,20 +131,48 @@ class ChangedPass:
         prompt = tuple(map(int, prompt_ids))
         tokens = tuple(map(int, token_ids))
         changed = [i for i, branch in enumerate(branches) if branch.start is not None]
-        # rows that are run together share what is left out below them and before them
-        changed.sort(key=lambda i: (branches[i].lowest, branches[i].start))
         layers = {change.layer for i in changed for change in branches[i].changes}
         base = self._base(prompt, tokens, asked, sorted(layers - {0}))
         found: list[Tensor] = [base.asked] * len(branches)
         most = max(1, self.tokens_per_batch // (len(prompt) + len(tokens)))
         with self.writer.on(sorted(layers)):
-            for _, same in groupby(changed, key=lambda i: branches[i].lowest):
-                for some in _batches(same, most):
-                    states = self._rows([branches[i] for i in some], prompt, tokens, asked, base)
-                    for i, own in zip(some, states, strict=True):
-                        found[i] = own
+            for some in self._batches(changed, branches, len(tokens), most):
+                states = self._rows([branches[i] for i in some], prompt, tokens, asked, base)
+                for i, own in zip(some, states, strict=True):
+                    found[i] = own
             self.writer.check()
         return base.asked, found
+
+    def _batches(
+        self, changed: Sequence[int], branches: Sequence[Branch], length: int, most: int
+    ) -> Iterator[list[int]]:
+        """Which rows are run together, `most` at a time.
+
+        A batch runs all its rows from its lowest layer and first token on. Rows that begin alike
+        are put together; others join them where what they run for nothing costs less than reading
+        the weights once more.
+        """
+
+        def begins(i: int) -> tuple[int, int]:
+            return branches[i].lowest, branches[i].start or 0
+
+        blocks = len(self.writer.blocks)
+        together: list[int] = []
+        wasted = first = lowest = 0
+        for (layer, start), group in groupby(sorted(changed, key=begins), key=begins):
+            alike = list(group)
+            extra = (length - first) * (blocks - lowest) - (length - start) * (blocks - layer)
+            wasted += len(alike) * extra
+            if not together or start < first or wasted > self.weights_cost * (blocks - lowest):
+                if together:
+                    yield together
+                together, wasted, first, lowest = [], 0, start, layer
+            together += alike
+            while len(together) > most:
+                yield together[:most]
+                together = together[most:]
+        if together:
+            yield together
 
     def _check_places(self, branch: Branch, length: int) -> None:
         for change in branch.changes:
@@ -320,12 +352,6 @@ class ChangedPass:
             f"cannot change states of {type(self.model).__name__}: a trace can't go on from its "
             f"prompt's cache ({reason}); decoder-only models with attention work"
         )
-
-
-def _batches(rows: Iterable[int], most: int) -> Iterator[list[int]]:
-    left = iter(rows)
-    while some := list(islice(left, most)):
-        yield some
 
 
 class _Below:
