@@ -14,28 +14,21 @@ the model, `validity.py` makes findings.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from analysis.attribution.contract import Attribution, need_captum
-from analysis.attribution.lab import ModelLab, RandomWeights
-from analysis.attribution.parts import Part, Target, prompt_parts, target_of
+from analysis.attribution.measuring import FOLDER, Asked, digests, gapped, measure
+from analysis.attribution.parts import Part, prompt_parts, target_of
 from analysis.attribution.tables import (
-    GAP,
     REMOVALS,
     attribution_table,
     randomised,
     removal_table,
-    rows_of,
     token_table,
     trace_table,
 )
@@ -43,30 +36,20 @@ from analysis.attribution.validity import validity
 from analysis.catalogue import need
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table
-from analysis.hidden_states.planning import Work, prepare
-from analysis.hidden_states.shared_pass import (
-    TOKENS_PER_BATCH,
-    Settings,
-    open_teacher_forcing,
-)
-from analysis.hidden_states.stored_states import MAX_GAP
+from analysis.hidden_states.planning import prepare
+from analysis.hidden_states.shared_pass import TOKENS_PER_BATCH
 from analysis.interventions.cases import Rivals, beyond_gap, make_cases
 from analysis.interventions.step_ranks import STEP_KEY, step_places
 from analysis.interventions.units import Unit, UnitStore
 from cot.errors import InputError
 from cot.models import load_tokenizer
-from cot.progress import track
 from cot.registry import build, names
-from cot.sampling.sampler import trace_seed
 from cot.store.run import Run
 
 __all__ = ["attribute", "load_attribution"]
 
 log = logging.getLogger("cot")
 DEFAULT = ("grad_x_input", "shapley", "occlusion")
-FOLDER = Path("activations") / "attribution"
-VERSION = 1
-"""Of what a unit holds."""
 
 
 def load_attribution(spec: str) -> Attribution:
@@ -178,10 +161,10 @@ def attribute(
     elif engine not in (None, "transformers"):
         raise InputError(f"--engine {engine}: attributions need transformers")
     asked = _asked(run, method, model, limit, traces, steps_per_trace, checked, seed)
-    done = _measure(run, asked, device, tokens_per_batch)
-    kept = [target for target in asked.targets if not _gapped(done, target)]
-    if gapped := len(asked.targets) - len(kept):
-        log.warning("%d traces beyond the log-probability gap are left out", gapped)
+    done = measure(run, asked, device, tokens_per_batch)
+    kept = [target for target in asked.targets if not gapped(done, target)]
+    if left := len(asked.targets) - len(kept):
+        log.warning("%d traces beyond the log-probability gap are left out", left)
     specs = list(asked.methods)
     table = attribution_table(kept, specs, done)
     about = trace_table(kept, specs, done)
@@ -214,26 +197,6 @@ def _importance(run: Run) -> pd.DataFrame:
 # -- what is asked for -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Asked:
-    """All that the numbers follow from."""
-
-    methods: Mapping[str, Attribution]
-    """As typed."""
-    work: Work
-    """The traces that can be run again."""
-    targets: Sequence[Target]
-    """Those of them with an answer, and another one to compare it with."""
-    checked: frozenset[tuple[str, int]]
-    """Those that are run under random weights too."""
-    n_cases: int
-    """Traces with an answer."""
-    most_steps: int
-    """Steps that are looked at one by one; 0 is all."""
-    seed: int
-    """Of all that is drawn."""
-
-
 def _asked(
     run: Run,
     method: Sequence[str],
@@ -243,7 +206,7 @@ def _asked(
     steps_per_trace: int,
     checked: int,
     seed: int,
-) -> _Asked:
+) -> Asked:
     if not method:
         raise InputError(f"no method: give one or more of {', '.join(names('attributions'))}")
     if steps_per_trace < 0:
@@ -291,7 +254,7 @@ def _asked(
         seen[target.case.question_id] += 1
         if seen[target.case.question_id] <= checked:
             first.add(target.key)
-    return _Asked(
+    return Asked(
         methods=methods,
         work=work,
         targets=targets,
@@ -300,138 +263,6 @@ def _asked(
         most_steps=steps_per_trace,
         seed=seed,
     )
-
-
-# -- what is run -----------------------------------------------------------------------------------
-
-
-def _measure(
-    run: Run, asked: _Asked, device: str | None, tokens_per_batch: int
-) -> dict[Unit, list[dict[str, Any]]]:
-    """Every unit's rows; those that are stored are not measured again."""
-    wanted = _digests(asked)
-    with UnitStore(run.path / FOLDER, wanted) as store:
-        missing = [unit for unit in wanted if unit not in store.done]
-        if not missing:
-            return store.done
-        settings = Settings(
-            model=asked.work.model, device=device, tokens_per_batch=tokens_per_batch
-        )
-        targets = {target.key: target for target in asked.targets}
-        random = {randomised(spec): spec for spec in asked.methods}
-        with (
-            open_teacher_forcing(run, settings, (), asked.work.longest) as forcing,
-            track("attributing", total=len(missing), unit="traces and methods") as advance,
-        ):
-            model = forcing.model  # type: ignore[attr-defined]  # transformers': see above
-            lab = ModelLab(model, tokens_per_batch, asked.most_steps)
-            stored = _logprobs(asked.work)
-            for unit in missing:
-                if unit[2] not in random:
-                    store.add(unit, _rows(unit, targets[unit[:2]], asked, lab, store, stored))
-                    advance(1)
-            # weights are written over: all else is measured by now
-            weights, drawn = RandomWeights(model), ""
-            for unit in missing:
-                if unit[2] in random:
-                    if unit[0] != drawn:
-                        drawn = unit[0]
-                        weights.draw(trace_seed(asked.seed, drawn, 0, "random weights"))
-                        lab = ModelLab(model, tokens_per_batch, asked.most_steps)
-                    target = targets[unit[:2]]
-                    gapped = _gapped(store.done, target)
-                    store.add(unit, () if gapped else _random(target, random[unit[2]], asked, lab))
-                    advance(1)
-        return store.done
-
-
-def _rows(
-    unit: Unit,
-    target: Target,
-    asked: _Asked,
-    lab: ModelLab,
-    store: UnitStore,
-    stored: Mapping[tuple[str, int], Sequence[float] | None],
-) -> Iterator[dict[str, Any]]:
-    """What a unit holds."""
-    name = unit[2]
-    if name == GAP:
-        gap = lab.logprob_gap(target, stored.get(target.key))
-        yield {"gap": None if gap != gap else gap}
-    elif _gapped(store.done, target):
-        return
-    elif name == REMOVALS:
-        yield from _removals(target, lab)
-    else:
-        method = asked.methods[name]
-        began, forward, backward = time.monotonic(), lab.tokens_forward, lab.tokens_backward
-        seeds = [trace_seed(asked.seed, *target.key, f"{name} {draw}") for draw in range(2)]
-        values = method.measure(target, lab, seeds[0])
-        again = method.measure(target, lab, seeds[1]) if values.sampled else None
-        yield from rows_of(
-            target,
-            values,
-            again,
-            tokens=target.key in asked.checked,
-            n_forward=lab.tokens_forward - forward,
-            n_backward=lab.tokens_backward - backward,
-            seconds=time.monotonic() - began,
-        )
-
-
-def _random(target: Target, spec: str, asked: _Asked, lab: ModelLab) -> Iterator[dict[str, Any]]:
-    seed = trace_seed(asked.seed, *target.key, f"{spec} 0")
-    values = asked.methods[spec].measure(target, lab, seed)
-    for part, value in values.parts.items():
-        yield {"part": part.name, "step": part.step, "value": value}
-
-
-def _removals(target: Target, lab: ModelLab) -> Iterator[dict[str, Any]]:
-    every = frozenset(target.steps)
-    some = target.some_steps(lab.most_steps)
-    if some:
-        whole, none = lab.odds(target), lab.without(target, every)
-        for part in some:
-            yield {
-                "step": part.step,
-                "removed": whole - lab.without(target, frozenset({part})),
-                "inserted": lab.without(target, every - {part}) - none,
-                "n_tokens": part.n_tokens,
-            }
-
-
-def _gapped(done: Mapping[Unit, Sequence[Mapping[str, Any]]], target: Target) -> bool:
-    """Whether the model gives the trace other log-probabilities than are stored."""
-    (row,) = done[*target.key, GAP]
-    return row["gap"] is not None and row["gap"] > MAX_GAP
-
-
-def _logprobs(work: Work) -> Mapping[tuple[str, int], Sequence[float] | None]:
-    columns = (work.traces[name] for name in ("question_id", "sample_index", "logprobs"))
-    return {(name, int(index)): values for name, index, values in zip(*columns, strict=True)}
-
-
-def _digests(asked: _Asked) -> dict[Unit, str]:
-    """Of each unit, in the order in which they are run, all that its rows follow from."""
-    found: dict[Unit, str] = {}
-    for target in asked.targets:
-        case, pair = target.case, target.pair
-        parts = [[part.name, part.step, part.spans] for part in target.parts]
-        own = [VERSION, asked.work.model.revision, asked.most_steps, asked.seed, parts]
-        own += [case.prompt_ids, case.token_ids, pair.read, pair.own_token, pair.other_token]
-        checked = target.key in asked.checked
-        found[*target.key, GAP] = _digest(own)
-        found[*target.key, REMOVALS] = _digest(own)
-        for spec, method in asked.methods.items():
-            found[*target.key, spec] = _digest([*own, spec, method.about(), checked])
-        if checked:
-            for spec, method in asked.methods.items():
-                found[*target.key, randomised(spec)] = _digest([*own, spec, method.about()])
-    return found
-
-
-def _digest(basis: Any) -> str:
-    return hashlib.sha256(json.dumps(basis, default=str).encode()).hexdigest()[:16]
 
 
 # -- the dry run -----------------------------------------------------------------------------------
@@ -450,7 +281,7 @@ def _count(
     **others: Any,
 ) -> list[dict[str, Any]]:
     asked = _asked(run, method, model, limit, traces, steps_per_trace, checked, seed)
-    wanted = _digests(asked)
+    wanted = digests(asked)
     there: Mapping[Unit, Any] = {}
     if (run.path / FOLDER).is_dir():
         there = UnitStore(run.path / FOLDER, wanted).done

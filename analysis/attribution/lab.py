@@ -230,7 +230,10 @@ class RandomWeights:
 
     def __init__(self, model: Any) -> None:
         self._matrices = [weight for weight in model.parameters() if weight.dim() > 1]
-        self._moments = [(float(w.float().mean()), float(w.float().std())) for w in self._matrices]
+        self._moments = [
+            (float(own.mean()), float(own.std()))
+            for own in (weight.detach().float() for weight in self._matrices)
+        ]
 
     def draw(self, seed: int) -> None:
         """Draw all weights; the same for the same seed and device."""

@@ -14,6 +14,7 @@ run once a trace, however many orders meet it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from math import factorial
 
 import numpy as np
@@ -52,7 +53,11 @@ class Shapley(Attribution):
             ]
             return lab.hidden(target, sets)
 
-        none, every = game(np.array([[False], [True]]).repeat(len(steps), axis=1))
+        some = np.array([[False], [True]]).repeat(len(steps), axis=1)
+        if self._all_sets(len(steps)):  # all at once: each call runs the unchanged trace too
+            some = np.array(list(product([False, True], repeat=len(steps))))
+        worths = game(some)
+        none, every = worths[0], worths[-1]
         values = shapley_values(game, len(steps), self.samples, seed) if steps else ()
         return Values(
             parts={step: float(value) for step, value in zip(steps, values, strict=True)},
@@ -63,11 +68,21 @@ class Shapley(Attribution):
 
     def cost(self, target: Target, most_steps: int) -> Cost:
         steps = target.some_steps(most_steps)
+        n, whole = len(steps), len(target.token_ids)
         if not steps:
-            return Cost(forward=len(target.token_ids))
-        sets = min(2 ** len(steps), 2 * self.samples * len(steps))  # two seeds
-        after = target.pair.read + 1 - steps[0].spans[0].stop
-        return Cost(forward=len(target.token_ids) + sets * after)
+            return Cost(forward=whole)
+        orders = 2 * self.samples  # two seeds
+        sets, calls = (
+            (2**n, 1) if self._all_sets(n) else (orders * n, 1 + orders * (1 + n // TOGETHER))
+        )
+        trace = target.pair.read + 1
+        hidden = sets * (trace - steps[0].spans[0].stop)
+        # the prompt's last token is run with the trace each time
+        return Cost(forward=whole + calls * (trace + 1) + hidden)
+
+    def _all_sets(self, n: int) -> bool:
+        """Whether all sets of steps are no more than the orders would meet."""
+        return 2**n <= self.samples * n
 
 
 def shapley_values(
