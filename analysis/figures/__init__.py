@@ -11,6 +11,7 @@ as markup.
 """
 
 from analysis.figures.accuracy import curve, votes
+from analysis.figures.attention import attention_matrix, receiver_heads
 from analysis.figures.interventions import (
     dose_response,
     intervention_effects,
@@ -28,6 +29,7 @@ from analysis.figures.witnesses import agreement, kinds, raters
 
 __all__ = [
     "agreement",
+    "attention_matrix",
     "calibration",
     "consistency",
     "curve",
@@ -44,6 +46,7 @@ __all__ = [
     "probe_lines",
     "probes",
     "raters",
+    "receiver_heads",
     "similarity",
     "state_steps",
     "stated",
