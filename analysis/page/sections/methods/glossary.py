@@ -241,5 +241,13 @@ TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "The share of a question's traces in which the state of a trace with another answer takes "
         "the log-odds at least half of the way to that answer, and further than the control does.",
     ),
+    (
+        ("attention",),
+        "Receiver head",
+        "An attention head whose later steps agree on few steps: the mean attention that they pay "
+        "each step has a high kurtosis, above that of permuted later steps and above what a step's "
+        "place foretells, after Holm's correction over all heads. What is attended to need not "
+        "matter: hiding a step says that.",
+    ),
 )
 """Commands that make such a number (all where empty), its name, and what it means."""
