@@ -13,42 +13,27 @@ One file a method; `contract.py` says what one is, `cases.py` what a trace is co
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table
 from analysis.hidden_states.places import LayerSpec
-from analysis.hidden_states.planning import Work, prepare
-from analysis.hidden_states.shared_pass import (
-    TOKENS_PER_BATCH,
-    Settings,
-    open_teacher_forcing,
-)
-from analysis.interventions.cases import Case, Rivals, beyond_gap, make_cases
-from analysis.interventions.contract import Arm, Intervention
-from analysis.interventions.directions import Direction, find_directions
+from analysis.hidden_states.shared_pass import TOKENS_PER_BATCH
+from analysis.interventions.asking import POSITIONS, ask, load_intervention
+from analysis.interventions.counting import count, variants
 from analysis.interventions.effects import effects_of_erasure, effects_of_rows, effects_of_samples
 from analysis.interventions.erased_auroc import erased_auroc
 from analysis.interventions.erasure import Erasure
-from analysis.interventions.lab import CountingLab, ModelLab, Plan
+from analysis.interventions.measuring import measure
 from analysis.interventions.probe_verdicts import verdicts
-from analysis.interventions.sampling import Variant, count_changed, sample_changed
+from analysis.interventions.sampling import sample_changed
 from analysis.interventions.step_ranks import rank_findings, step_importance
-from analysis.interventions.units import Unit, UnitStore, plain, profile_table, row_table
+from analysis.interventions.units import profile_table, row_table
 from cot.errors import InputError
-from cot.progress import track
-from cot.registry import build, names
-from cot.store.atomic import replace_file
 from cot.store.run import Run
 from cot.types import Finding
 
@@ -57,28 +42,7 @@ __all__ = ["POSITIONS", "intervene", "load_intervention"]
 log = logging.getLogger("cot")
 
 DEFAULT = ("patching", "steering", "erasure", "knockout")
-POSITIONS = ("prompt_end", "step_end", "pre_answer")
 STRENGTHS = (-0.2, -0.1, -0.05, 0.05, 0.1, 0.2)
-RANDOM_SAMPLED = 4
-"""Random directions under which each question is sampled on; all of them take turns."""
-VERSION = 1
-"""Of what a unit holds."""
-
-
-def load_intervention(spec: str) -> Intervention:
-    """The intervention that `NAME:key=value,...` names.
-
-    Raises:
-        InputError: no such intervention, one that is no `Intervention`, or parameters that it
-            doesn't take.
-    """
-    made = build("interventions", spec)()
-    if not isinstance(made, Intervention):
-        raise InputError(
-            f"{spec}: {type(made).__name__} is no intervention: let it extend "
-            "analysis.interventions.contract.Intervention"
-        )
-    return made
 
 
 SHOWN = ["method", "measure", "target", "layer", "position", "strength", "effect", "low", "high"]
@@ -106,7 +70,7 @@ def _show(run: Run, effects: pd.DataFrame) -> Shown:
 def _dry_run(run: Run, dry_run: bool, **asked: Any) -> Shown:
     """Count what would be run: passes, tokens, samples and the time they take; load no model."""
     with run.lock():
-        rows, note = _count(run, **asked)
+        rows, note = count(run, **asked)
     return Shown(json={"methods": rows, "note": note}, tables=[rows], note=note)
 
 
@@ -201,7 +165,7 @@ def intervene(
         InputError: an unknown method, layer or position; no model is named for an imported run;
             nothing was captured that a direction could be fitted on; no trace can be used.
     """
-    asked = _asked(
+    asked = ask(
         run,
         method=method,
         layers=layers,
@@ -225,10 +189,10 @@ def intervene(
         log.warning("states can't be written into vLLM: traces are run with transformers here")
     elif engine not in (None, "transformers"):
         raise InputError(f"--engine {engine}: states can be written with transformers only")
-    done = _measure(run, asked, device, tokens_per_batch)
+    done = measure(run, asked, device, tokens_per_batch)
     sampled = sample_changed(
         run,
-        _variants(asked, samples),
+        variants(asked, samples),
         model=model,
         engine="transformers",
         device=device,
@@ -293,313 +257,3 @@ def _findings(effects: pd.DataFrame, importance: pd.DataFrame, seed: int) -> pd.
     table = as_table("intervene", [*found, *ranks], **extra)
     types = {"layer": "Int64", "strength": float, "effect": float, "control_effect": float}
     return table.astype(types)
-
-
-# -- what is asked for -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Asked:
-    """All that the numbers follow from."""
-
-    methods: Mapping[str, Intervention]
-    """As typed."""
-    work: Work
-    """The traces that can be run again."""
-    cases: Sequence[Case]
-    """Those of them with an answer, in the order in which they are run."""
-    plan: Plan
-    """What a laboratory is told."""
-    directions: Sequence[Direction]
-    """None where no method acts along one."""
-
-
-def _asked(
-    run: Run,
-    *,
-    method: Sequence[str],
-    layers: LayerSpec,
-    positions: Sequence[str],
-    strengths: Sequence[float],
-    random_directions: int,
-    model: str | None,
-    limit: int | None,
-    traces: int | None,
-    steps_per_trace: int,
-    seed: int,
-    **directed: Any,
-) -> _Asked:
-    if not method:
-        raise InputError(f"no method: give one or more of {', '.join(names('interventions'))}")
-    methods = {spec: load_intervention(spec) for spec in dict.fromkeys(method)}
-    _check(positions, strengths, random_directions, steps_per_trace)
-    work = prepare(
-        run,
-        layers=layers,
-        positions=POSITIONS,
-        spans=None,
-        model=model,
-        limit=limit,
-        steps_per_trace=0,
-    )
-    cases = make_cases(run, work, traces=traces, beyond_gap=beyond_gap(run))
-    rivals = Rivals(cases, seed)
-    place = {name: i for i, name in enumerate(rivals.order)}
-    cases.sort(key=lambda case: (place[case.question_id], case.sample_index))
-    found: list[Direction] = []
-    if any(each.directed for each in methods.values()):
-        given = {name.removeprefix("direction_"): value for name, value in directed.items()}
-        found = find_directions(run, seed=seed, **given)
-    return _Asked(
-        methods=methods,
-        work=work,
-        cases=cases,
-        plan=Plan(
-            layers=work.layers,
-            n_blocks=_n_blocks(work),
-            d_model=work.width,
-            positions=positions,
-            strengths=tuple(strengths),
-            n_random=random_directions,
-            most_steps=steps_per_trace,
-            seed=seed,
-            rivals=rivals,
-            directions=found,
-        ),
-        directions=found,
-    )
-
-
-def _check(positions: Sequence[str], strengths: Sequence[float], n_random: int, steps: int) -> None:
-    wrong = [name for name in positions if name not in POSITIONS]
-    if wrong or not positions:
-        named = ", ".join(map(repr, wrong)) or "(none given)"
-        raise InputError(f"unknown position {named}: choose from {', '.join(POSITIONS)}")
-    if not strengths or not all(np.isfinite(each) and each for each in strengths):
-        raise InputError("--strengths: give numbers other than 0: it is the unchanged model")
-    if len(set(strengths)) < len(strengths):
-        raise InputError("--strengths: each is given once")
-    if n_random < 1:
-        raise InputError(f"--random-directions is {n_random}: an effect needs a control, give 1 up")
-    if steps < 0:
-        raise InputError(f"--steps-per-trace is {steps}: give 1 or more, or 0 for all")
-
-
-def _n_blocks(work: Work) -> int:
-    from transformers import AutoConfig
-
-    from cot.models import fetch
-
-    config = AutoConfig.from_pretrained(fetch(work.model)).get_text_config(decoder=True)
-    return int(config.num_hidden_layers)
-
-
-# -- forced passes ---------------------------------------------------------------------------------
-
-FOLDER = Path("activations") / "interventions"
-SPEED = "speed.json"
-
-
-def _measure(
-    run: Run, asked: _Asked, device: str | None, tokens_per_batch: int
-) -> dict[Unit, list[dict[str, Any]]]:
-    """Every unit's rows; those that are stored are not measured again."""
-    wanted = _digests(asked)
-    with UnitStore(run.path / FOLDER, wanted) as store:
-        missing = [
-            (case, spec)
-            for case in asked.cases
-            for spec in asked.methods
-            if (*case.key, spec) not in store.done
-        ]
-        if not missing:
-            return store.done
-        settings = Settings(
-            model=asked.work.model, device=device, tokens_per_batch=tokens_per_batch
-        )
-        stored = _logprobs(asked.work)
-        with (
-            open_teacher_forcing(run, settings, asked.plan.layers, asked.work.longest) as forcing,
-            track("intervening", total=len(missing), unit="traces and methods") as advance,
-        ):
-            lab = ModelLab(asked.plan, forcing, stored)
-            began, gapped = time.monotonic(), set()
-            for case, spec in missing:
-                if lab.beyond_gap(case):
-                    gapped.add(case.key)
-                    store.add((*case.key, spec), ())
-                else:
-                    measured = asked.methods[spec].measure(case, lab)
-                    store.add((*case.key, spec), map(plain, measured))
-                advance(1)
-            if gapped:
-                log.warning("%d traces beyond the log-probability gap are left out", len(gapped))
-            _keep_speed(run, lab.tokens_run, time.monotonic() - began)
-    return store.done
-
-
-def _logprobs(work: Work) -> Mapping[tuple[str, int], Sequence[float] | None]:
-    columns = (work.traces[name] for name in ("question_id", "sample_index", "logprobs"))
-    return {(name, int(index)): values for name, index, values in zip(*columns, strict=True)}
-
-
-def _keep_speed(run: Run, tokens: float, seconds: float) -> None:
-    """For the next dry run's estimate."""
-    if seconds > 0 and tokens:
-        with replace_file(run.path / FOLDER / SPEED) as handle:
-            handle.write(json.dumps({"tokens_per_second": tokens / seconds}).encode())
-
-
-def _digests(asked: _Asked) -> dict[Unit, str]:
-    """Of each unit, all that its rows follow from."""
-    plan, rivals = asked.plan, asked.plan.rivals
-    common = [VERSION, asked.work.model.revision, list(plan.layers), list(plan.positions)]
-    common += [list(plan.strengths), plan.n_random, plan.most_steps, plan.seed]
-    questions = {name: [_sign(case) for case in rivals.question(name)] for name in rivals.order}
-    following = dict(zip(rivals.order, [*rivals.order[1:], *rivals.order[:1]], strict=True))
-    directions = _sign_directions(asked.directions)
-    found: dict[Unit, str] = {}
-    for case in asked.cases:
-        others = questions[case.question_id], questions[following[case.question_id]]
-        for spec, each in asked.methods.items():
-            basis = [*common, spec, each.about(), others, directions if each.directed else ""]
-            found[*case.key, spec] = _digest(basis)
-    return found
-
-
-def _sign(case: Case) -> list[Any]:
-    steps = [[step, tokens.start, tokens.stop] for step, tokens in case.steps.items()]
-    written = _digest([case.prompt_ids, case.token_ids])
-    return [case.sample_index, written, case.answer, case.pre_answer, case.cue.start, steps]
-
-
-def _sign_directions(directions: Sequence[Direction]) -> str:
-    made = hashlib.sha256()
-    for each in directions:
-        labels = sorted((*key, value) for key, value in each.labels.items())
-        made.update(json.dumps([each.target, each.layer, dict(each.folds), labels]).encode())
-        for array in (each.unit, each.shuffled, each.mean, each.sigma):
-            made.update(b"" if array is None else np.ascontiguousarray(array, np.float32).tobytes())
-    return made.hexdigest()
-
-
-def _digest(basis: Any) -> str:
-    return hashlib.sha256(json.dumps(basis, default=str).encode()).hexdigest()[:16]
-
-
-# -- sampling --------------------------------------------------------------------------------------
-
-
-def _variants(asked: _Asked, samples: int) -> list[Variant]:
-    """The changes that traces are sampled on under."""
-    if samples < 0:
-        raise InputError(f"--samples is {samples}: give 0 or more")
-    lab = CountingLab(asked.plan)
-    arms = [(spec, arm) for spec, each in asked.methods.items() for arm in each.arms(lab)]
-    return [
-        Variant(
-            name=_name(spec, arm, asked.plan.seed),
-            method=spec,
-            target=arm.target,
-            layer=arm.layer,
-            strength=arm.strength,
-            control=arm.control,
-            draw=arm.draw,
-            edit=arm.edit,
-            questions=questions,
-            n=samples,
-        )
-        for spec, arm in arms
-        if samples and (questions := frozenset(_of_arm(asked, arm)))
-    ]
-
-
-def _of_arm(asked: _Asked, arm: Arm) -> Iterator[str]:
-    """The questions that are sampled under it: of random directions each has some, in turn."""
-    n_random = asked.plan.n_random
-    for place, name in enumerate(asked.plan.rivals.order):
-        turn = (arm.draw - place * RANDOM_SAMPLED) % n_random
-        if name in arm.questions and (arm.control != "random" or turn < RANDOM_SAMPLED):
-            yield name
-
-
-def _name(spec: str, arm: Arm, seed: int) -> str:
-    parts = [spec, arm.target, f"layer={arm.layer}", f"strength={arm.strength}"]
-    parts += [arm.control or "change", str(arm.draw), f"fold={min(arm.questions)}", f"seed={seed}"]
-    return "/".join(parts)
-
-
-# -- the dry run -----------------------------------------------------------------------------------
-
-
-def _count(
-    run: Run,
-    *,
-    samples: int,
-    engine: str | None,
-    device: str | None,
-    tokens_per_batch: int,
-    model: str | None,
-    limit: int | None,
-    seed: int,
-    method: Sequence[str],
-    **others: Any,
-) -> tuple[list[dict[str, Any]], str]:
-    notes = []
-    methods = list(dict.fromkeys(method))
-    if "logprob_gaps" not in run.tables():
-        directed = [spec for spec in methods if load_intervention(spec).directed]
-        methods = [spec for spec in methods if spec not in directed]
-        if directed:
-            notes.append(
-                f"{', '.join(directed)}: not counted, as nothing was captured yet (`cot capture` "
-                "and `cot probe` come first)"
-            )
-    rows: list[dict[str, Any]] = []
-    if methods:
-        asked = _asked(run, method=methods, model=model, limit=limit, seed=seed, **others)
-        speed = _speed(run)
-        wanted, store = _digests(asked), None
-        if (run.path / FOLDER).is_dir():
-            store = UnitStore(run.path / FOLDER, wanted)
-        for spec, each in asked.methods.items():
-            lab = CountingLab(asked.plan)
-            stored = 0
-            for case in asked.cases:
-                if store is not None and (*case.key, spec) in store.done:
-                    stored += 1
-                    continue
-                for _ in each.measure(case, lab):
-                    pass
-            rows.append(
-                {
-                    "method": spec,
-                    "n_traces": len(asked.cases),
-                    "n_stored": stored,
-                    "n_passes": lab.passes,
-                    "n_tokens": round(lab.tokens),
-                    "n_samples": 0,
-                    "n_sample_tokens": 0,
-                    "seconds": lab.tokens / speed if speed else None,
-                }
-            )
-        for row in rows:
-            mine = [one for one in _variants(asked, samples) if one.method == row["method"]]
-            if mine:
-                counted = count_changed(
-                    run, mine, model=model, engine="transformers", limit=limit, seed=seed
-                )
-                row["n_samples"] = counted.n_samples - counted.n_stored
-                row["n_sample_tokens"] = counted.estimated_tokens
-        if not speed:
-            notes.append("no time is estimated before some were run: --limit 1 measures the speed")
-        else:
-            notes.append("seconds are those of the passes, at the speed of the last call")
-    return rows, "; ".join(notes)
-
-
-def _speed(run: Run) -> float | None:
-    path = run.path / FOLDER / SPEED
-    if not path.is_file():
-        return None
-    return float(json.loads(path.read_text(encoding="utf-8"))["tokens_per_second"])
