@@ -47,7 +47,8 @@ class AttentionTrace:
     heads: list[tuple[int, int]]
     """Layer and head of each matrix."""
     tops: list[float]
-    """The largest attention of each, between two steps (not within one), shape [matrix]."""
+    """The largest attention of each between two steps, or within one where there is none, shape
+    [matrix]."""
     units: list[list[int]]
     """Attention in units of the top over 9999, row by row of the lower triangle with its diagonal:
     the later step's row has the steps up to itself, shape [matrix][pair]."""
@@ -103,6 +104,7 @@ def _trace(
     later, step = np.tril_indices(len(steps))
     apart = values[:, later != step]
     tops = apart.max(axis=1, initial=0.0)
+    tops = np.where(tops > 0, tops, values.max(axis=1))  # a lone step looks at itself
     place = {(int(layer), int(head)): i for i, (layer, head) in enumerate(keys)}
     most = max(1, NUMBERS // n_pairs)
     carried = sorted([each for each in (ranked or place) if each in place][:most])
