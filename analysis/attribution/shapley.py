@@ -82,7 +82,7 @@ class Shapley(Attribution):
 
     def _all_sets(self, n: int) -> bool:
         """Whether all sets of steps are no more than the orders would meet."""
-        return 2**n <= self.samples * n
+        return bool(2**n <= self.samples * n)
 
 
 def shapley_values(

@@ -12,6 +12,7 @@ as markup.
 
 from analysis.figures.accuracy import curve, votes
 from analysis.figures.attention import attention_matrix, receiver_heads
+from analysis.figures.attribution import attribution, attribution_checks
 from analysis.figures.interventions import (
     dose_response,
     intervention_effects,
@@ -30,6 +31,8 @@ from analysis.figures.witnesses import agreement, kinds, raters
 __all__ = [
     "agreement",
     "attention_matrix",
+    "attribution",
+    "attribution_checks",
     "calibration",
     "consistency",
     "curve",
