@@ -242,6 +242,23 @@ TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "the log-odds at least half of the way to that answer, and further than the control does.",
     ),
     (
+        ("attribute",),
+        "Attribution",
+        "What a part of prompt or trace carries of the log-odds of a trace's own answer against "
+        "another one, nats, summed over its tokens. Methods answer different questions: a gradient "
+        "says what a small change would do, a Shapley value what a step adds to others, occlusion "
+        "what is missed without it. A method whose values stay as they are under random weights "
+        "says nothing of the model.",
+    ),
+    (
+        ("attribute",),
+        "Completeness gap, deletion, insertion",
+        "The gap is what an attribution's values lack of the log-odds that they share out. "
+        "Deletion and insertion take the highest step out, or leave it in alone, and force the "
+        "rest again; beside it stand other steps of half to twice its tokens. Texts with steps "
+        "taken out are unusual ones for the model.",
+    ),
+    (
         ("attention",),
         "Receiver head",
         "An attention head whose later steps agree on few steps: the mean attention that they pay "
