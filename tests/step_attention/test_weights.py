@@ -187,3 +187,42 @@ def test_where_attention_goes_sums_to_one() -> None:
     np.testing.assert_allclose(found["shares"][2], own, atol=1e-6)
     whole = eager_weights(model, IDS)[:, :, PROMPT : PROMPT + sizes.sum()]
     np.testing.assert_allclose(found["shares"][0], whole[..., 0].mean(axis=-1), atol=1e-6)
+
+
+# -- other kinds of attention ----------------------------------------------------------------------
+
+
+def test_a_learned_sink_takes_attention_that_no_key_gets() -> None:
+    from transformers import AutoModelForCausalLM, GptOssConfig
+
+    torch.manual_seed(0)
+    experts = {"num_local_experts": 2, "num_experts_per_tok": 1, "intermediate_size": 16}
+    tokens = {"vocab_size": 280, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    config = GptOssConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        sliding_window=12,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e4},
+        **experts,
+        **tokens,
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=0.3)
+    found = seen_weights(model, IDS)
+    np.testing.assert_allclose(found, eager_weights(model, IDS), atol=1e-6)
+    assert found.sum(dim=-1).max() < 0.99
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_half_precision_is_within_its_rounding(implementation: str) -> None:
+    model = tiny_model("llama").to(torch.bfloat16)
+    model.set_attn_implementation(implementation)
+    found = seen_weights(model, IDS)
+    assert found.dtype == torch.float32
+    expected = eager_weights(model, IDS).float()
+    np.testing.assert_allclose(found, expected, atol=1e-2)
