@@ -95,7 +95,8 @@ def _head(row: dict[Any, Any], baseline: str, nearest: int, draws: int, seed: in
     value, low, high = (None if pd.isna(row[name]) else row[name] for name in (column, *ends))
     method = {
         "": f"mean over questions of the excess kurtosis (G2) of a trace's vertical scores, the "
-        f"nearest {nearest} later steps left out",
+        f"nearest {nearest} later steps left out; among the highest of all heads, so that it is "
+        "somewhat too high",
         "permuted": f"less the same where each later step's attention is permuted, mean of {draws} "
         "draws",
         "position": "less the same of what a step's place foretells: mean attention to the first "
