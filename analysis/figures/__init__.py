@@ -13,6 +13,7 @@ as markup.
 from analysis.figures.accuracy import curve, votes
 from analysis.figures.attention import attention_matrix, receiver_heads
 from analysis.figures.attribution import attribution, attribution_checks
+from analysis.figures.features import feature_aurocs
 from analysis.figures.interventions import (
     dose_response,
     intervention_effects,
@@ -39,6 +40,7 @@ __all__ = [
     "dimension",
     "dose_response",
     "faithfulness",
+    "feature_aurocs",
     "importance",
     "intervention_effects",
     "intervention_map",

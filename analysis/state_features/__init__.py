@@ -168,7 +168,9 @@ def features(
     tested = [each for each in found if tcav and each.labelled is not None]
     inside = _Inside({}, {})
     if tested or inject:
-        inside = _look_inside(run, states, split, found, tops, tested, inject, model, device, seed)
+        inside = _look_inside(
+            run, states, split, judged, found, tops, tested, inject, model, device, seed
+        )
     table = feature_rows(found, states, split, judged, counts, inside.injected, seed)
     concepts: dict[str, LabelledTraces] = {}
     if labels is not None:
@@ -198,6 +200,7 @@ def _look_inside(
     run: Run,
     states: States,
     split: Split,
+    judged: LabelledTraces,
     found: Sequence[Fitted],
     tops: Mapping[str, list[pd.DataFrame]],
     tested: Sequence[Fitted],
@@ -222,16 +225,15 @@ def _look_inside(
     with open_teacher_forcing(run, settings, [states.layer], work.longest) as forcing:
         assert isinstance(forcing, HookTeacherForcing)
         if inject:
-            lists = {
-                name: [each["token"].to_numpy(np.int64) for each in some]
-                for name, some in tops.items()
-            }
-            flat = [each[:TOKENS] for some in lists.values() for each in some]
-            written = np.concatenate(states.tokens)
-            tokenizer = load_tokenizer(work.model)
-            made = injected_states(forcing, tokenizer, states.layer, flat, written, seed)
+            # principal components go with no tokens of their own; random directions say what any do
+            mine = [each for each in found if each.method != "pca" or not each.baseline]
+            lists = [
+                rows["token"].to_numpy(np.int64)[:TOKENS] for m in mine for rows in tops[m.method]
+            ]
+            written, tokenizer = np.concatenate(states.tokens), load_tokenizer(work.model)
+            made = injected_states(forcing, tokenizer, states.layer, lists, written, seed)
             first = 0
-            for each in found:
+            for each in mine:
                 own = range(first, first + each.made.n_features)
                 injected[each.method] = injection(each.made, made, own, seed)
                 first += each.made.n_features
@@ -242,8 +244,10 @@ def _look_inside(
                 for (name, index), own in rows.groupby(TRACE_KEY, sort=False)
             }
             cases = make_cases(run, work, traces=None)
-            mine = [case for case in cases if case.key in tokens]
-            gradients = answer_gradients(forcing, mine, Rivals(cases, seed), states.layer, tokens)
+            held = [case for case in cases if case.key in tokens]
+            labels = judged.by_key(states)
+            rivals = Rivals(cases, seed)
+            gradients = answer_gradients(forcing, held, rivals, states.layer, tokens, labels)
             for each in tested:
                 assert each.labelled is not None
                 direction = each.made.directions[0]

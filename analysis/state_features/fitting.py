@@ -67,6 +67,16 @@ class LabelledTraces:
         mine = np.isin(self.questions, list(wanted))
         return replace(self, trace=self.trace[mine], y=self.y[mine], questions=self.questions[mine])
 
+    def by_key(self, states: States) -> dict[tuple[str, int], bool]:
+        """(question_id, sample_index) to label."""
+        known = dict(zip(self.trace.tolist(), self.y.tolist(), strict=True))
+        rows = states.rows.drop_duplicates("trace")[[*TRACE_KEY, "trace"]]
+        return {
+            (str(name), int(index)): known[trace]
+            for name, index, trace in rows.itertuples(index=False)
+            if trace in known
+        }
+
     def scores(self, values: Floats, rows: pd.DataFrame) -> Floats:
         """Mean values of each of these traces' states, shape [trace, feature]."""
         numbers, means = trace_scores(values, rows["trace"].to_numpy())
@@ -192,6 +202,7 @@ def fit_all(
                 concept=name,
                 target=judged.name,
                 best=best,
+                n=len(given_labels.vectors if given_labels else seen.vectors),
                 seed=seed,
             )
     return fitted, split, judged

@@ -186,7 +186,8 @@ def _tcav(method: str, test: Sensitivity, seed: int) -> Finding:
         n_questions=test.n_questions,
         n_traces=test.n_traces,
         n_excluded=0,
-        method="share of held-out traces whose own answer the concept makes more likely; p: random "
-        f"concepts, whose mean score on this side of 0.5 is {test.random:.2f}",
+        method="share of held-out traces in which the concept makes the target's answer more "
+        f"likely; the mean derivative is {test.derivative:.3g} nats a unit; p: that of random "
+        f"concepts, up to {test.random:.3g} in 97.5% of them",
         seed=seed,
     )

@@ -95,9 +95,15 @@ def save_features(
     concept: str,
     target: str,
     best: tuple[int, int] | None,
+    n: int,
     seed: int,
 ) -> Path:
-    """Store the features that were fitted on these states; returns the .safetensors file."""
+    """Store features; returns the .safetensors file.
+
+    Args:
+        training: the states of training questions.
+        n: those of them that the method read; of a concept, those with a label.
+    """
     from safetensors.numpy import save
 
     about = read_about(run.path / "activations")
@@ -115,7 +121,7 @@ def save_features(
         revision=about["revision"],
         d_model=int(training.vectors.shape[1]),
         n_features=made.n_features,
-        n=len(training.vectors),
+        n=n,
         questions=sorted(set(question_hashes(run).loc[np.unique(training.questions)])),
         seed=seed,
         versions=versions(),

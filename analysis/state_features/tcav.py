@@ -1,20 +1,24 @@
 """TCAV: does the answer react to a concept, more than to random concepts? (arXiv 1711.11279)
 
-The log-odds of a trace's own answer against the question's most frequent other one have a gradient
-in the states of one layer. Summed over the trace's captured states that come before the answer, its
-product with the concept's vector says whether a little more of the concept makes the answer more
-likely. The TCAV score is the share of held-out traces of which it does.
+The class is the target's: of a trace with the label and one of its question without, the log-odds
+of the first one's answer against the second one's (for `correct`: of a right answer against a wrong
+one), read in either trace right before the two part. They have a gradient in the states of one
+layer. Summed over the trace's captured states that come before the answer, its product with the
+concept's vector says whether a little more of the concept makes the target's answer more likely.
+The TCAV score is the share of held-out traces of which it does.
 
 A random concept is a vector fitted to the same training traces whose labels are shuffled within
-questions. p is two-sided: the share of random concepts, the concept itself among them, whose score
-is as far from 0.5. (The paper compares vectors of the concept and of random ones, each refitted to
-several sets of counterexamples, by a t-test; such vectors share most of their examples and are not
-independent, so that noise would come out significant.)
+questions. p is two-sided: the share of random concepts, the concept itself among them, whose mean
+derivative is as far from 0. The score itself can't be compared so: where the answer reacts to one
+direction in all traces, a random vector that leans slightly to it has a score of 1 as well. (The
+paper compares scores of vectors that are each refitted to several sets of counterexamples, by a
+t-test; such vectors share most of their examples, so that labels that hold nothing would come out
+significant.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +44,16 @@ class Sensitivity:
     """What TCAV's test says."""
 
     score: float
-    """Share of traces whose answer the concept makes more likely, in [0, 1]; NaN without traces."""
+    """Share of traces in which the concept makes the target's answer more likely, in [0, 1]; NaN
+    without traces."""
     low: float
     """Lower end of its 95 % interval, over questions."""
     high: float
     """Upper end."""
+    derivative: float
+    """Mean change of the log-odds along the concept, nats a unit of the states' norm."""
     random: float
-    """Mean score of the random concepts, each on the side of 0.5 where the concept's is."""
+    """97.5th percentile of the random concepts' derivatives, all made positive."""
     p: float
     """Two-sided, against random concepts."""
     n_questions: int
@@ -60,26 +67,29 @@ def answer_gradients(
     cases: Sequence[Case],
     rivals: Rivals,
     layer: int,
-    tokens: dict[tuple[str, int], NDArray[np.int64]],
+    tokens: Mapping[tuple[str, int], NDArray[np.int64]],
+    labels: Mapping[tuple[str, int], bool],
 ) -> pd.DataFrame:
-    """One row a trace that has another answer to be compared with and states before its own:
-    question_id, sample_index, gradient (an array [d_model]).
+    """One row a trace that has states before its answer, and a trace of the other label to be
+    compared with: question_id, sample_index, gradient (an array [d_model]).
 
     Args:
+        labels: the target's, by trace.
         tokens: the captured states' tokens, indices into the generated ids, by trace.
     """
     rows: list[dict[str, Any]] = []
     for case in cases:
-        pair = rivals.other_answer(case)
         own = tokens.get(case.key, np.zeros(0, np.int64))
+        pair = rivals.other_answer(case, labels) if case.key in labels else None
         if pair is None or not (own <= pair.read).any():
             continue
+        towards = 1.0 if labels[case.key] else -1.0
         ids = [*case.prompt_ids, *case.token_ids[: pair.read + 1]]
         asked = own[own <= pair.read] + len(case.prompt_ids)
         gradient = _gradient(forcing, ids, layer, asked, (pair.own_token, pair.other_token))
         rows.append(
             {"question_id": case.question_id, "sample_index": case.sample_index}
-            | {"gradient": gradient}
+            | {"gradient": towards * gradient}
         )
     return pd.DataFrame(rows, columns=["question_id", "sample_index", "gradient"])
 
@@ -138,25 +148,25 @@ def sensitivity(
     counts = {"n_questions": gradients["question_id"].nunique(), "n_traces": len(gradients)}
     if gradients.empty:
         no = np.nan
-        return Sensitivity(score=no, low=no, high=no, random=no, p=no, **counts)
+        return Sensitivity(score=no, low=no, high=no, derivative=no, random=no, p=no, **counts)
     G = np.stack(gradients["gradient"].tolist())
     X, y = trace_means(training)
     first = np.unique(training.traces, return_index=True)[1]
     questions = training.questions[first]
     mixed = [shuffled_within(y, questions, seed + i) for i in range(RANDOM_CONCEPTS)]
-    random = (G @ concept_vectors(X, np.stack(mixed)).T > 0).mean(axis=0)
-    up = np.asarray(G @ direction.astype(np.float64) > 0, float)
+    random = np.abs(concept_vectors(X, np.stack(mixed)) @ G.mean(axis=0))
+    along = G @ direction.astype(np.float64)
+    up = (along > 0).astype(float)
     per = pd.DataFrame({"up": up, "n": 1}).groupby(gradients["question_id"].to_numpy()).sum()
     low, high = ratio_interval(per["up"], per["n"], seed=seed)
-    score = float(up.mean())
-    away = np.abs(random - 0.5)
-    as_far = int((away >= abs(score - 0.5) - 1e-12).sum())
-    side = -1.0 if score < 0.5 else 1.0
+    own = float(along.mean())
+    as_far = int((random >= abs(own) - 1e-12).sum())
     return Sensitivity(
-        score=score,
+        score=float(up.mean()),
         low=low,
         high=high,
-        random=float(0.5 + side * away.mean()),
+        derivative=own,
+        random=float(np.quantile(random, 0.975)),
         p=(1 + as_far) / (1 + RANDOM_CONCEPTS),
         **counts,
     )

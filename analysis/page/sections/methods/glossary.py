@@ -266,5 +266,22 @@ TERMS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "place foretells, after Holm's correction over all heads. What is attended to need not "
         "matter: hiding a step says that.",
     ),
+    (
+        ("features",),
+        "Feature",
+        "A direction in the states of one layer, without their question's mean, that is on in some "
+        "states: found by semi-non-negative factorisation (snmf), by a sparse autoencoder (topk), "
+        "as a principal component (pca) or as the direction to a labelled concept (cav). Fitted on "
+        "half of the questions, measured on the others. A low q says that it goes with right "
+        "answers, not that it makes them; the best of as many random directions stands beside it.",
+    ),
+    (
+        ("features",),
+        "R² of tokens, injection, TCAV",
+        "R² says how far counts of tokens alone predict a feature. Injection puts its tokens into "
+        "plain text: a feature that fires there is about the tokens. TCAV is the share of traces "
+        "in which a little more of a concept makes the right answer likelier; its p compares how "
+        "much with concepts whose labels were shuffled.",
+    ),
 )
 """Commands that make such a number (all where empty), its name, and what it means."""
