@@ -48,9 +48,9 @@ def feature_aurocs(run: Run, method: str | None = None) -> Figure:
     names = [feature_name(row) for row in rows.to_dict("records")]
     words = [shown(_words(row)) for row in rows.to_dict("records")]
     place: dict[str, Any] = {"row": 1, "col": 1}
-    for column, symbol in (("control", "diamond"), ("control_pca", "x-thin")):
+    for column, symbol in (("control", "diamond"), ("control_pca", "x")):
         flat = rows.assign(low=rows[column], high=rows[column])
-        grey = {"color": NEUTRAL, "symbol": symbol, "line": {"color": NEUTRAL, "width": 1.5}}
+        grey = {"color": NEUTRAL, "symbol": symbol, "size": 7}
         add_dots(figure, names, flat, (column, "low", "high"), marker=grey, **place)
     ends = ("within_question_auroc", "low", "high")
     add_dots(figure, names, rows, ends, marker=mark(0), hovertext=words, **place)

@@ -81,7 +81,17 @@ def test_numbers_stand_in_the_tables(evidence: Evidence) -> None:
     assert data.rows[0][:5] == ["snmf", "0", "0.82", "0.72 to 0.92", "0.010"]
     assert data.rows[-1][0] == "random (baseline)"
     assert data.rows[-1][-2:] == ["–", "–"]
-    assert data.findings[1][1].endswith("less that of random")
+    assert data.columns == [
+        "AUROC, chosen on training questions",
+        "less random",
+        "less PCA",
+        "Dead",
+    ]
+    (method,) = data.findings
+    assert method.name == "snmf"
+    assert method.values[0] == ("0.82", "0.72 to 0.92", "= 0.010")
+    assert method.values[1] == ("0.22", "0.12 to 0.32", "")
+    assert method.values[3] == ("0.33", "", "")
 
 
 def test_without_features_there_is_no_section(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis import figures
 from analysis.figures.text import chance, decimal, flag, interval, number
+from analysis.findings import pick
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
 from analysis.page.sections.features.cards import FeatureCard, feature_cards
@@ -21,20 +22,35 @@ from cot.store.run import Run
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["FeaturesData", "feature_figures", "features_data"]
+__all__ = ["FeaturesData", "Method", "feature_figures", "features_data"]
 
 HEADS = ["Method", "Feature", "AUROC", "95% interval", "q", "Random, same rank", "PCA, same rank"]
 HEADS += ["On, of states", "In right", "In wrong", "R² of tokens", "Fires on its tokens", "Dead"]
-FINDINGS = {
-    "within_question_auroc": "AUROC of the feature chosen on training questions",
-    "unexplained": "not reconstructed, share of the squared norm",
-    "features_that_tell": "features that tell, share",
-    "token_r2": "R² of token counts, mean",
-    "fires_injected": "fire on their tokens in plain text, share",
-    "dead_features": "dead features, share",
-    "concept_auroc": "AUROC of the concept's own labels",
-    "tcav": "TCAV score",
+MEASURES = {
+    "AUROC, chosen on training questions": ("within_question_auroc", ""),
+    "less random": ("within_question_auroc", "random"),
+    "less PCA": ("within_question_auroc", "pca"),
+    "Features that tell": ("features_that_tell", ""),
+    "Not reconstructed": ("unexplained", ""),
+    "Dead": ("dead_features", ""),
+    "R² of tokens, mean": ("token_r2", ""),
+    "Fire on their tokens": ("fires_injected", ""),
+    "Concept's own AUROC": ("concept_auroc", ""),
+    "TCAV": ("tcav", ""),
 }
+"""A column of the methods' table to the finding's measure and baseline; without any, it is left
+out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """What findings say of one method's features."""
+
+    name: str
+    """As typed, or a baseline's."""
+    values: list[tuple[str, str, str]]
+    """Estimate, interval and p, one for each of `FeaturesData.columns`; a dash where there is no
+    estimate, empty where there is no interval or p."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +63,10 @@ class FeaturesData:
     """What features may tell."""
     methods: list[str]
     """Those that have a figure."""
-    findings: list[list[str]]
-    """A row a finding."""
+    columns: list[str]
+    """What findings say of a method."""
+    findings: list[Method]
+    """A row a method and baseline."""
     heads: list[str]
     """Of `rows`."""
     rows: list[list[str]]
@@ -64,11 +82,15 @@ def features_data(evidence: Evidence) -> FeaturesData:
     table = evidence.get("features")
     own = table[~table["baseline"].astype(bool)] if len(table) else table
     first = table.iloc[0] if len(table) else None
+    found = evidence.get("findings_features")
+    there = {*zip(found["measure"], found["baseline"], strict=True)} if len(found) else set()
+    columns = [name for name, key in MEASURES.items() if key in there]
     return FeaturesData(
         place="" if first is None else f"layer {first['layer']} at {first['position']}",
         target="" if first is None else str(first["target"]),
         methods=_drawn(table),
-        findings=[_finding(row) for row in evidence.get("findings_features").to_dict("records")],
+        columns=columns,
+        findings=_methods(found, columns),
         heads=HEADS,
         rows=[_row(row) for row in table.to_dict("records")],
         cards=feature_cards(evidence),
@@ -84,13 +106,24 @@ def _drawn(table: pd.DataFrame) -> list[str]:
     return [str(each) for each in dict.fromkeys(known["method"])]
 
 
-def _finding(row: dict[object, object]) -> list[str]:
-    measure, baseline = str(row["measure"]), str(row["baseline"])
-    what = FINDINGS.get(measure, measure) + (f", less that of {baseline}" if baseline else "")
-    low, high, p = (number(row[name]) for name in ("low", "high", "p"))
-    said = [decimal(number(row["estimate"])), interval(low, high, decimal)]
-    said.append("–" if p is None else chance(p).removeprefix("= "))
-    return [str(row["subject"]), what, *said, str(row["n_questions"]), str(row["n_traces"])]
+def _methods(found: pd.DataFrame, columns: list[str]) -> list[Method]:
+    """One row a method; a concept's AUROC, whose subject names the concept, is its method's."""
+    if found.empty:
+        return []
+    found = found.assign(subject=found["subject"].str.replace(r" of .*", "", regex=True))
+    made = []
+    for name in dict.fromkeys(found["subject"]):
+        rows = found[found["subject"] == name]
+        cells = []
+        for measure, baseline in (MEASURES[column] for column in columns):
+            row = pick(rows, measure, name, baseline)
+            value = None if row is None else number(row["estimate"])
+            ends = (None, None) if row is None else (number(row["low"]), number(row["high"]))
+            p = None if row is None else number(row["p"])
+            known = "" if ends[0] is None else interval(*ends, decimal)
+            cells.append((decimal(value), known, "" if p is None else chance(p)))
+        made.append(Method(name=str(name), values=cells))
+    return made
 
 
 def _row(row: dict[object, object]) -> list[str]:
