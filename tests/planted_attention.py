@@ -40,7 +40,11 @@ def heads_table() -> pd.DataFrame:
             rows.append(
                 {"layer": layer, "head": head, "kurtosis": score, "low": score - 1}
                 | {"high": score + 1, "permuted": score * 0 - 0.2, "position": score * 0 + 0.4}
-                | {"beyond_permuted": score + 0.2, "beyond_position": score - 0.4}
+                | {
+                    "adjusted": score,
+                    "beyond_permuted": score + 0.2,
+                    "beyond_position": score - 0.4,
+                }
                 | {"p": 0.0001 if receiver else 0.8, "p_holm": 0.0009 if receiver else 1.0}
                 | {"receiver": receiver, "reliability": 0.9 if receiver else 0.1}
                 | {"kurtosis_odd": score, "kurtosis_even": score, "to_first_token": 0.3}

@@ -21,15 +21,16 @@ __all__ = ["attention_matrix", "head_words", "receiver_heads"]
 
 PANELS = {
     "kurtosis": "receiver score",
-    "permuted": "control: later steps permuted",
     "position": "control: place alone",
+    "adjusted": "adjusted for place",
+    "permuted": "control: later steps permuted",
 }
 """Columns of `attention_heads`, and what a panel calls them."""
 
 
 def receiver_heads(run: Run) -> Figure:
-    """The receiver score of every head, beside those of permuted steps and of the place alone, in
-    the same colours; from the table `attention_heads`.
+    """The receiver score of every head, beside that of the place alone, and adjusted for place
+    beside that of permuted steps, in the same colours; from the table `attention_heads`.
 
     Raises:
         InputError: no such table, or no trace has steps enough for a score.
@@ -91,8 +92,8 @@ def head_words(row: object) -> str:
         return f"{name}: no receiver score, too few steps"
     span = interval(number(given["low"]), number(given["high"]), decimal)
     controls = (
-        f"steps permuted {decimal(number(given['permuted']))}, place alone "
-        f"{decimal(number(given['position']))}"
+        f"place alone {decimal(number(given['position']))}; adjusted for place "
+        f"{decimal(number(given['adjusted']))}, steps permuted {decimal(number(given['permuted']))}"
     )
     word = "receiver head" if given["receiver"] else "not shown to be a receiver head"
     return (

@@ -41,12 +41,12 @@ from cot.types import TRACE_KEY
 __all__ = ["attention", "attention_reader"]
 
 log = logging.getLogger("cot")
-VERSION = 1
+VERSION = 2
 """Of how the numbers are computed; another one reads again."""
 MATRICES = 4
 """Traces whose matrices are kept, by default."""
-SHOWN = ["layer", "head", "kurtosis", "low", "high", "permuted", "position", "p_holm", "receiver"]
-SHOWN += ["reliability", "n_questions", "n_traces"]
+SHOWN = ["layer", "head", "kurtosis", "low", "high", "position", "adjusted", "permuted", "p_holm"]
+SHOWN += ["receiver", "reliability", "n_questions", "n_traces"]
 ROWS = 12
 """Heads that the command prints."""
 
@@ -142,14 +142,15 @@ def attention(
 
     `attention_heads`, one row a head: layer, head, kurtosis (the receiver score: mean over
     questions of the excess kurtosis of a trace's vertical scores), low, high (95%, bootstrap over
-    questions), permuted and position (the same where each later step's attention is permuted, and
-    of what places alone foretell), beyond_permuted, beyond_position (score less control, each with
-    _low and _high), p (one-sided t-tests over questions of both; the larger), p_holm (over heads),
-    receiver (whether p_holm is at most .05), reliability (do odd and even later steps of a trace
-    give its steps the same scores? Correlation, mean over questions, Spearman–Brown), kurtosis_odd,
-    kurtosis_even (mean over odd and over even questions), to_first_token, to_prompt, to_own_step
-    (share of the steps' attention there), n_questions, n_traces, n_excluded (traces with too few
-    steps, or the same score at all).
+    questions), position (the same of what places alone foretell), adjusted (of the scores over what
+    places foretell), permuted (of the scores where each later step's attention is permuted, over
+    their average), beyond_position (kurtosis less position), beyond_permuted (adjusted less
+    permuted; each with _low and _high), p (one-sided t-tests over questions of both; the larger),
+    p_holm (over heads), receiver (whether p_holm is at most .05), reliability (do odd and even
+    later steps of a trace give its steps the same scores? Correlation, mean over questions,
+    Spearman–Brown), kurtosis_odd, kurtosis_even (mean over odd and over even questions),
+    to_first_token, to_prompt, to_own_step (share of the steps' attention there), n_questions,
+    n_traces, n_excluded (traces with too few steps, or the same score at all).
 
     `attention_steps`, one row a trace, head and step with a score: question_id, sample_index,
     layer, head, step, score (the vertical score: mean attention from a token of a later step to a

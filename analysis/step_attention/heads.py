@@ -1,9 +1,10 @@
 """Receiver heads: those whose later steps agree on few steps, beyond what place and noise give.
 
 A head's numbers are means over a question's traces, then over questions. Two one-sided t-tests over
-questions ask whether its receiver score exceeds that of permuted later steps, and that of the place
-alone (see `analysis.step_attention.scores`); the larger p is taken, as both must hold, and Holm's
-correction is over all heads. A head with a corrected p of at most .05 is a receiver head.
+questions ask whether the receiver score exceeds that of the place alone, and whether the adjusted
+score exceeds that of permuted later steps (see `analysis.step_attention.scores`); the larger p is
+taken, as both must hold, and Holm's correction is over all heads. A head with a corrected p of at
+most .05 is a receiver head.
 """
 
 from __future__ import annotations
@@ -44,10 +45,13 @@ class HeadNumbers:
 
     kurtosis: Floats
     """The receiver score; NaN where the trace has too few scored steps, or all scores are alike."""
-    permuted: Floats
-    """The same where later steps are permuted, mean over draws."""
     position: Floats
     """The same of what places foretell; NaN with one question."""
+    adjusted: Floats
+    """Kurtosis of the scores over what places foretell; likewise."""
+    permuted: Floats
+    """Kurtosis where later steps are permuted, over what they then get on average, mean over
+    draws."""
     halves: Floats
     """Correlation of the scores by odd and by even later steps; NaN where it is unknown."""
     shares: Floats
@@ -112,7 +116,7 @@ def read_heads(
         readings: of each, what was stored.
     """
     own = {each.key: shaped(readings[each.key], each, nearest) for each in traces}
-    position = _by_place(traces, own, nearest)
+    places = _by_place(traces, own, nearest)
     n_heads = len(own[traces[0].key]["kurtosis"])
 
     def stack(name: str) -> Floats:
@@ -120,8 +124,9 @@ def read_heads(
 
     numbers = HeadNumbers(
         kurtosis=stack("kurtosis"),
+        position=np.stack([places[each.key][0] for each in traces]),
+        adjusted=np.stack([places[each.key][1] for each in traces]),
         permuted=stack("permuted"),
-        position=np.stack([position[each.key] for each in traces]),
         halves=stack("halves"),
         shares=stack("shares"),
     )
@@ -129,7 +134,7 @@ def read_heads(
     short = np.array([n_scored(len(each.steps), nearest) < LEAST for each in traces])
     by_question = {
         name: _by_question(getattr(numbers, name), names)
-        for name in ("kurtosis", "permuted", "position", "halves")
+        for name in ("kurtosis", "position", "adjusted", "permuted", "halves")
     }
     scored = ~np.isnan(numbers.kurtosis)
     table = _table(by_question, n_layers, seed)
@@ -153,8 +158,8 @@ def read_heads(
 def _by_place(
     traces: Sequence[StepTrace], own: Mapping[tuple[str, int], Mapping[str, Floats]], nearest: int
 ) -> dict[tuple[str, int], Floats]:
-    """Of each trace, the kurtosis of the scores that places foretell, from the traces of other
-    questions: shape [head of all layers]."""
+    """Of each trace, from the traces of other questions: the kurtosis of the scores that places
+    foretell, and that of the own scores over these; shape [2, head of all layers]."""
     longest = max(len(each.steps) for each in traces)
     n_heads = len(own[traces[0].key]["kurtosis"])
     sums: dict[str, Floats] = {}
@@ -183,12 +188,12 @@ def _by_place(
         for each in traces:
             if each.question_id == question:
                 n = len(each.steps)
-                enough = usable and n_scored(n, nearest) >= LEAST
-                found[each.key] = (
-                    kurtosis(place_scores(means[0], means[1], n, nearest))
-                    if enough
-                    else np.full(n_heads, np.nan)
-                )
+                found[each.key] = np.full((2, n_heads), np.nan)
+                if usable and n_scored(n, nearest) >= LEAST:
+                    foretold = place_scores(means[0], means[1], n, nearest)
+                    with np.errstate(invalid="ignore", divide="ignore"):
+                        adjusted = own[each.key]["vertical"] / foretold
+                    found[each.key] = np.stack([kurtosis(foretold), kurtosis(adjusted)])
     return found
 
 
@@ -206,7 +211,10 @@ def _table(by_question: Mapping[str, Floats], n_layers: int, seed: int) -> pd.Da
     score = by_question["kurtosis"]
     n_heads = score.shape[1] // n_layers
     ends = [_interval(column, seed) for column in score.T]
-    beyond = {name: score - by_question[name] for name in ("permuted", "position")}
+    beyond = {
+        "permuted": by_question["adjusted"] - by_question["permuted"],
+        "position": score - by_question["position"],
+    }
     p = [
         max(_above(beyond["permuted"][:, head]), _above(beyond["position"][:, head]))
         for head in range(score.shape[1])
@@ -220,8 +228,9 @@ def _table(by_question: Mapping[str, Floats], n_layers: int, seed: int) -> pd.Da
             "kurtosis": _nan_mean(score),
             "low": [low for low, _ in ends],
             "high": [high for _, high in ends],
-            "permuted": _nan_mean(by_question["permuted"]),
             "position": _nan_mean(by_question["position"]),
+            "adjusted": _nan_mean(by_question["adjusted"]),
+            "permuted": _nan_mean(by_question["permuted"]),
         }
     )
     for name, values in beyond.items():

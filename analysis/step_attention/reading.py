@@ -97,6 +97,7 @@ class StepSums:
         self.tokens = np.zeros(n_layers, np.int64)
         self.vertical = np.zeros((2, *shape, self.n))  # by even and odd later steps
         self.permuted = np.zeros((*shape, DRAWS, self.n), np.float32)
+        self.level = np.zeros((*shape, self.n))  # what permuted steps get on average
         self.to_first, self.by_distance = np.zeros((2, *shape, n_steps))
         self.shares = np.zeros((3, *shape))
         self.kept = np.array(matrix_steps(trace.steps) if trace.matrix else [], np.int64)
@@ -150,6 +151,7 @@ class StepSums:
         self.vertical[step % 2, layer, :, :n_counted] += row
         self.to_first[layer, :, step] += row[:, 0]
         self.by_distance[layer, :, self.nearest + 1 : step] += row[:, :0:-1]
+        self.level[layer, :, :n_counted] += row.mean(axis=1, keepdims=True)
         self.permuted[layer, :, :, :n_counted] += row[:, self._order(step, n_counted)]
 
     def _order(self, step: int, size: int) -> NDArray[np.int64]:
@@ -174,7 +176,8 @@ class StepSums:
             some = np.where(count > 0, 1.0 / np.maximum(count, 1), np.nan)
             halves.append(self.vertical[parity] * some)
         vertical = self.vertical.sum(axis=0) / after
-        drawn = kurtosis(self.permuted.astype(float) / after)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drawn = kurtosis(self.permuted / self.level[:, :, None])
         found = {
             "vertical": vertical,
             "to_first": self.to_first,

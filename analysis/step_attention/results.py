@@ -54,8 +54,10 @@ def _why(heads: Heads, nearest: int) -> str:
 
 def _count(heads: Heads, nearest: int, seed: int) -> Finding:
     known = heads.table["p"].notna().any()
-    method = "heads whose receiver score exceeds both that of permuted later steps and that of "
-    method += "the place alone: one-sided t-tests over questions, Holm's correction over "
+    method = "heads whose receiver score exceeds that of the place alone and, adjusted for place, "
+    method += (
+        "that of permuted later steps: one-sided t-tests over questions, Holm's correction over "
+    )
     method += f"{len(heads.table)} heads; {_why(heads, nearest)}"
     if not known and heads.n_traces:
         method += "; undefined: fewer than three questions have a score and a position baseline"
@@ -97,8 +99,8 @@ def _head(row: dict[Any, Any], baseline: str, nearest: int, draws: int, seed: in
         "": f"mean over questions of the excess kurtosis (G2) of a trace's vertical scores, the "
         f"nearest {nearest} later steps left out; among the highest of all heads, so that it is "
         "somewhat too high",
-        "permuted": f"less the same where each later step's attention is permuted, mean of {draws} "
-        "draws",
+        "permuted": "the same of the scores over what places foretell, less that where each later "
+        f"step's attention is permuted, mean of {draws} draws",
         "position": "less the same of what a step's place foretells: mean attention to the first "
         "step, and to others by distance, in other questions' traces",
     }[baseline]

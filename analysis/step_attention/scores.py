@@ -13,11 +13,13 @@ M[i, j] is the mean attention weight from a token of step i to a token of step j
 after arXiv 2506.19143, whose code leaves out the nearest three and the step itself. Two things make
 such a number large that are no agreement on a step:
 
-- a few steps that a single later step looks at: `permuted`, the same where each later step's
-  attention to the steps that count is permuted by itself;
-- the place, as with a head that looks at the first step, or at those right before: `position`, the
-  same of scores that the place alone foretells, from the mean attention of *other questions'*
-  traces to the first step, and to other steps by distance.
+- the place, as with a head that looks at the first step, or at those right before. `position` is
+  the kurtosis of the scores that the place alone foretells, from the mean attention of *other
+  questions'* traces to the first step, and to other steps by distance;
+- a few steps that a single later step looks at. `adjusted` is the kurtosis of v over what the place
+  foretells, `permuted` that of v where each later step's attention to the steps that count is
+  permuted by itself, over what it then is on average. Without the adjustment, permuting would take
+  away the place too, and a head that looks at what is near would seem to agree on it.
 """
 
 from __future__ import annotations

@@ -23,14 +23,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_receiver_scores_stand_beside_both_controls(run: Run) -> None:
-    own, permuted, position = figures.receiver_heads(run).data
+    own, position, adjusted, permuted = figures.receiver_heads(run).data
     layer, head = RECEIVER
     assert own.z[layer - 1][head] == 6.0
     assert own.text[layer - 1][head] == "★"
     assert sum(each == "★" for line in own.text for each in line) == 1
     assert permuted.z[layer - 1][head] == pytest.approx(-0.2)
     assert position.z[layer - 1][head] == pytest.approx(0.4)
-    assert {(each.zmin, each.zmid, each.zmax) for each in (own, permuted, position)} == {(-6, 0, 6)}
+    assert {(each.zmin, each.zmid, each.zmax) for each in (own, position, adjusted, permuted)} == {
+        (-6, 0, 6)
+    }
     assert "receiver head, Holm's p" in own.customdata[layer - 1][head]
 
 

@@ -22,8 +22,8 @@ __all__ = ["AttentionData", "Grid", "attention_data"]
 
 MEASURES = {
     "kurtosis": "receiver score",
-    "beyond_permuted": "receiver score less permuted steps",
     "beyond_position": "receiver score less place alone",
+    "beyond_permuted": "adjusted score less permuted steps",
     "reliability": "reliability over later steps",
     "to_first_token": "attention to the first token",
     "to_prompt": "attention to the prompt",
@@ -106,8 +106,9 @@ def _rows(table: pd.DataFrame) -> list[list[str]]:
             "yes" if row["receiver"] else "not shown",
             decimal(number(row["kurtosis"])),
             interval(number(row["low"]), number(row["high"]), decimal),
-            decimal(number(row["permuted"])),
             decimal(number(row["position"])),
+            decimal(number(row["adjusted"])),
+            decimal(number(row["permuted"])),
             chance(number(row["p_holm"])).lstrip("= "),
             decimal(number(row["reliability"])),
             str(count(row["n_questions"])),
