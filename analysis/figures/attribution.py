@@ -165,7 +165,7 @@ def attribution_checks(run: Run) -> Figure:
         ticktext=[CHECKS[name] for name in others],
         range=[len(others) - 0.5, -0.5],
     )
-    return figure.update_layout(legend={"orientation": "h", "y": -0.2})
+    return figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
 
 
 def _words(row: Any) -> str:

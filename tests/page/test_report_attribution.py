@@ -36,15 +36,14 @@ def test_a_method_stands_beside_its_checks(evidence: Evidence) -> None:
     data = attribution_data(evidence)
     assert [each.name for each in data.methods] == list(METHODS)
     first, second = data.methods
-    assert first.gap == "43.0% (33.0% to 53.0%)"
-    assert second.gap == "–"
-    assert first.deletion == "1.20 (1.10 to 1.30)"
-    assert first.ranks == [
-        "0.70 (0.60 to 0.80)",
-        "0.50 (0.40 to 0.60)",
-        "–",
-        "0.05 (−0.05 to 0.15)",
-    ]
+    gap, deletion, insertion, *ranks = first.numbers
+    assert gap == ("43.0%", "33.0% to 53.0%")
+    assert second.numbers[0] == ("–", "")
+    assert deletion == ("1.20", "1.10 to 1.30")
+    assert insertion == ("1.10", "1.00 to 1.20")
+    assert ranks[0] == ("0.70", "0.60 to 0.80")
+    assert ranks[2] == ("–", "")
+    assert ranks[3] == ("0.05", "−0.05 to 0.15")
     assert first.does.startswith("Gradient of the log-odds")
     assert ["grad_x_input", "question", "0.90", "0.80 to 1.00", "9", "18"] in data.parts
     assert data.checked

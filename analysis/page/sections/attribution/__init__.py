@@ -11,6 +11,7 @@ import pandas as pd
 from analysis import figures
 from analysis.attribution import load_attribution
 from analysis.figures.text import decimal, interval, number, percent
+from analysis.page.cards import Show
 from analysis.page.evidence import Evidence
 from analysis.page.section import section
 from analysis.page.sections.attribution.shaded import ShadedTrace, n_traces, shaded_traces
@@ -34,16 +35,11 @@ class Method:
     """As typed."""
     does: str
     """What it does; empty for a method that isn't there any more."""
-    gap: str
-    """Completeness gap, a share."""
-    deletion: str
-    """Nats, the highest step less another one of like length."""
-    insertion: str
-    """The same, left in alone."""
+    numbers: list[tuple[str, str]]
+    """Estimate and interval of the completeness gap (a share), deletion, insertion (nats), and the
+    rank correlations in the order of RANKS."""
     built: bool
     """The deletion test is passed by construction."""
-    ranks: list[str]
-    """Rank correlations, in the order of RANKS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +87,12 @@ def _method(name: str, findings: pd.DataFrame) -> Method:
         doc = ""
     ranks = [_find(findings, "spearman", f"{name} × {other}") for other in RANKS]
     deletion = tested[0]
+    gap = _shown(_find(findings, "gap", name), percent)
     return Method(
         name=name,
         does=" ".join(doc.split("\n\n")[0].split()),
-        gap=_shown(_find(findings, "gap", name), share=True),
-        deletion=_shown(tested[0]),
-        insertion=_shown(tested[1]),
+        numbers=[gap, *(_shown(each, decimal) for each in (*tested, *ranks))],
         built=deletion is not None and "by construction" in str(deletion["method"]),
-        ranks=[_shown(each) for each in ranks],
     )
 
 
@@ -112,12 +106,11 @@ def _find(
     return rows.iloc[0] if len(rows) else None
 
 
-def _shown(row: pd.Series | None, *, share: bool = False) -> str:
+def _shown(row: pd.Series | None, show: Show) -> tuple[str, str]:
+    """Estimate and interval; a dash and nothing where it isn't known."""
     if row is None or number(row["estimate"]) is None:
-        return "–"
-    show = percent if share else decimal
-    ends = interval(number(row["low"]), number(row["high"]), show)
-    return f"{show(number(row['estimate']))} ({ends})"
+        return "–", ""
+    return show(number(row["estimate"])), interval(number(row["low"]), number(row["high"]), show)
 
 
 def _cells(row: pd.Series | None) -> list[str]:

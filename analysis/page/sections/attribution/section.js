@@ -31,7 +31,7 @@ function shadedAbout(node, trace) {
 
 // A cell's colour by its value, full at the largest of its column among the rows given.
 function shadeCell(node, value, most) {
-  if (value === null) return node;
+  if (!value) return node; // nothing known, or 0
   node.classList.add(value < 0 ? "under" : "over");
   node.style.setProperty("--heat", (Math.abs(value) / most).toFixed(3));
   return node;
