@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import planted_run
+from planted_feature_tables import write_features
 from written import write_table
 
 from analysis import figures
@@ -86,6 +87,7 @@ def run(tmp_path_factory):
     write(run, "agreement_coefficients", COEFFICIENTS)
     write(run, "agreement_raters", RATERS)
     write(run, "agreement_rater_pairs", RATER_PAIRS)
+    write_features(run)
     return run
 
 
