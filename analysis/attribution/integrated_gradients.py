@@ -4,7 +4,8 @@
 
 The values sum to F(x) − F(b), up to the error of the integral, which is taken at `steps` points of
 a Gauss–Legendre rule (captum). That error is the completeness gap, and stands beside the values: a
-large one says that more points are needed. All tokens move together from the vocabulary's mean
+large one says that more points are needed: on a language model the line is rough, and a gap as
+large as the whole is met at few points. All tokens move together from the vocabulary's mean
 embedding, of prompt and trace alike.
 """
 
