@@ -57,7 +57,7 @@ def test_the_grid_has_every_head_and_marks_receivers(evidence: Evidence) -> None
     assert grid.words[1][1].startswith("Layer 2, head 1: receiver score 6.00 (5.00 to 7.00); ")
     assert "receiver head, Holm's p" in grid.words[1][1]
     assert grid.words[0][2] == "Layer 1, head 2: no receiver score, too few steps"
-    assert data.summary == "1 of 9 heads are receiver heads"
+    assert data.summary == "1 of 9 heads are shown to be receiver heads, over 10 questions"
     assert data.rows[0][:4] == ["2", "1", "yes", "6.00"]
     assert len(data.rows) == 6  # those with a score
     assert data.ranks[0][:2] == ["receiver_heads × knockout", "within traces"]

@@ -80,7 +80,11 @@ def attention_data(evidence: Evidence) -> AttentionData:
     receivers = int(table["receiver"].sum()) if len(table) else 0
     own = findings[findings["measure"] == "receiver_heads"] if len(findings) else findings
     known = len(own) and pd.notna(own.iloc[0]["estimate"])
-    summary = f"{receivers} of {len(table)} heads are receiver heads"
+    # few questions can't show any: their number stands beside the count
+    n = int(own.iloc[0]["n_questions"]) if len(own) else 0
+    summary = (
+        f"{receivers} of {len(table)} heads are shown to be receiver heads, over {n} questions"
+    )
     if not known:
         summary = "Whether there are receiver heads is not known"
     return AttentionData(
