@@ -109,6 +109,17 @@ def test_the_state_before_the_answer_moves_it_from_where_it_was_read(exact: Plan
             assert value == pytest.approx(-log_odds(), rel=1e-4)
 
 
+def test_own_states_change_nothing_and_all_of_a_donors_give_the_donor(exact: PlantedModel) -> None:
+    own, donor, every = states(exact, LEFT), states(exact, RIGHT), range(0, LAST + 1)
+    puts = [Put(values[k, : LAST + 1]) for values in (own, donor) for k in range(N_BLOCKS)]
+    changes = [
+        Change(layer=place % N_BLOCKS, tokens=every, edit=put) for place, put in enumerate(puts)
+    ]
+    _, *found = odds(exact, LEFT, [Branch(changes=(change,)) for change in changes])
+    assert found[:N_BLOCKS] == pytest.approx([log_odds()] * N_BLOCKS, rel=1e-5)
+    assert found[N_BLOCKS:] == pytest.approx([-log_odds()] * N_BLOCKS, rel=1e-5)
+
+
 def test_the_effect_splits_into_what_cue_states_carry_and_what_is_read_later(
     exact: PlantedModel,
 ) -> None:
