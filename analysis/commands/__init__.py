@@ -38,7 +38,8 @@ OWN = {
     "module:Class\n  A scikit-learn clusterer of your own.",
     "faithfulness": "package.module:Class\n  A test of your own.",
     "features": "package.module:function\n  One of your own: see analysis.state_features.contract.",
-    "interventions": "package.module:Class\n  One of your own: see analysis.interventions.contract.",
+    "interventions": "package.module:Class\n"
+    "  One of your own: see analysis.interventions.contract.",
     "probes": "module:Class\n  An estimator of your own.",
     "stops": "package.module:name\n  A stopping rule of your own: see cot.stopping.",
     "votes": "all\n  Every one that asks no model and whose inputs the run has.\n"

@@ -36,6 +36,7 @@ from analysis.interventions.directions import Direction
 from analysis.interventions.erased_auroc import ErasedAuroc
 from analysis.statistics import ratio_interval
 from analysis.statistics.bootstrap import percentiles
+from analysis.statistics.corrections import holm
 
 __all__ = [
     "COLUMNS",
@@ -44,7 +45,6 @@ __all__ = [
     "effects_of_rows",
     "effects_of_samples",
     "headlines",
-    "holm",
 ]
 
 Floats = NDArray[np.float64]
@@ -215,20 +215,6 @@ def _p(values: Floats) -> float:
     if np.ptp(values) <= 1e-12 * np.abs(values).max():  # rounding is no spread
         return 1.0 if np.abs(values).max() < 1e-9 else 0.0
     return float(ttest_1samp(values, 0.0).pvalue)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction; NaN stays and counts for nothing.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    known = [i for i, value in enumerate(p) if value == value]
-    found, highest = list(p), 0.0
-    for rank, i in enumerate(sorted(known, key=lambda i: p[i])):
-        highest = max(highest, min(1.0, round(p[i] * (len(known) - rank), 12)))
-        found[i] = highest
-    return found
 
 
 def causal(row: Mapping[str, Any]) -> bool:

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.hidden_states.stored_states import MAX_GAP
-from analysis.interventions.effects import holm
 from analysis.statistics import resample
+from analysis.statistics.corrections import holm
 from analysis.step_attention.reading import NUMBERS, StepTrace, matrix_steps
 from analysis.step_attention.scores import (
     LEAST,

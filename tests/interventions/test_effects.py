@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from analysis.interventions import load_intervention
-from analysis.interventions.effects import effects_of_rows, effects_of_samples, holm
+from analysis.interventions.effects import effects_of_rows, effects_of_samples
 from analysis.interventions.units import ROW_TYPES, ROWS
+from analysis.statistics.corrections import holm
 
 BLOCKS = 4
 
