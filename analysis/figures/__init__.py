@@ -11,9 +11,7 @@ as markup.
 """
 
 from analysis.figures.accuracy import curve, votes
-from analysis.figures.attention import attention_matrix, receiver_heads
-from analysis.figures.attribution import attribution, attribution_checks
-from analysis.figures.features import feature_aurocs
+from analysis.figures.hidden_steps import step_matrix
 from analysis.figures.interventions import (
     dose_response,
     intervention_effects,
@@ -25,8 +23,10 @@ from analysis.figures.maps import paths, trajectories
 from analysis.figures.mediation import mediation_by_layer
 from analysis.figures.reasoning import faithfulness, importance
 from analysis.figures.signals import calibration
+from analysis.figures.state_features import feature_aurocs
 from analysis.figures.states import dimension, similarity, state_steps
-from analysis.figures.step_matrix import step_matrix
+from analysis.figures.step_attention import attention_matrix, receiver_heads
+from analysis.figures.step_attribution import attribution, attribution_checks
 from analysis.figures.witnesses import agreement, kinds, raters
 
 __all__ = [

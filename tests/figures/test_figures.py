@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import planted_run
+from planted_attention import RECEIVER, add_attention
+from planted_attributions import add_attributions
 from planted_feature_tables import write_features
 from written import write_table
 
@@ -73,7 +75,8 @@ RATER_PAIRS = pd.DataFrame(
     }
 )
 ARGUMENTS = {"paths": ("q03",), "lens": ("q01", 0), "importance": ("q00", 2)}
-ARGUMENTS |= {"step_matrix": ("q00", 2)}
+ARGUMENTS |= {"step_matrix": ("q00", 2), "attribution": ("q03", 0)}
+ARGUMENTS |= {"attention_matrix": ("q00", 0, *RECEIVER)}
 
 
 def write(run, name, frame, inputs=()):
@@ -88,6 +91,8 @@ def run(tmp_path_factory):
     write(run, "agreement_raters", RATERS)
     write(run, "agreement_rater_pairs", RATER_PAIRS)
     write_features(run)
+    add_attention(run)
+    add_attributions(run)
     return run
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.figures.attention import head_words
+from analysis.figures.step_attention import head_words
 from analysis.figures.text import chance, count, decimal, flag, interval, number, shorten, text
 from analysis.page.cards import sentence
 from analysis.page.evidence import Evidence

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.attribution import step_values
+from analysis.figures.step_attribution import step_values
 from analysis.figures.text import flag, number, shorten, text
 from analysis.page.evidence import Evidence
 from cot.types import TRACE_KEY

@@ -71,7 +71,8 @@ def attribution(run: Run, question_id: str, sample_index: int) -> Figure:
     caption = (
         f"n = 1 trace, {len(grid)} steps: no interval. Nats of log-odds of the trace's own answer "
         "against another one: above 0, the step speaks for the own answer. Colours are full at "
-        "each column's largest number. "
+        "each column's largest number. Controls (deleted steps, random weights) are in "
+        "attribution_checks. "
     )
     caption += (
         "Beside them, what the answer loses where the step is hidden from all that follows."
