@@ -42,8 +42,8 @@ def mediation_by_layer(run: Run, method: str = "mediation") -> Figure:
         f"n = {between(rows['n_questions'])} questions, {between(rows['n_traces'])} traces; "
         f"{between(rows['n_excluded'])} left out. Bands: 95%, bootstrap over questions. Control, "
         f"dotted in the same colour: {control}.{_total(found)} Indirect: the share that the cue's "
-        "states at this layer bring into a pass without the reasoning; direct: the share that is "
-        "left where the reasoning's pass has the cue's states of the one without."
+        "states bring into a pass without reasoning; direct: the share left with the cue's states "
+        "of that pass."
     )
     figure = draw("Mediation by layer: shares of the total effect", caption, height=320)
     for place, measure in enumerate(PATHS):
