@@ -7,7 +7,6 @@ def test_my_attribution():
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,12 @@ from analysis.attribution.contract import Attribution
 from analysis.attribution.lab import ModelLab
 from analysis.attribution.parts import Part, Target, target_of
 from analysis.interventions.cases import Case, pair_of
+from analysis.interventions.checking import WORDS, small_model
 from cot.registry import build
 
 __all__ = ["check_attribution"]
 
-BLOCKS, WIDTH, WORDS = 2, 16, 48
+BLOCKS = 2
 N_TRACES = 3
 CLOSE = 1e-3
 
@@ -41,7 +41,7 @@ def check_attribution(spec: str, seed: int = 0) -> None:
 
     attribution = build("attributions", spec)()
     assert isinstance(attribution, Attribution), "it doesn't extend Attribution"
-    model = _model(seed)
+    model = small_model(seed, BLOCKS)
     ids = torch.arange(1, 9)[None]
     with torch.inference_mode():
         unchanged = model(ids).logits
@@ -65,25 +65,6 @@ def check_attribution(spec: str, seed: int = 0) -> None:
                 assert np.allclose(values, same, atol=CLOSE), "not the same again"
     with torch.inference_mode():
         assert torch.equal(model(ids).logits, unchanged), "the model is not what it was"
-
-
-def _model(seed: int) -> Any:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        vocab_size=WORDS,
-        hidden_size=WIDTH,
-        intermediate_size=2 * WIDTH,
-        num_hidden_layers=BLOCKS,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return LlamaForCausalLM(config).eval()
 
 
 def _targets(seed: int) -> list[Target]:

@@ -20,7 +20,7 @@ from analysis.interventions.lab import CountingLab, ModelLab, Plan
 from analysis.interventions.leace import leace
 from cot.registry import build
 
-__all__ = ["check_intervention"]
+__all__ = ["WORDS", "check_intervention", "small_model"]
 
 BLOCKS, WIDTH, WORDS = 3, 16, 48
 N_QUESTIONS, N_TRACES = 3, 4
@@ -43,7 +43,7 @@ def check_intervention(spec: str, seed: int = 0) -> None:
 
     intervention = build("interventions", spec)()
     assert isinstance(intervention, Intervention), "it doesn't extend Intervention"
-    model, plan, cases = _model(seed), _plan(_cases(seed), seed), _cases(seed)
+    model, plan, cases = small_model(seed, BLOCKS), _plan(_cases(seed), seed), _cases(seed)
     plan = replace(plan, rivals=Rivals(cases, seed))
     ids = torch.arange(1, 9)[None]
     with torch.inference_mode():
@@ -88,7 +88,8 @@ def _place(row: Row) -> tuple[Any, ...]:
     return row.measure, row.target, row.layer, row.position, row.step, row.strength
 
 
-def _model(seed: int) -> Any:
+def small_model(seed: int, n_blocks: int) -> Any:
+    """A Llama of random weights, of WORDS tokens and states of WIDTH."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -96,7 +97,7 @@ def _model(seed: int) -> Any:
         vocab_size=WORDS,
         hidden_size=WIDTH,
         intermediate_size=2 * WIDTH,
-        num_hidden_layers=BLOCKS,
+        num_hidden_layers=n_blocks,
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=64,
