@@ -22,10 +22,10 @@ LAYERS = (
     "analysis.state_features",
     *(
         "analysis.agreement",
-        "analysis.comparison",
         "analysis.exporting",
         "analysis.figures",
         "analysis.page",
+        "analysis.comparison",
     ),
     *("analysis.summary", "analysis.show", "analysis.experiments", "analysis.commands"),
 )
