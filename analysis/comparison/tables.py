@@ -46,6 +46,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "family": "string",
         "measure": "string",
         "subject": "string",
+        "n_samples": "Int64",  # traces a question, of a point of a curve and of pass@k
         "unit": "string",
         "estimate": "float64",
         "low": "float64",
@@ -62,8 +63,11 @@ COLUMNS: dict[str, dict[str, str]] = {
         "family": "string",
         "measure": "string",
         "subject": "string",
+        "n_samples": "Int64",
         "unit": "string",
-        "estimate": "float64",  # run - against
+        "value": "float64",  # the run's, over the common questions
+        "other": "float64",  # that of `against`, over the same
+        "estimate": "float64",  # value - other
         "low": "float64",
         "high": "float64",
         "p": "float64",
