@@ -39,7 +39,7 @@ from analysis.findings import as_table
 from analysis.hidden_states.planning import prepare
 from analysis.hidden_states.shared_pass import TOKENS_PER_BATCH
 from analysis.interventions.cases import Rivals, beyond_gap, make_cases
-from analysis.interventions.step_ranks import STEP_KEY, step_places
+from analysis.interventions.importance import STEP_KEY, step_places
 from analysis.interventions.units import Unit, UnitStore
 from cot.errors import InputError
 from cot.models import load_tokenizer

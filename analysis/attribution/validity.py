@@ -24,7 +24,8 @@ import pandas as pd
 
 from analysis.attribution.contract import Attribution
 from analysis.findings import mean_finding
-from analysis.interventions.step_ranks import STEP_KEY, rank_scores
+from analysis.interventions.importance import STEP_KEY
+from analysis.interventions.step_ranks import rank_scores
 from analysis.statistics import ratio_interval
 from cot.types import TRACE_KEY, Finding
 

@@ -28,10 +28,11 @@ from analysis.interventions.counting import count, variants
 from analysis.interventions.effects import effects_of_erasure, effects_of_rows, effects_of_samples
 from analysis.interventions.erased_auroc import erased_auroc
 from analysis.interventions.erasure import Erasure
+from analysis.interventions.importance import step_importance
 from analysis.interventions.measuring import measure
 from analysis.interventions.probe_verdicts import verdicts
 from analysis.interventions.sampling import sample_changed
-from analysis.interventions.step_ranks import rank_findings, step_importance
+from analysis.interventions.step_ranks import rank_findings
 from analysis.interventions.units import profile_table, row_table
 from cot.errors import InputError
 from cot.store.run import Run
@@ -131,7 +132,7 @@ def intervene(
     `analysis.interventions.contract.Row`. `interventions_sampled`: see
     `analysis.interventions.sampling`. `intervention_steps`: of knock-outs, one row a hidden step
     and a later one (missing: the answer); see `analysis.interventions.contract.Profile`.
-    `step_importance`, `probe_verdicts`: see `step_ranks.py` and `probe_verdicts.py`.
+    `step_importance`, `probe_verdicts`: see `importance.py` and `probe_verdicts.py`.
 
     Forced passes are stored trace by trace and samples one by one: a killed run goes on.
 

@@ -1,11 +1,7 @@
 """Do measures of a step's importance agree? Knock-out beside resampling and early answering.
 
-Each says, of the same steps of the same traces, how much a step matters to the answer:
-
-knockout         what the own answer's log-odds lose when nothing later may attend to the step, nats
-knockout_excess  that, less what they lose when a random span of as many tokens is hidden
-resampling       how far the answers move where the step is sampled again, nats (arXiv 2506.19143)
-early_answering  1 where the answer that is forced after the step differs from the one before it
+The measures are those of `importance.py`, and `knockout_excess`: what a knock-out takes beyond
+what hiding a random span of as many tokens takes.
 
 Two of them are compared by Spearman's rank correlation of a trace's steps, in two ways. `spearman`:
 within each trace in which both are known of LEAST steps or more and neither is constant; the mean
@@ -36,24 +32,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.catalogue import need
+from analysis.interventions.importance import STEP_KEY
 from analysis.statistics import resample
 from analysis.statistics.bootstrap import percentiles
-from cot.store.run import Run
 from cot.types import TRACE_KEY, Finding
 
-__all__ = [
-    "STEP_KEY",
-    "join_importance",
-    "rank_findings",
-    "rank_scores",
-    "step_importance",
-    "step_places",
-]
+__all__ = ["rank_findings", "rank_scores"]
 
-STEP_KEY = [*TRACE_KEY, "step"]
-CONTROL = "random_span"
-"""The control of a knock-out: as many tokens elsewhere."""
 LEAST = 3
 """Steps of a trace that its own correlation needs, and questions that an estimate needs."""
 PERMUTATIONS = 500
@@ -68,124 +53,13 @@ IMPORTANCE = ("knockout", "knockout_excess", "resampling", "early_answering")
 """Measures of a step's importance."""
 PAIRS = (
     *product(IMPORTANCE[:2], IMPORTANCE[2:]),
+    ("knockout_reworded", "knockout"),
     ("resampling", "early_answering"),
     *product(("position",), IMPORTANCE),
 )
 """What is correlated with what."""
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-
-
-# -- the table -----------------------------------------------------------------------------------
-
-
-def step_importance(run: Run, interventions: pd.DataFrame) -> pd.DataFrame:
-    """The table `step_importance` of a run; faithfulness tests are read where the run has them and
-    they are current, and are missing else.
-
-    Args:
-        interventions: the table, with knock-outs.
-    """
-    there = {name for name in run.tables() if name.startswith("faithfulness")}
-    tested = {
-        name: run.table(name)
-        for name in ("faithfulness", "faithfulness_steps")
-        if name in there and run.stale(name) is None
-    }
-    return join_importance(
-        interventions,
-        need(run, "steps"),
-        tested.get("faithfulness_steps"),
-        tested.get("faithfulness"),
-    )
-
-
-def join_importance(
-    interventions: pd.DataFrame,
-    steps: pd.DataFrame,
-    resampled: pd.DataFrame | None,
-    readings: pd.DataFrame | None,
-) -> pd.DataFrame:
-    """One row a trace and step that was knocked out: question_id, sample_index, step (as in
-    `steps`), knockout, knockout_control (what the own answer loses without the step, and without a
-    random span: mean over spans, nats), resampling (nats), early_answering (0 or 1), position (the
-    step's place in its reasoning, from 0 to 1). NaN where a measure doesn't know the step.
-
-    Args:
-        interventions: the table.
-        steps: the table.
-        resampled: table `faithfulness_steps`; None where there is none.
-        readings: table `faithfulness`; likewise.
-    """
-    knocked = interventions[interventions["method"].str.split(":").str[0] == "knockout"]
-    knocked = knocked[knocked["step"].notna()]
-    own = knocked.loc[knocked["control"] == "", [*STEP_KEY, "effect"]]
-    control = knocked[knocked["control"] == CONTROL].groupby(STEP_KEY)["effect"].mean()
-    table = own.rename(columns={"effect": "knockout"}).astype({"step": int, "knockout": float})
-    if table.duplicated(STEP_KEY).any():
-        raise ValueError("a step was knocked out twice in one trace: give one row a step")
-    table = table.merge(_typed(control, "knockout_control"), on=STEP_KEY, how="left")
-    table = table.merge(step_places(steps), on=STEP_KEY, how="left")
-    place = [*TRACE_KEY, "place"]
-    for name, values in (
-        ("resampling", _resampling(resampled)),
-        ("early_answering", _early(readings)),
-    ):
-        found = _typed(values, name).rename(columns={"step": "place"})
-        table = table.merge(found, on=place, how="left", validate="many_to_one")
-    return table.assign(position=table.pop("position")).drop(columns="place")
-
-
-def step_places(steps: pd.DataFrame) -> pd.DataFrame:
-    """Where each step stands in its trace's reasoning: question_id, sample_index, step (as in
-    `steps`, which counts what stands outside the reasoning too), place (from 0), position (the
-    same from 0 to 1).
-
-    Args:
-        steps: the table.
-    """
-    reasoning = steps.loc[steps["part"] == "reasoning", STEP_KEY].sort_values(STEP_KEY)
-    by_trace = reasoning.groupby(TRACE_KEY)["step"]
-    place = by_trace.cumcount()
-    last = (by_trace.transform("size") - 1).clip(lower=1)  # of a lone step the place is 0
-    return reasoning.assign(place=place, position=place / last).astype({"step": int})
-
-
-def _typed(values: pd.Series, name: str) -> pd.DataFrame:
-    """A measure's values as a table, its step as a plain number."""
-    return values.astype(float).rename(name).reset_index().astype({"step": int})
-
-
-def _resampling(resampled: pd.DataFrame | None) -> pd.Series:
-    """Importance by step, indexed by STEP_KEY."""
-    mine = _of_test(resampled, "resampling")
-    return mine.set_index(STEP_KEY)["importance"]
-
-
-def _early(readings: pd.DataFrame | None) -> pd.Series:
-    """Whether the forced answer changes over a step, indexed by STEP_KEY; only of steps with an
-    answer both before and after them (a budget leaves cuts out)."""
-    mine = _of_test(readings, "early_answering").dropna(subset=["answer"])
-    before = mine[[*STEP_KEY, "answer"]]
-    # The answer after k + 1 steps is the one after step k, as steps count from 0.
-    after = before.assign(step=before["step"] - 1)
-    both = before.merge(after, on=STEP_KEY, suffixes=("_before", "_after")).set_index(STEP_KEY)
-    return (both["answer_before"] != both["answer_after"]).astype(float)
-
-
-def _of_test(table: pd.DataFrame | None, test: str) -> pd.DataFrame:
-    """The rows of a test's sampled traces, one a trace and step; of the parameters with which it
-    was made first, where it was made with several."""
-    if table is None:
-        columns = [*STEP_KEY, "importance", "answer"]
-        return pd.DataFrame({name: [] for name in columns}).astype({"question_id": "str"})
-    mine = table[(table["test"].str.split(":").str[0] == test) & table["step"].notna()]
-    mine = mine[~mine["greedy"].astype(bool)]
-    mine = mine[mine["test"] == (mine["test"].iloc[0] if len(mine) else "")]
-    return mine.astype({"step": int}).drop_duplicates(STEP_KEY)
-
-
-# -- correlations --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

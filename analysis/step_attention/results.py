@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings import as_table
-from analysis.interventions.step_ranks import STEP_KEY, rank_scores
+from analysis.interventions.importance import STEP_KEY
+from analysis.interventions.step_ranks import rank_scores
 from analysis.step_attention.heads import Heads
 from analysis.step_attention.scores import LEAST
 from cot.store.run import Run

@@ -10,13 +10,8 @@ import pytest
 from scipy.stats import spearmanr
 from written import write_table
 
-from analysis.interventions.step_ranks import (
-    join_importance,
-    rank_findings,
-    rank_scores,
-    step_importance,
-    weighted_spearman,
-)
+from analysis.interventions.importance import join_importance, statements, step_importance
+from analysis.interventions.step_ranks import rank_findings, rank_scores, weighted_spearman
 from tests.small import run_with_answers
 
 
@@ -55,6 +50,7 @@ def importance(values):
                 rows.append(
                     {"question_id": question, "sample_index": index, "step": step}
                     | {"knockout": knockout, "knockout_control": 0.0, "resampling": resampling}
+                    | {"knockout_reworded": np.nan}
                     | {"early_answering": np.nan, "position": step / max(1, len(pairs) - 1)}
                 )
     return pd.DataFrame(rows)
@@ -121,6 +117,48 @@ def test_a_step_that_was_knocked_out_twice_is_an_error():
     twice = knockouts([("a", 0, 0, 0.5, []), ("a", 0, 0, 0.6, [])])
     with pytest.raises(ValueError, match="twice"):
         join_importance(twice, steps_of({("a", 0): 1}), None, None)
+
+
+def test_a_step_is_compared_with_the_same_one_in_other_words():
+    """Trace 1 says trace 0's equation in other words, and trace 2 in the same words; trace 3 says
+    another equation, and question b the same one of other things."""
+    texts = {
+        ("a", 0): "Tom has 3 + 4 = 7 now.",
+        ("a", 1): "So 3+4 = 7.",
+        ("a", 2): "Tom has  3 + 4 = 7 now.",
+        ("a", 3): "Tom has 3 + 5 = 8 now.",
+        ("b", 0): "So 3 + 4 = 7.",
+    }
+    keys = [{"question_id": q, "sample_index": i, "step": 0} for q, i in texts]
+    spans = {"start": 0, "part": "reasoning"}
+    steps = pd.DataFrame(
+        [{**key, **spans, "end": len(t)} for key, t in zip(keys, texts.values(), strict=True)]
+    )
+    equations = ["3 + 4 = 7", "3+4 = 7", "3 + 4 = 7", "3 + 5 = 8", "3 + 4 = 7"]
+    checks = pd.DataFrame(
+        [{**key, "start": 3, "text": e} for key, e in zip(keys, equations, strict=True)]
+    )
+    traces = pd.DataFrame(keys).assign(text=list(texts.values()))
+    stated = statements(checks, steps, traces)
+    assert stated["equations"].to_list() == ["3+4=7", "3+4=7", "3+4=7", "3+5=8", "3+4=7"]
+    effects = [1.0, 2.0, 4.0, 8.0, 16.0]
+    knocked = knockouts(
+        [(q, i, 0, effect, []) for (q, i), effect in zip(texts, effects, strict=True)]
+    )
+    table = join_importance(knocked, steps, None, None, stated)
+    # trace 1 beside the mean of 0 and 2; each of these beside trace 1 alone
+    assert table["knockout_reworded"].fillna(-1).to_list() == [2.0, 2.5, 2.0, -1, -1]
+    without = join_importance(knocked, steps, None, None)
+    assert without["knockout_reworded"].isna().all()
+
+
+def test_steps_that_matter_for_what_they_say_rank_alike_in_other_words():
+    table = importance({name: [[(k, 0.0) for k in (0.1, 2.0, 0.4)]] * 2 for name in "abcd"})
+    same = table.assign(knockout_reworded=table["knockout"] * 0.9)
+    other = table.assign(knockout_reworded=-table["knockout"])
+    subject = "knockout_reworded × knockout"
+    assert pick(rank_findings(same, seed=0), subject).estimate == pytest.approx(1)
+    assert pick(rank_findings(other, seed=0), subject).estimate == pytest.approx(-1)
 
 
 def test_faithfulness_tests_are_read_where_the_run_has_them(tmp_path):
