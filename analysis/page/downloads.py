@@ -7,13 +7,17 @@ writes the rest.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import pandas as pd
 
 from analysis.exporting import as_csv
 from analysis.page.evidence import Evidence
 from analysis.page.shards import packed as gzipped
+from cot.store.run import Run
 
-__all__ = ["BUDGET", "Downloads", "pack"]
+__all__ = ["BUDGET", "Downloads", "pack", "pack_tables"]
 
 BUDGET = 3_000_000
 """Characters of packed tables that one page carries."""
@@ -40,7 +44,25 @@ class Downloads:
 
 def pack(evidence: Evidence, budget: int = BUDGET) -> Downloads:
     """The questions and the derived tables that fit."""
-    frames = {"questions": evidence.questions, **evidence.tables}
+    makers = evidence.makers
+    holds = {name: makers[name].makes[name] for name in evidence.tables}
+    return pack_tables(
+        {"questions": evidence.questions, **evidence.tables},
+        {"questions": QUESTIONS, **holds},
+        evidence.run,
+        budget,
+    )
+
+
+def pack_tables(
+    frames: Mapping[str, pd.DataFrame], holds: Mapping[str, str], run: Run, budget: int = BUDGET
+) -> Downloads:
+    """Those of a run's tables that fit.
+
+    Args:
+        frames: table to its rows.
+        holds: table to what it holds.
+    """
     small = {name: frame for name, frame in frames.items() if frame.size <= CELLS}
     found = {name: gzipped(as_csv(frame)) for name, frame in small.items()}
     packed: dict[str, str] = {}
@@ -53,10 +75,7 @@ def pack(evidence: Evidence, budget: int = BUDGET) -> Downloads:
     return Downloads(
         packed=packed,
         rows={name: len(frames[name]) for name in packed},
-        sentences={
-            name: evidence.makers[name].makes[name] if name in evidence.makers else QUESTIONS
-            for name in packed
-        },
+        sentences={name: holds[name] for name in packed},
         left_out=tuple(name for name in frames if name not in packed),
-        command=f"cot export {evidence.run.path} --to csv",
+        command=f"cot export {run.path} --to csv",
     )

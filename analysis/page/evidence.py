@@ -7,7 +7,7 @@ Which tables there can be, and what makes each, follows from the declarations of
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -100,10 +100,15 @@ class Evidence:
         return [Notice(text=text, command=command) for command, text in found.items()]
 
 
-def gather(run: Run) -> Evidence:
-    """Read everything that the page shows."""
+def gather(run: Run, only: Collection[str] | None = None) -> Evidence:
+    """Read everything that the page shows.
+
+    Args:
+        only: the tables to read; all where None.
+    """
     makers = {table: each for each in analyses() for table in each.makes}
-    names = [name for name in run.tables() if name in makers]
+    there = [name for name in run.tables() if name in makers]
+    names = [name for name in there if only is None or name in only]
     return Evidence(
         run=run,
         questions=run.questions(),

@@ -3,10 +3,10 @@
 Up to `PLAIN_BYTES` it is one JSON object in the page. Above, it is cut into blocks of whole
 questions, each packed as downloads are (gzip, base64) and unpacked by the browser when a question
 of it is opened: long traces shrink to a third. A page that would still be larger than `max_bytes`
-has its blocks in `report-data/0001.js` and so on. A page that is opened from disk can't fetch, but
-may load scripts: a file is one call of a function of the page, with data only. The page's policy
-then allows `'self'`, which from disk is local files (as Chromium reads it) and from a server that
-server's: still no other network.
+has its blocks in `report-data/0001.js` and so on (a page of comparisons in `compare-data`). A page
+that is opened from disk can't fetch, but may load scripts: a file is one call of a function of the
+page, with data only. The page's policy then allows `'self'`, which from disk is local files (as
+Chromium reads it) and from a server that server's: still no other network.
 
     consilience("5f2a8c01", 1, "H4sIAAAA...");      unpacked: [["q00",{...}],["q01",{...}]]
 
@@ -29,7 +29,6 @@ from cot.store.atomic import replace_file
 
 __all__ = [
     "BLOCK_BYTES",
-    "FOLDER",
     "PLAIN_BYTES",
     "Blocks",
     "as_files",
@@ -39,7 +38,6 @@ __all__ = [
     "write_shards",
 ]
 
-FOLDER = "report-data"
 PLAIN_BYTES = 2_000_000
 """Characters of details up to which they stand in the page as they are."""
 BLOCK_BYTES = 1_000_000
@@ -80,11 +78,11 @@ def pack_blocks(
     return {"stamp": stamp, "folder": None, "firsts": firsts}, blocks
 
 
-def as_files(told: Blocks, blocks: Sequence[str]) -> tuple[Blocks, list[str]]:
+def as_files(told: Blocks, blocks: Sequence[str], folder: str) -> tuple[Blocks, list[str]]:
     """What the page is told where the blocks are beside it, and the text of each file."""
     stamp = told["stamp"]
     texts = [f'consilience("{stamp}",{n},"{block}");\n' for n, block in enumerate(blocks, 1)]
-    return {**told, "folder": FOLDER}, texts
+    return {**told, "folder": folder}, texts
 
 
 def write_shards(folder: Path, texts: Sequence[str]) -> None:

@@ -205,7 +205,7 @@ def test_blocks_are_filled_in_order_and_their_files_name_them_by_number() -> Non
         [["__proto__", "x" * 40]],
     ]
     assert pack_blocks(details[:2])[0]["stamp"] != told["stamp"]
-    beside, texts = as_files(told, blocks)
+    beside, texts = as_files(told, blocks, "report-data")
     assert beside == {**told, "folder": "report-data"}
     assert [json.loads(f"[{text[len('consilience(') : -3]}]") for text in texts] == [
         [told["stamp"], 1, blocks[0]],

@@ -127,3 +127,19 @@ function drawInTurn(tasks) {
   if (!tasks.length) { delete root.dataset.drawing; return; }
   setTimeout(() => { tasks[0](); drawInTurn(tasks.slice(1)); });
 }
+
+// What can be read is on the screen before Plotly is compiled, which takes longer than all else. `drawings` gives what draws.
+function startPlotly(drawings) {
+  if (!find("plotly")) return;
+  const start = () => {
+    const script = document.createElement("script");
+    script.textContent = find("plotly").textContent;
+    document.head.append(script);
+    const all = drawings();
+    drawInTurn(all);
+    recolourings.push(() => all.forEach((drawOne) => drawOne()));
+  };
+  document.documentElement.dataset.drawing = "waiting";
+  if (document.hidden) setTimeout(start);
+  else requestAnimationFrame(() => setTimeout(start));
+}

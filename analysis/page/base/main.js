@@ -82,20 +82,6 @@ const sent = (list) => list.filter(([name]) => page[name] !== undefined && page[
 for (const [name, start] of sent(starts)) start(page[name]);
 drawAllTables(page.figures);
 
-// What can be read is on the screen before Plotly is compiled, which takes longer than all else.
-function drawFigures() {
-  const script = document.createElement("script");
-  script.textContent = find("plotly").textContent;
-  document.head.append(script);
-  const map = () => { if (opened !== null) drawMap(opened[1], opened[2]); };
-  const own = sent(drawings).map(([name, drawing]) => () => drawing(page[name]));
-  const all = [map, ...figureDrawings(page.figures), ...own];
-  drawInTurn(all);
-  recolourings.push(() => all.forEach((drawOne) => drawOne()));
-}
-
-if (find("plotly")) {
-  document.documentElement.dataset.drawing = "waiting";
-  if (document.hidden) setTimeout(drawFigures);
-  else requestAnimationFrame(() => setTimeout(drawFigures));
-}
+const map = () => { if (opened !== null) drawMap(opened[1], opened[2]); };
+const own = sent(drawings).map(([name, drawing]) => () => drawing(page[name]));
+startPlotly(() => [map, ...figureDrawings(page.figures), ...own]);
