@@ -10,8 +10,6 @@ all else (quantised, bfloat16) in bfloat16, the type of the checkpoints that are
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections import Counter
 from contextlib import redirect_stderr
 from io import StringIO
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cot.errors import InputError
+from cot.store.atomic import new_folder
 
 __all__ = ["unpack"]
 
@@ -31,8 +30,7 @@ def unpack(gguf: Path, folder: Path) -> None:
     Raises:
         InputError: transformers knows no such architecture, or the file is broken or not whole.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpacking-") as scratch:
+    with new_folder(folder) as unpacked:
         from transformers import AutoTokenizer, GenerationConfig
 
         source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
@@ -45,15 +43,8 @@ def unpack(gguf: Path, folder: Path) -> None:
                 "folder or a hub id"
             ) from None
         model.generation_config = GenerationConfig.from_model_config(model.config)
-        unpacked = Path(scratch) / folder.name
         model.save_pretrained(unpacked)
         tokenizer.save_pretrained(unpacked)
-        try:
-            unpacked.replace(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
-            shutil.rmtree(unpacked)
 
 
 def _filled(gguf: Path, source: dict[str, Any]) -> Any:

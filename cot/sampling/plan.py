@@ -111,9 +111,10 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     own = engine.model.adapter if engine.model else None
     identity = Identity(
         model=settings.model,
-        revision=engine.model.revision if engine.model else None,
+        revision=engine.model.checkpoint if engine.model else None,
         adapter=settings.adapter,
         adapter_revision=own.revision if own else None,
+        quantize=engine.model.quantize if engine.model else settings.quantize,
         engine=name,
         dtype=engine.dtype,
         prompt=template.name,
@@ -339,11 +340,11 @@ def _engine(name: str, settings: SampleSettings) -> Engine:
     given = pairs("--engine-arg", settings.engine_arg)
     arguments = {key.replace("-", "_"): value for key, value in given.items()}
     takes = inspect.signature(make).parameters
-    for option in ("revision", "adapter"):
+    for option, unset in (("revision", None), ("adapter", None), ("quantize", "none")):
         value = getattr(settings, option)
-        if value is not None and option not in takes:
+        if value != unset and option not in takes:
             raise InputError(f"--{option} {value}: engine {name!r} takes none")
-        if value is not None:
+        if value != unset:
             arguments[option] = value
     if settings.verbose:
         arguments["verbose"] = True

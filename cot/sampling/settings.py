@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 from cyclopts import Parameter
 
 from cot.errors import InputError
+from cot.quantized_models import check_quantize
 from cot.types import Sampling
 
 __all__ = ["RECOMMENDED", "SampleSettings", "pairs", "with_settings"]
@@ -37,6 +38,9 @@ class SampleSettings:
     """A branch, tag or commit of a model on the hub; its main branch by default."""
     adapter: str | None = None
     """Folder or hub id of a LoRA adapter to run the model with."""
+    quantize: str = "none"
+    """int8 or int4 rounds the weights of the model's linear layers to so many bits, by groups of
+    32; none leaves them as they are."""
     engine: str | None = None
     """transformers, vllm or replay; by default the run's own, else vllm where it is installed."""
     dtype: str = "auto"
@@ -161,6 +165,7 @@ class SampleSettings:
                 f"--think-budget is {self.think_budget}: --max-tokens {limit} leaves no room for "
                 "the answer after it; give more, or --max-tokens auto"
             )
+        check_quantize(self.quantize)
         if self.generation_config not in ("model", "none"):
             raise InputError(
                 f"unknown --generation-config {self.generation_config!r}: choose from model, none"

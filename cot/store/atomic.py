@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import BinaryIO
 
 from cot.errors import ConsilienceError
 
-__all__ = ["TEMPORARY", "disk_full_said", "replace_file"]
+__all__ = ["TEMPORARY", "disk_full_said", "new_folder", "replace_file"]
 
 TEMPORARY = ".*.tmp"
 """What the names of temporary files look like."""
@@ -50,6 +52,29 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
                 temporary.unlink()
             raise
         _sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to fill, which becomes `path` when the block ends without an error.
+
+    Where another process has made `path` meanwhile, that one stays.
+
+    Raises:
+        ConsilienceError: the disk is full; nothing is left.
+    """
+    with disk_full_said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as scratch:
+            folder = Path(scratch) / path.name
+            folder.mkdir()
+            yield folder
+            try:
+                folder.replace(path)
+            except OSError:
+                if not path.is_dir():
+                    raise
+                shutil.rmtree(folder)
 
 
 @contextmanager

@@ -104,6 +104,8 @@ class Identity:
     """The name, as given, of the LoRA adapter that the model ran with."""
     adapter_revision: str | None = None
     """Which one that was: a hub commit, or a hash of its files."""
+    quantize: str | None = field(default=None, metadata={"absent": "none"})
+    """How the model's weights were rounded: `int8`, `int4` or `none`; the adapter's never are."""
     engine: str | None = None
     """The engine's name."""
     dtype: str | None = None
