@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what is said when the disk is full.
+"""Files and folders that are written whole or not at all, and what is said when the disk is full.
 
     with replace_file(run.path / "report.html") as handle:
         handle.write(page.encode())
