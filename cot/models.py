@@ -27,6 +27,7 @@ from typing import Any, Literal, cast
 
 from cot import gguf_files, model_hub, quantized_models
 from cot.errors import InputError
+from cot.kept_models import EMBEDDER, Kept, Loan, borrow
 from cot.model_hub import ADAPTER, MODEL
 from cot.store.identity import Identity
 from cot.types import Prompt
@@ -36,6 +37,8 @@ __all__ = [
     "DEFAULT_MODEL",
     "ResolvedAdapter",
     "ResolvedModel",
+    "borrow_embedder",
+    "borrow_model",
     "encode",
     "fetch",
     "fetch_adapter",
@@ -346,6 +349,42 @@ def load_model(
     return (loaded if device == "auto" else loaded.to(device)).eval()
 
 
+def borrow_model(
+    model: ResolvedModel,
+    *,
+    dtype: str = "auto",
+    device: str | None = None,
+    trust_remote_code: bool = False,
+) -> Loan[Any]:
+    """As `load_model`; one that is kept is taken (see `cot.kept_models`). Close it when done."""
+    import torch
+
+    on_cuda = torch.cuda.is_available()
+    device = device or ("cuda" if on_cuda else "cpu")
+    cpu = device == "cpu" or (device == "auto" and not on_cuda)
+    config = load_config(model, trust_remote_code=trust_remote_code)
+    dtype = weights_type(config, dtype, cpu=cpu)
+    return borrow(
+        Kept(kind="transformers", model=model, options=(dtype, device, trust_remote_code)),
+        lambda: load_model(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code),
+        condition=_condition,
+    )
+
+
+def _condition(model: Any) -> tuple[Any, ...]:
+    """What those who use a model may change of it: weights written over, hooks left behind."""
+    weights = list(model.parameters())
+    for weight in weights:
+        weight.grad = None
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return (
+        model.training,
+        model.config._attn_implementation,
+        [(weight._version, weight.requires_grad) for weight in weights],
+        sum(len(getattr(part, hook)) for part in model.modules() for hook in hooks),
+    )
+
+
 def load_config(model: ResolvedModel, *, trust_remote_code: bool = False) -> Any:
     """The text model's transformers configuration."""
     folder = _fetch_checkpoint(model)
@@ -370,6 +409,11 @@ def load_embedder(name: str = DEFAULT_EMBEDDER) -> Any:
         from sentence_transformers import SentenceTransformer
 
         return SentenceTransformer(str(folder))
+
+
+def borrow_embedder(name: str = DEFAULT_EMBEDDER) -> Loan[Any]:
+    """As `load_embedder`; one that is kept is taken. Close it when done."""
+    return borrow(Kept(kind=EMBEDDER, model=resolve(name)), lambda: load_embedder(name))
 
 
 def encode(

@@ -20,6 +20,7 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +131,10 @@ def embed(
     if model == TFIDF:
         vectors = tfidf_vectors(unique)
     elif cache is None:
-        from cot.models import load_embedder
+        from cot.models import borrow_embedder
 
-        vectors = np.concatenate([part for _, part in _encode(unique, load_embedder(model))])
+        with closing(borrow_embedder(model)) as loan:
+            vectors = np.concatenate([part for _, part in _encode(unique, loan.value)])
     else:
         vectors = _encode_new(unique, model, cache)
     embedded: Vectors = vectors[codes]
@@ -147,15 +149,15 @@ def is_cached(texts: Sequence[str], model: str, cache: Path) -> NDArray[np.bool_
 
 def seconds_to_embed(texts: Sequence[str], model: str) -> float:
     """Seconds of wall time that embedding these texts takes, without loading the model."""
-    from cot.models import load_embedder
+    from cot.models import borrow_embedder
 
-    embedder = load_embedder(model)
-    for _ in _encode(texts[:1], embedder):  # the first pass allocates
-        pass
-    begin = time.perf_counter()
-    for _ in _encode(texts, embedder):
-        pass
-    return time.perf_counter() - begin
+    with closing(borrow_embedder(model)) as loan:
+        for _ in _encode(texts[:1], loan.value):  # the first pass allocates
+            pass
+        begin = time.perf_counter()
+        for _ in _encode(texts, loan.value):
+            pass
+        return time.perf_counter() - begin
 
 
 def _encode_new(texts: Sequence[str], model: str, cache: Path) -> Vectors:
@@ -171,15 +173,16 @@ def _encode_new(texts: Sequence[str], model: str, cache: Path) -> Vectors:
     places = {key: row for row, key in enumerate(known)}
     new = [row for row, key in enumerate(wanted) if key not in places]
     if new:
-        from cot.models import load_embedder
+        from cot.models import borrow_embedder
 
-        for begin, made in _encode([texts[row] for row in new], load_embedder(model)):
-            keys = [wanted[row] for row in new[begin : begin + len(made)]]
-            part = file.with_name(f"{file.stem}-{begin:09d}{file.suffix}")
-            _write(part, keys, made)
-            known += keys
-            vectors.append(made)
-            parts.append(part)
+        with closing(borrow_embedder(model)) as loan:
+            for begin, made in _encode([texts[row] for row in new], loan.value):
+                keys = [wanted[row] for row in new[begin : begin + len(made)]]
+                part = file.with_name(f"{file.stem}-{begin:09d}{file.suffix}")
+                _write(part, keys, made)
+                known += keys
+                vectors.append(made)
+                parts.append(part)
         places = {key: row for row, key in enumerate(known)}
     together: Vectors = np.concatenate(vectors)
     if set(parts) != {file}:

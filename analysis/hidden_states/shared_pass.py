@@ -31,7 +31,7 @@ from analysis.hidden_states.hooks import HookTeacherForcing
 from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job, TeacherForcing
 from analysis.hidden_states.vllm_forcing import VllmTeacherForcing
 from cot.errors import InputError
-from cot.models import ResolvedModel, load_model
+from cot.models import ResolvedModel, borrow_model
 from cot.progress import track
 from cot.store.run import Run
 
@@ -139,8 +139,8 @@ def open_teacher_forcing(
     """
     dtype = _dtype(run, settings.device)
     if settings.engine == "transformers":
-        model = load_model(settings.model, dtype=dtype, device=settings.device)
-        yield HookTeacherForcing(model, settings.tokens_per_batch)
+        with closing(borrow_model(settings.model, dtype=dtype, device=settings.device)) as loan:
+            yield HookTeacherForcing(loan.value, settings.tokens_per_batch)
         return
     with closing(
         VllmTeacherForcing(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cot.engines.prefixes import Prefixes
+    from cot.kept_models import Loan
 
 __all__ = ["TransformersEngine"]
 
@@ -84,6 +85,7 @@ class TransformersEngine:
             "device": device,
             "trust_remote_code": trust_remote_code,
         }
+        self._loan: Loan[Any] | None = None
 
     @property
     def dtype(self) -> str:
@@ -113,7 +115,8 @@ class TransformersEngine:
     @cached_property
     def weights(self) -> Any:
         """The transformers model, loaded when first asked for."""
-        weights = models.load_model(self.model, **self._options)
+        self._loan = models.borrow_model(self.model, **self._options)
+        weights = self._loan.value
         kinds = set(getattr(weights.config.get_text_config(), "layer_types", None) or ())
         if kinds - {"full_attention", "sliding_attention"}:
             raise InputError(
@@ -122,6 +125,7 @@ class TransformersEngine:
             )
         from cot.engines.key_values import use_grouped_attention
 
+        self._attention = weights.config._attn_implementation
         use_grouped_attention(weights)
         return weights
 
@@ -181,8 +185,13 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Free the weights."""
-        self.__dict__.pop("weights", None)
+        weights = self.__dict__.pop("weights", None)
         self.__dict__.pop("prefixes", None)
+        if self._loan is not None:
+            if weights is not None:
+                weights.set_attn_implementation(self._attention)
+            self._loan.close()
+            self._loan = None
 
     @staticmethod
     def _drop(slots: Any, running: list[Row], gone: Sequence[bool]) -> None:

@@ -253,7 +253,7 @@ def test_a_dry_run_decodes_nothing_and_is_right(run: Run, monkeypatch: pytest.Mo
     asked |= {"layers": [1, 2], "steps_per_trace": 2}
     with monkeypatch.context() as patch:
         patch.setattr(places, "token_spans", lambda *_: pytest.fail("a trace was decoded"))
-        patch.setattr(shared_pass, "load_model", lambda *_, **__: pytest.fail("model loaded"))
+        patch.setattr(shared_pass, "borrow_model", lambda *_, **__: pytest.fail("model loaded"))
         said = estimate(run, **asked)
     assert (said.exact, said.note) == (True, "")
     assert len(capture(run, **asked)) == said.n_vectors
@@ -328,7 +328,7 @@ def test_certainty_is_read_once_and_stays(
         kl = -(log_p + np.log(log_p.shape[1])).mean()
         assert row.self_certainty == pytest.approx(float(kl), rel=1e-4)
         assert row.mean_entropy == pytest.approx(-float((log_p.exp() * log_p).sum(-1).mean()), 1e-4)
-    monkeypatch.setattr(shared_pass, "load_model", lambda *_, **__: pytest.fail("model loaded"))
+    monkeypatch.setattr(shared_pass, "borrow_model", lambda *_, **__: pytest.fail("model loaded"))
     capture(run, layers=[1], positions=["mean"], certainty=True)
     pd.testing.assert_frame_equal(run.table("token_certainty"), table)
     with pytest.raises(InputError, match="--certainty needs the whole vocabulary"):
@@ -369,7 +369,7 @@ def test_a_model_that_accelerate_places(run: Run, monkeypatch: pytest.MonkeyPatc
 def test_what_is_there_is_not_captured_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     first = capture(run, layers=[1, 2], positions=["pre_answer"])
     before = run.activations(layer=1, position="pre_answer")[1]
-    monkeypatch.setattr(shared_pass, "load_model", lambda *_, **__: pytest.fail("model loaded"))
+    monkeypatch.setattr(shared_pass, "borrow_model", lambda *_, **__: pytest.fail("model loaded"))
     pd.testing.assert_frame_equal(first, capture(run, layers=[1, 2], positions=["pre_answer"]))
     capture(run, layers=[2], positions=["pre_answer"], limit=1)
     monkeypatch.undo()
