@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cot.errors import ConsilienceError, InputError
     from cot.importers import import_traces
     from cot.sampling.sampler import sample
+    from cot.store.merging import merge
     from cot.store.run import Run, open_run
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "InputError",
     "Run",
     "import_traces",
+    "merge",
     "open_run",
     "sample",
 ]
@@ -35,6 +37,7 @@ HOMES = {
     "InputError": "cot.errors",
     "Run": "cot.store.run",
     "import_traces": "cot.importers",
+    "merge": "cot.store.merging",
     "open_run": "cot.store.run",
     "sample": "cot.sampling.sampler",
 }

@@ -20,6 +20,7 @@ COMMANDS = {
     "sample": ("cot.commands.sample:sample", "Sample chains of thought into a run."),
     "prompts": ("cot.commands.prompts:show_prompts", "List prompts, or show one rendered."),
     "import": ("cot.commands.imports:import_file", "Make a run from traces that exist already."),
+    "merge": ("cot.commands.merge:merge_runs", "Join runs that were sampled in parts."),
     **{name: (f"analysis.commands:{name}", line) for name, (_, line) in ANALYSES.items()},
     "show": ("analysis.commands.show:show", "Show a run, or one question, in the terminal."),
     "run": ("analysis.commands.run:run", "Run an experiment file."),

@@ -45,6 +45,10 @@ class Plan:
 
     questions: Sequence[Question]
     """What will be asked."""
+    part: str | None
+    """Which part of the questions that is, as `k/m`; None for all of them."""
+    positions: Mapping[str, int]
+    """question_id to its place among the questions of all parts, in the order of the run."""
     template: prompts.Template
     """How it will be asked."""
     form: str
@@ -131,6 +135,8 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         seed=settings.seed,
         adaptive=adaptive,
     )
+    positions = {question.id: place for place, question in enumerate(chosen)}
+    chosen = _part(questions, chosen, settings)
     run = create_run(folder, identity, dry_run=True)
     greedy = stored_keys(run, "samples/greedy") if settings.greedy else set()
     if rule is None or adaptive is None:
@@ -144,6 +150,8 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         open_samples = sampler.open()
     return Plan(
         questions=chosen,
+        part=settings.part,
+        positions=positions,
         template=template,
         form=form,
         sampling=sampling,
@@ -153,6 +161,25 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         missing_greedy=[q for q in chosen if settings.greedy and (q.id, 0) not in greedy],
         adaptive=sampler,
     )
+
+
+def _part(
+    questions: Sequence[Question], chosen: Sequence[Question], settings: SampleSettings
+) -> list[Question]:
+    """Those chosen that are of this part: every m-th question of the dataset.
+
+    A question's part follows from its place in the whole dataset, which the run's identity fixes,
+    and not from its place among those chosen: another --limit or --shuffle moves none from one
+    part to another, and parts are of one size, as they would not be by a hash of the id.
+    """
+    k, m = settings.part_of
+    mine = {question.id for question in questions[k - 1 :: m]}
+    found = [question for question in chosen if question.id in mine]
+    if not found:
+        raise InputError(
+            f"--part {settings.part} holds none of the {len(chosen)} questions: ask for fewer parts"
+        )
+    return found
 
 
 def stored_keys(run: Run, source: str) -> set[tuple[str, int]]:

@@ -78,7 +78,7 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
     tokens = 0
     try:
         with run.lock():
-            run.add_questions(plan.questions)
+            run.add_questions(plan.questions, plan.positions)
             asked = {question.id: question for question, _ in plan.missing}
             asked |= {question.id: question for question in plan.missing_greedy}
             prompts_of = _prompts(plan, list(asked.values()))
@@ -96,6 +96,7 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
                 "sample",
                 n=plan.sampling.n,
                 n_questions=len(plan.questions),
+                part=plan.part,
                 n_new=n_new,
                 n_tokens=tokens,
                 seconds=round(seconds, 3),

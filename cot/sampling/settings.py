@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
@@ -105,6 +106,9 @@ class SampleSettings:
     """Only the first questions."""
     shuffle: int | None = None
     """Shuffle the questions by this seed before --limit."""
+    part: str | None = None
+    """k/m, such as 3/8: every m-th question of the dataset, from the k-th; `cot merge` joins the
+    parts' runs."""
     subset: str | None = None
     """Configuration of a hub dataset."""
     split: str | None = None
@@ -179,12 +183,24 @@ class SampleSettings:
                 "what closes the reasoning"
             )
         pairs("--chat-arg", self.chat_arg)
+        _ = self.part_of  # says what is wrong with it
         if self.top_logprobs == 1 or self.top_logprobs < 0:
             raise InputError(f"--top-logprobs is {self.top_logprobs}: 0, or at least 2")
         if self.ahead and self.adaptive is None:
             raise InputError(f"--ahead is {self.ahead}: it goes with --adaptive")
         if self.form not in ("auto", "chat", "text"):
             raise InputError(f"unknown --form {self.form!r}: choose from auto, chat, text")
+
+    @property
+    def part_of(self) -> tuple[int, int]:
+        """`part` as (k, m), with 1 ≤ k ≤ m; (1, 1) is all."""
+        found = re.fullmatch(
+            r"([0-9]{1,9})/([0-9]{1,9})", "1/1" if self.part is None else self.part
+        )
+        k, m = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= k <= m:
+            raise InputError(f"--part is {self.part!r}: give k/m with 1 ≤ k ≤ m, such as 3/8")
+        return k, m
 
     @property
     def chat_args(self) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Run:
         frame = read_table(self.path / "questions.parquet")
         frame["meta"] = _from_json(frame["meta"])
         frame["choices"] = [None if row is None else list(row) for row in frame["choices"]]
-        return frame
+        return frame.drop(columns="position", errors="ignore")
 
     def prompts(self) -> pd.DataFrame:
         """One row a prompt: prompt_sha, text (or None), messages (list of dicts, or None),
@@ -261,8 +261,15 @@ class Run:
 
         return ShardWriter(self.path / ("traces" if purpose is None else f"samples/{purpose}"))
 
-    def add_questions(self, questions: Sequence[Question]) -> None:
-        """Append the questions that are not there yet. Needs the lock."""
+    def add_questions(
+        self, questions: Sequence[Question], positions: Mapping[str, int] | None = None
+    ) -> None:
+        """Append the questions that are not there yet. Needs the lock.
+
+        Args:
+            positions: question_id to its place among those asked for, before `--part` chose some
+                of them; `cot merge` restores the order from it.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -276,6 +283,7 @@ class Run:
                 ("choices", pa.list_(pa.string())),
                 ("dataset", pa.string()),
                 ("meta", pa.string()),
+                ("position", pa.int64()),
             ]
         )
         path = self.path / "questions.parquet"
@@ -289,12 +297,14 @@ class Run:
                 "choices": list(question.choices) if question.choices is not None else None,
                 "dataset": question.dataset,
                 "meta": json.dumps(dict(question.meta), ensure_ascii=False, sort_keys=True),
+                "position": (positions or {}).get(question.id),
             }
             for question in questions
             if question.id not in known
         ]
         if rows or not path.exists():
-            write_parquet(pa.concat_tables([old, pa.Table.from_pylist(rows, schema)]), path)
+            new = pa.Table.from_pylist(rows, schema)
+            write_parquet(pa.concat_tables([old, new], promote_options="default"), path)
 
     def add_prompts(
         self, prompts: Mapping[str, tuple[str | tuple[Message, ...], Sequence[int] | None]]

@@ -24,7 +24,15 @@ from cot.errors import ConsilienceError
 from cot.store.atomic import TEMPORARY, replace_file
 from cot.types import SAMPLE_KEY, Trace
 
-__all__ = ["TRACE_SCHEMA", "ShardWriter", "fingerprint", "read_shards", "write_parquet"]
+__all__ = [
+    "TRACE_SCHEMA",
+    "ShardWriter",
+    "fingerprint",
+    "list_shards",
+    "next_shard",
+    "read_shards",
+    "write_parquet",
+]
 
 TRACE_SCHEMA = pa.schema(
     [
@@ -67,10 +75,7 @@ class ShardWriter:
         self._mutex = threading.Lock()
         self._timer: threading.Timer | None = None
         self._failure: OSError | ConsilienceError | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(TEMPORARY):
-            leftover.unlink()
-        self._next = 1 + max((int(path.stem[5:]) for path in _list(folder)), default=-1)
+        self._next = next_shard(folder)
 
     def add(self, trace: Trace) -> None:
         """Store one trace; it is on disk after at most 64 more, or 10 seconds."""
@@ -135,7 +140,7 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """
     wanted = list(columns) if columns is not None else TRACE_SCHEMA.names
     for attempt in range(5):  # a writer may merge shards between the listing and the reading
-        paths = _list(folder)
+        paths = list_shards(folder)
         read = (
             wanted
             if len(paths) < 2
@@ -153,8 +158,18 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return (_first_copies(table) if len(parts) > 1 else table).select(wanted)
 
 
-def _list(folder: Path) -> list[Path]:
+def list_shards(folder: Path) -> list[Path]:
+    """A folder's shards, oldest first."""
     return sorted(folder.glob("part-*.parquet"))
+
+
+def next_shard(folder: Path) -> int:
+    """The number of a folder's next shard; what a killed writer left is removed. Needs the run's
+    lock."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(TEMPORARY):
+        leftover.unlink()
+    return 1 + max((int(path.stem[5:]) for path in list_shards(folder)), default=-1)
 
 
 def _first_copies(table: pa.Table) -> pa.Table:
@@ -165,7 +180,7 @@ def _first_copies(table: pa.Table) -> pa.Table:
 
 def _compact(folder: Path) -> None:
     """Merge shards of fewer than MERGED_ROWS rows, oldest first, into shards of at least that."""
-    small = [path for path in _list(folder) if pq.read_metadata(path).num_rows < MERGED_ROWS]
+    small = [path for path in list_shards(folder) if pq.read_metadata(path).num_rows < MERGED_ROWS]
     for group in _groups(small):
         merged = _first_copies(pa.concat_tables([pq.read_table(path) for path in group]))
         write_parquet(merged, group[0])
