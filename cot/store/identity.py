@@ -24,6 +24,7 @@ __all__ = [
     "Identity",
     "ImportIdentity",
     "SamplingIdentity",
+    "as_compared",
     "as_mapping",
     "differences",
     "identity_of",
@@ -174,10 +175,10 @@ def as_mapping(part: Part) -> dict[str, Any]:
 
 def differences(old: Identity, new: Identity) -> list[str]:
     """Each field that differs, with both values."""
-    return _differences(_compared(old), _compared(new))
+    return _differences(as_compared(old), as_compared(new))
 
 
-def _compared(part: Part) -> dict[str, Any]:
+def as_compared(part: Part) -> dict[str, Any]:
     """As `as_mapping`, without what follows from other fields, and absent values filled in."""
     found = as_mapping(part)
     for each in fields(part):
@@ -186,7 +187,7 @@ def _compared(part: Part) -> dict[str, Any]:
         elif each.name not in found and "absent" in each.metadata:
             found[each.name] = each.metadata["absent"]
         elif isinstance(value := getattr(part, each.name), Part):
-            found[each.name] = _compared(value)
+            found[each.name] = as_compared(value)
     return found
 
 
