@@ -1,6 +1,6 @@
-"""The comparison's four tables: their columns, kinds and families.
+"""The comparison's tables: their columns and types, and the families of measures.
 
-All four are written into the tables of the first run that is compared.
+They are written into the tables of the first run that is compared.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ MAKES = {
     "compared_measures": "each run's measures, as its tables have them",
     "compared_settings": "the settings of each run, and which of them differ",
     "compared_questions": "each run's majority answer to each question",
+    "compared_missing": "what a run lacks to be compared, and the command that adds it",
 }
 """Table to a sentence on it; the first is the main one."""
 
@@ -37,7 +38,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     "compared_settings": {
         "run": "string",  # readable name, unique among those compared
         "path": "string",  # its folder
-        "setting": "string",  # name of a field of the run's identity, such as sampling.temperature
+        "setting": "string",  # as in an experiment file, such as chat_args.enable_thinking
         "value": "string",
         "differs": "bool",  # not the same in all runs
     },
@@ -89,6 +90,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "share": "float64",  # of the majority's answer among valid ones
         "accuracy": "float64",  # of a single trace: the mean over the question's traces
         "n": "Int64",  # traces
+    },
+    "compared_missing": {
+        "run": "string",
+        "family": "string",
+        "what": "string",
+        "why": "string",
+        "command": "string",  # empty where nothing adds it
     },
 }
 """Table to its columns and their types."""

@@ -128,7 +128,7 @@ class Curves:
             subject=name,
             n_traces=int(self.sizes.reindex(known.index).sum()),
             n_excluded=len(values) - len(known),
-            method=f"{self._how(self.rules[name], n)}, {self.order} order",
+            method=f"{self.how(name, n)}, {self.order} order",
             seed=seed,
         )
         return {
@@ -141,7 +141,9 @@ class Curves:
             "seed": seed,
         }
 
-    def _how(self, rule: str | Rule, n: int) -> str:
+    def how(self, name: str, n: int) -> str:
+        """Whether a rule's accuracy at n is exact, or the mean of so many subsets."""
+        rule = self.rules[name]
         sampled = self.sizes[(self.sizes > n) & (n > 1)]
         closed = isinstance(rule, str) or (rule.equal and (sampled <= EXACT_UP_TO).all())
         if self.order == "file" or closed or sampled.empty:

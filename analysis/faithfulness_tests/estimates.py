@@ -42,7 +42,7 @@ from analysis.findings import as_table
 from analysis.statistics import ratio_interval
 from cot.types import TRACE_KEY, Finding
 
-__all__ = ["curves", "findings"]
+__all__ = ["curves", "findings", "same_answers"]
 
 OVER = "mean over traces; 95% bootstrap over questions"
 GRID = np.linspace(0, 1, 11)
@@ -86,7 +86,7 @@ def _of_every_test(
     method = f"1: {test.one}; {OVER}"
     value = rate(test.measure, sampled["value"], sampled["question_id"], method=method, seed=seed)
     found = [(value, np.nan)]
-    per = _same(readings[~readings["greedy"]], sampled)
+    per = same_answers(readings[~readings["greedy"]], sampled)
     baseline = per["baseline"].where(per["same"].notna())
     controlled = per["controlled"].any()
     beside = "control" if controlled else "other traces"
@@ -120,7 +120,7 @@ def _of_every_test(
     return found
 
 
-def _same(readings: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
+def same_answers(readings: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     """One row a trace: question_id, same, same_correctness (means over its readings, NaN where none
     has an answer), baseline, controlled (whether the baseline is the test's control)."""
     columns = ["same", "same_correctness"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from analysis.interventions.contract import Intervention
 
-__all__ = ["CELL", "Cell", "Paired", "cells_of", "cells_of_samples"]
+__all__ = ["CELL", "CONSTRUCTED", "Cell", "Paired", "cells_of", "cells_of_samples"]
 
 Floats = NDArray[np.float64]
 CELL = ("method", "target", "measure", "layer", "position", "strength")

@@ -24,13 +24,21 @@ to a control is largest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.interventions.cells import CELL, Cell, Paired, cells_of, cells_of_samples
+from analysis.interventions.cells import (
+    CELL,
+    CONSTRUCTED,
+    Cell,
+    Paired,
+    cells_of,
+    cells_of_samples,
+)
 from analysis.interventions.contract import Intervention
 from analysis.interventions.directions import Direction
 from analysis.interventions.erased_auroc import ErasedAuroc
@@ -40,11 +48,14 @@ from analysis.statistics.corrections import holm
 
 __all__ = [
     "COLUMNS",
+    "Head",
     "causal",
     "effects_of_erasure",
     "effects_of_rows",
     "effects_of_samples",
     "headlines",
+    "heads_of",
+    "last_block",
 ]
 
 Floats = NDArray[np.float64]
@@ -231,23 +242,51 @@ def causal(row: Mapping[str, Any]) -> bool:
 # -- headlines -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Head:
+    """A headline beside one control, question by question."""
+
+    about: Mapping[str, Any]
+    """The values of CELL; the layer (or strength) is the one that was chosen most often."""
+    paired: Paired
+    """Each question's values, of the cell that was chosen without it."""
+    how: str
+    """What was chosen, and how."""
+
+
 def headlines(cells: Sequence[Cell], over: str, n_cases: int, seed: int) -> list[dict[str, Any]]:
     """One row a control of each method, target, measure and position, its layer (or strength)
     chosen on other questions."""
-    groups: dict[Any, list[Cell]] = {}
-    for cell in cells:
-        if cell.tested:
-            names = [name for name in CELL if name != over]
-            groups.setdefault(tuple(str(cell.about[name]) for name in names), []).append(cell)
     made = []
-    for some in groups.values():
-        rows = _headline(some, over, n_cases, seed)
+    for heads in heads_of(cells, over, seed):
+        rows = [_row(head.about, head.paired, n_cases, seed) for head in heads]
+        rows = [
+            {**row, "p_holm": row["p"], "headline": True, "how": head.how}
+            for row, head in zip(rows, heads, strict=True)
+        ]
         word = "causal" if rows and all(map(causal, rows)) else "not shown"
         made += [{**row, "verdict": word} for row in rows]
     return made
 
 
-def _headline(cells: Sequence[Cell], over: str, n_cases: int, seed: int) -> list[dict[str, Any]]:
+def heads_of(cells: Sequence[Cell], over: str, seed: int) -> list[list[Head]]:
+    """The headlines of each method, target, measure and position, one a control."""
+    groups: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        if cell.tested:
+            names = [name for name in CELL if name != over]
+            groups.setdefault(tuple(str(cell.about[name]) for name in names), []).append(cell)
+    return [_heads(some, over, seed) for some in groups.values()]
+
+
+def last_block(effects: pd.DataFrame) -> int:
+    """The layer at which effects are there by construction, as `intervention_effects` says; -1
+    where it says of none."""
+    fixed = effects.loc[effects["how"] == CONSTRUCTED, "layer"]
+    return int(fixed.max()) if len(fixed) else -1
+
+
+def _heads(cells: Sequence[Cell], over: str, seed: int) -> list[Head]:
     names = sorted({name for cell in cells for one in cell.controlled for name in one.questions})
     order = np.random.default_rng(seed).permutation(len(names))
     n_folds = min(FOLDS, len(names)) if len(cells) > 1 else 1
@@ -258,7 +297,7 @@ def _headline(cells: Sequence[Cell], over: str, n_cases: int, seed: int) -> list
     how = "one cell, nothing was chosen"
     if n_folds > 1:
         how = f"{over} chosen on other questions, {n_folds} folds; most often {most}"
-    rows = []
+    heads = []
     for control in dict.fromkeys(one.control for cell in cells for one in cell.controlled):
         taken: dict[str, tuple[int, float, float, float]] = {}
         bands = []
@@ -284,9 +323,9 @@ def _headline(cells: Sequence[Cell], over: str, n_cases: int, seed: int) -> list
             # folds may have chosen other cells: the mean of their bands' draws
             draws=np.mean([draws[:shared] for draws in bands], axis=0),
         )
-        row = _row({**cells[0].about, over: most}, paired, n_cases, seed)
-        rows.append({**row, "p_holm": row["p"], "headline": True, "how": how})
-    return rows
+        about = {**cells[0].about, over: most}
+        heads.append(Head(about=about, paired=paired, how=how))
+    return heads
 
 
 def _best(cells: Sequence[Cell], fold: Mapping[str, int], number: int, n_folds: int) -> int:

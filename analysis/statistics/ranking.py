@@ -19,6 +19,7 @@ __all__ = [
     "auroc_difference_interval",
     "auroc_draws",
     "auroc_interval",
+    "auroc_of_counts",
     "auroc_per_question",
     "pairs_per_question",
     "within_question_auroc",
@@ -41,7 +42,7 @@ def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     size = int(level.max(initial=-1)) + 1
     # float64: products of counts pass 2**31 at 50,000 traces
     right, wrong = (np.bincount(level[mine], minlength=size).astype(float) for mine in (y, ~y))
-    return float(_auroc_of(right[:, None], wrong[:, None])[0])
+    return float(auroc_of_counts(right[:, None], wrong[:, None])[0])
 
 
 def auroc_interval(
@@ -103,7 +104,9 @@ def auroc_draws(
     for begin in range(0, draws, chunk):
         some = slice(begin, begin + chunk)
         weights = counts[some].T.astype(np.float32)  # whole numbers below 2**24 are exact
-        values[some] = _auroc_of((right @ weights).astype(float), (wrong @ weights).astype(float))
+        values[some] = auroc_of_counts(
+            (right @ weights).astype(float), (wrong @ weights).astype(float)
+        )
     return values
 
 
@@ -162,7 +165,7 @@ def _levels(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], ND
     return np.asarray(labels, dtype=bool), np.unique(score, return_inverse=True)[1]
 
 
-def _auroc_of(positive: Floats, negative: Floats) -> Floats:
+def auroc_of_counts(positive: Floats, negative: Floats) -> Floats:
     """AUROC from the weight at each level, lowest first, shapes [level, draw] -> [draw]."""
     below = np.cumsum(negative, axis=0) - negative / 2  # ties count one half
     pairs = positive.sum(axis=0) * negative.sum(axis=0)
