@@ -1,4 +1,4 @@
-"""Cost of `cot capture` and `cot lens` beside bare forward passes over the same traces.
+"""Cost of `cot capture`, `cot lens` and `cot attention` beside bare passes over the traces.
 
     python experiments/benchmarks/capture.py RUN [--model M] [--questions 4] [--rounds 3]
     python experiments/benchmarks/capture.py RUN --tokens 4000 --questions 2 --traces 2
@@ -6,16 +6,17 @@
 `bare` is what one writes by hand: a question's prompt once, then its traces from the prompt's
 cache, padded on the right, with the logits that the model gives by default, keeping nothing; its
 batches are there beforehand. `capture` plans, gathers eight layers at three positions, scores every
-token and writes to disk; `lens` reads every layer; `both` is `capture --also lens`, one pass for
-the two, with the tables of both. `backbone` is the bare pass without any logits. Rounds alternate;
+token and writes to disk; `lens` reads every layer; `attention` scores steps by every head. In one
+pass, with the tables of each: `both` is `capture --also lens`, `all` is that and `--also
+attention`. `backbone` is the bare pass without any logits. Rounds alternate;
 each number is the median of the processor time. With `--tokens`, a question's traces are joined to
 that length. With `--generate`, as many tokens are sampled again with `output_hidden_states=True`,
 as those do who have not stored them (one question, once). Memory is the most that a process of its
 own holds while it captures a quarter of the questions and all of them.
 
 The last line is JSON: tokens per second of each, `ratio` (capture to bare) with its `goal` (at
-least), and `shared_ratio` (both to the dearer of capture and lens) with its `shared_goal` (at
-most).
+least), and `shared_ratio` (both to the dearer of capture and lens) and `all_ratio` (all to the
+dearest of the three) with their `shared_goal` (at most).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from analysis.hidden_states import capture, shared_pass
 from analysis.hidden_states.hooks import HookTeacherForcing
 from analysis.hidden_states.teacher_forcing import ForcedTrace, Job
 from analysis.logit_lens import lens
+from analysis.step_attention import attention
 from cot.models import encode, load_model, load_tokenizer, resolve
 from cot.store.run import Run, create_run, open_run
 from cot.types import Completion, Question, Trace
@@ -85,7 +87,9 @@ def main() -> None:
             "capture": lambda: _afresh(run, capture, **about),
             "bare": lambda: _forward(model, batches),
             "lens": lambda: _afresh(run, lens, **about),
+            "attention": lambda: _afresh(run, attention, **about),
             "both": lambda: _afresh(run, capture, also=["lens"], **about),
+            "all": lambda: _afresh(run, capture, also=["lens", "attention"], **about),
             "backbone": lambda: _forward(model.base_model, batches),
         }
         seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -105,7 +109,8 @@ def main() -> None:
     rates = {f"{name}_tokens_per_second": round(n_tokens / each, 1) for name, each in cost.items()}
     ratios = {"ratio": round(cost["bare"] / cost["capture"], 3), "goal": GOAL}
     shared = round(cost["both"] / max(cost["capture"], cost["lens"]), 3)
-    ratios |= {"shared_ratio": shared, "shared_goal": SHARED_GOAL}
+    every = round(cost["all"] / max(cost[name] for name in ("capture", "lens", "attention")), 3)
+    ratios |= {"shared_ratio": shared, "all_ratio": every, "shared_goal": SHARED_GOAL}
     memory = {"peak_megabytes": list(peaks.values()), "peak_questions": list(peaks)}
     about = {"benchmark": "capture", "n_tokens": n_tokens}
     print(json.dumps({**about, **rates, **memory, **ratios}))
