@@ -11,6 +11,7 @@ as markup.
 """
 
 from analysis.figures.accuracy import curve, votes
+from analysis.figures.comparison import compared_differences, compared_measures
 from analysis.figures.hidden_steps import step_matrix
 from analysis.figures.interventions import (
     dose_response,
@@ -35,6 +36,8 @@ __all__ = [
     "attribution",
     "attribution_checks",
     "calibration",
+    "compared_differences",
+    "compared_measures",
     "consistency",
     "curve",
     "dimension",

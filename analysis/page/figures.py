@@ -21,7 +21,7 @@ from cot.errors import InputError
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["Embedded", "embedded"]
+__all__ = ["Embedded", "embed", "embedded"]
 
 MARGIN = {"l": 48, "r": 12, "t": 36, "b": 44}
 """Around a picture, in pixels: the axes' words, and a line for the legend."""
@@ -67,11 +67,12 @@ def embedded(evidence: Evidence, sections: Sequence[Section]) -> dict[str, Embed
         several = made if isinstance(made, Mapping) else {"": made}
         for name, figure in several.items():
             whole = f"{each.name}/{name}" if name else each.name
-            found[whole] = _embed(each.name, whole, figure)
+            found[whole] = embed(each.name, whole, figure)
     return found
 
 
-def _embed(section: str, name: str, figure: Figure) -> Embedded:
+def embed(section: str, name: str, figure: Figure) -> Embedded:
+    """A figure that stands in a section under this name."""
     drawing = json.loads(figure.to_json())
     layout = drawing["layout"]
     layout.pop("template", None)

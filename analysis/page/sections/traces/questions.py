@@ -28,8 +28,11 @@ __all__ = [
     "Doubt",
     "QuestionDetail",
     "Vote",
+    "answer_classes",
     "question_detail",
     "question_details",
+    "read_vote",
+    "without_answer",
 ]
 
 TEXT_BUDGET = 200_000_000
@@ -184,16 +187,16 @@ def question_details(
         used += sum(len(said) for prompt in prompts.get(key, []) for _, said in prompt)
         places = [(key, row.index) for row in rows]
         within = used <= budget
-        classes = _answers(rows)
+        classes = answer_classes(rows)
         details[key] = QuestionDetail(
             text=question["text"],
             gold=text(question["gold"]),
             choices=question["choices"],
-            vote=_vote(votes.get(key)),
+            vote=read_vote(votes.get(key)),
             ballots=ballots.get(key, []),
             agreement=_agreement(agreement.get(key), doubts.get(key, [])),
             answers=classes,
-            excluded=_excluded(rows),
+            excluded=without_answer(rows),
             clusters=_clusters(rows, [each.answer for each in classes], names.get(key, {})),
             map=maps.get(key),
             latent=latent.get(key),
@@ -226,14 +229,14 @@ def question_detail(evidence: Evidence, question_id: str) -> QuestionDetail:
     return question_details(evidence, [question_id], budget=inf)[question_id]
 
 
-def _answers(rows: Sequence[ReadTrace]) -> list[AnswerClass]:
+def answer_classes(rows: Sequence[ReadTrace]) -> list[AnswerClass]:
     """Answer classes by size: how many traces state each, whether it is right."""
     counts = Counter(row.answer for row in rows if row.answer is not None)
     right = {row.answer: row.right for row in rows}
     return [AnswerClass(answer=name, n=n, right=right[name]) for name, n in counts.most_common()]
 
 
-def _excluded(rows: Sequence[ReadTrace]) -> dict[str, int]:
+def without_answer(rows: Sequence[ReadTrace]) -> dict[str, int]:
     """How many traces state no answer, by status."""
     return dict(Counter(row.status for row in rows if row.status not in (None, "ok")))
 
@@ -272,7 +275,8 @@ def _names(evidence: Evidence) -> dict[str, dict[int, tuple[str | None, int | No
     return found
 
 
-def _vote(vote: Mapping[Any, Any] | None) -> Vote | None:
+def read_vote(vote: Mapping[Any, Any] | None) -> Vote | None:
+    """A row of the table `votes`."""
     if vote is None:
         return None
     return Vote(

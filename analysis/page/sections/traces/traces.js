@@ -60,16 +60,18 @@ function greedySection(question) {
   return [element("h5", {}, "Greedy trace, which does not vote"), element("div", { class: "samples" }, node)];
 }
 
+// One of two traces that stand side by side.
+function traceColumn(trace) {
+  return element("article", { class: "medoid", "data-pair": trace.index },
+    element("h5", {}, "#" + trace.index + " ", element("b", {}, answerText(answerOf(trace))), " ", trace.answer === null ? null : verdict(trace.right), wrongCount(trace.computed)),
+    reading(trace), computation(trace.computed));
+}
+
 // Two traces side by side: those whose boxes are ticked. A third takes the place of the first.
 function pairing(question, chosen) {
   const node = element("section", { class: "pairing", tabindex: "-1", "aria-label": "Two traces side by side" });
   const boxes = new Map();
-  const column = (index) => {
-    const trace = question.traces.find((each) => each.index === index);
-    return element("article", { class: "medoid", "data-pair": index },
-      element("h5", {}, "#" + index + " ", element("b", {}, answerText(answerOf(trace))), " ", trace.answer === null ? null : verdict(trace.right), wrongCount(trace.computed)),
-      reading(trace), computation(trace.computed));
-  };
+  const column = (index) => traceColumn(question.traces.find((each) => each.index === index));
   const show = () => {
     for (const [index, box] of boxes) box.checked = chosen.pair.includes(index);
     const [first, second] = chosen.pair;
