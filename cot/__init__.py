@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cot.errors import ConsilienceError, InputError
     from cot.importers import import_traces
     from cot.sampling.sampler import sample
+    from cot.sampling.sweep import sweep
     from cot.store.merging import merge
     from cot.store.run import Run, open_run
 
@@ -30,6 +31,7 @@ __all__ = [
     "merge",
     "open_run",
     "sample",
+    "sweep",
 ]
 
 HOMES = {
@@ -40,6 +42,7 @@ HOMES = {
     "merge": "cot.store.merging",
     "open_run": "cot.store.run",
     "sample": "cot.sampling.sampler",
+    "sweep": "cot.sampling.sweep",
 }
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job
 from cot.engines.vllm import VllmEngine
 from cot.errors import InputError
-from cot.models import ResolvedModel
+from cot.models import ResolvedModel, load_config, resolve
 
 __all__ = ["VllmTeacherForcing"]
 
@@ -33,6 +33,8 @@ TOKENS_PER_BATCH = 2048
 """Most tokens in a step: their logits are made at once, a vocabulary of them a token."""
 REQUESTS = 256
 """Most requests that are with vLLM, or whose states wait to be read."""
+LEAST_ROOM = 512
+"""Tokens that an engine has room for at least."""
 GPU_SHARE = 0.8
 """Of the GPU's memory that vLLM fills beforehand; the rest is for logits."""
 
@@ -64,12 +66,13 @@ class VllmTeacherForcing:
         tokens_per_batch: int = TOKENS_PER_BATCH,
     ) -> None:
         self.layers = list(layers)
+        self._model = resolve(model)
         tokens = max(32, min(TOKENS_PER_BATCH, tokens_per_batch))
         extraction = {"eagle_aux_hidden_state_layer_ids": self.layers}
         self._vllm = VllmEngine(
-            model,
+            self._model,
             dtype=dtype,
-            max_model_len=longest + 1,
+            max_model_len=_room(self._model, longest + 1),
             max_num_batched_tokens=tokens,
             max_num_seqs=min(REQUESTS, tokens),
             gpu_memory_utilization=GPU_SHARE,
@@ -140,6 +143,13 @@ class VllmTeacherForcing:
             raise RuntimeError(f"vLLM gave no hidden states of {waiting[0].job.question_id!r}")
         while waiting and waiting[0].path.exists():
             yield waiting.popleft().result(layers)
+
+
+def _room(model: ResolvedModel, tokens: int) -> int:
+    """Tokens that the engine has room for: a power of two, so that runs whose longest traces differ
+    a little can have the same engine, and no more than the model takes."""
+    whole = int(load_config(model).max_position_embeddings)
+    return max(tokens, min(whole, max(LEAST_ROOM, 1 << (tokens - 1).bit_length())))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -11,6 +11,7 @@ vLLM decides, and `engine_args` go to it as they are.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from cot import models
 from cot.engines import failure, never
 from cot.engines.vllm_requests import Pending
 from cot.errors import InputError
+from cot.kept_models import Kept, Loan, borrow
 from cot.types import Completion, Request
 
 __all__ = ["VllmEngine"]
@@ -95,6 +97,7 @@ class VllmEngine:
         self._asked_dtype = dtype
         self._args = engine_args
         self._llm: Any = None
+        self._loan: Loan[Any] | None = None
 
     @cached_property
     def dtype(self) -> str:
@@ -130,11 +133,18 @@ class VllmEngine:
                 # a prompt that is not read in parts must fit into one step
                 most = arguments["max_num_batched_tokens"]
                 arguments["max_num_batched_tokens"] = max(most, self.context)
-            folder = models.fetch(self.model)
-            with _defaults(environment), nullcontext() if self.verbose else _silence():
-                from vllm import LLM
 
-                self._llm = LLM(str(folder), **arguments)
+            def load() -> Any:
+                folder = models.fetch(self.model)
+                with _defaults(environment), nullcontext() if self.verbose else _silence():
+                    from vllm import LLM
+
+                    return LLM(str(folder), **arguments)
+
+            options = json.dumps(arguments, sort_keys=True, default=str)
+            key = Kept(kind="vllm", model=self.model, options=options)
+            self._loan = borrow(key, load, free=_shut_down, condition=_forgets)
+            self._llm = self._loan.value
         return self._llm
 
     @cached_property
@@ -215,9 +225,10 @@ class VllmEngine:
 
     def close(self) -> None:
         """Free the weights."""
-        if self._llm is not None:
-            self._llm.llm_engine.engine_core.shutdown()
-            self._llm = None
+        self._llm = None
+        if self._loan is not None:
+            self._loan.close()
+            self._loan = None
 
     def _add(self, number: str, pending: Pending, running: dict[str, Pending]) -> None:
         """Send a completion's next request."""
@@ -245,6 +256,19 @@ class VllmEngine:
             self.llm.llm_engine.abort_request(numbers)
         for number in numbers:
             del running[number]
+
+
+def _shut_down(llm: Any) -> None:
+    llm.llm_engine.engine_core.shutdown()
+
+
+def _forgets(llm: Any) -> bool:
+    """Empty the prefix cache, as the next user would be given what this one has read; False where
+    requests still hold a part of it, or the engine has died."""
+    try:
+        return bool(llm.reset_prefix_cache()) and not llm.llm_engine.has_unfinished_requests()
+    except Exception:  # vLLM's own and those of its processes; such an engine is not kept
+        return False
 
 
 def _pull(source: Iterator[Request | None]) -> tuple[Request | None, bool]:
