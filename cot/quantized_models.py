@@ -15,7 +15,8 @@ float16); methods that look at data while they round, such as GPTQ (arXiv 2210.1
 
 The rounded model is written once to a cache folder, in float32, which both engines and every
 analysis load like any other. It shows what rounding does to answers, paths and states; it saves
-neither memory nor time.
+neither memory nor time. (torchao rounds likewise, and its weights, on a CPU, are dequantised at
+every pass; once it is installed, transformers imports it in every process that loads a model.)
 """
 
 from __future__ import annotations

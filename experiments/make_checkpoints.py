@@ -75,10 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=HERE / "11_checkpoints.toml",
         help="experiment whose questions are not learnt",
     )
-    parser.add_argument("--steps", type=int, default=96)
-    parser.add_argument("--checkpoints", type=int, default=4, help="how many are saved")
-    parser.add_argument("--batch", type=int, default=8, help="questions a step")
-    parser.add_argument("--rate", type=float, default=2e-5, help="learning rate")
+    parser.add_argument("--steps", type=int, default=64)
+    parser.add_argument("--checkpoints", type=int, default=3, help="how many are saved")
+    parser.add_argument("--batch", type=int, default=4, help="questions a step")
+    parser.add_argument("--rate", type=float, default=5e-5, help="learning rate")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     try:

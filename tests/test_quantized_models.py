@@ -13,11 +13,13 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 import cot
 from cot.engines.transformers import TransformersEngine
+from cot.engines.vllm import VllmEngine
 from cot.errors import InputError
 from cot.models import DEFAULT_MODEL, fetch, load_model, resolve, resolve_run_model
 from cot.quantized_models import GROUP, QUANTIZED, round_weight
 from cot.sampling.settings import SampleSettings
 from cot.store.identity import differences, identity_of
+from cot.types import Request, Sampling
 
 WIDTH = 40
 """No multiple of GROUP: each row ends in a group of 8."""
@@ -209,3 +211,31 @@ def test_the_bundled_model_in_8_and_4_bits(monkeypatch: pytest.MonkeyPatch) -> N
     assert divergence["none"] == 0
     assert 0 < divergence["int8"] < 0.01 < divergence["int4"] < 1
     assert math.isfinite(divergence["int4"])
+
+
+@pytest.mark.vllm
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what vLLM and its compiler warn of is theirs
+def test_vllm_runs_the_rounded_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COT_CACHE")
+    asked = Request(
+        question_id="q",
+        sample_index=0,
+        prompt="Q: Ann has 3 pens and buys 4 more. How many pens?\nA: Ann has",
+        sampling=Sampling(temperature=0.0, max_tokens=12),
+        seed=0,
+    )
+    engine = VllmEngine(DEFAULT_MODEL, quantize="int4", max_model_len=128)
+    ((_, completion),) = engine.generate([asked])
+    engine.close()
+    prompt = engine.tokenizer(asked.prompt)["input_ids"]
+    ids = torch.tensor([[*prompt, *(completion.token_ids or ())]])
+    gaps = {}
+    for quantize in ("int4", "none"):
+        model = load_model(resolve(DEFAULT_MODEL, quantize=quantize), device="cpu")
+        with torch.inference_mode():
+            logprobs = model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        own = logprobs.gather(-1, ids[0, len(prompt) :, None])[:, 0].numpy()
+        gaps[quantize] = float(abs(own - completion.logprobs).max())
+    assert gaps["int4"] < 1e-3 < 0.1 < gaps["none"]
