@@ -11,15 +11,18 @@ Nothing is imported before it is asked for.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from analysis.declaration import DECLARED, Analysis, declared
+from analysis.declaration import DECLARED, Analysis, Shown, declared
 from cot import registry
 from cot.errors import InputError
-from cot.store.run import Run
+from cot.store.run import Run, open_run
 
-__all__ = ["analyses", "find", "first_questions", "maker_of", "names", "need"]
+__all__ = ["analyses", "compared", "find", "first_questions", "maker_of", "names", "need"]
 
 log = logging.getLogger("cot")
 
@@ -76,6 +79,25 @@ def need(run: Run, table: str) -> pd.DataFrame:
         log.info("table %s is stale (%s): cot %s makes it again", table, reason, made.command)
         find(made.command).function(run, **made.parameters)
     return run.table(table)
+
+
+def compared(name: str, family: str, run: Run, other: Sequence[str | Path], **asked: Any) -> Shown:
+    """An analysis made on this run and on others, where it isn't current, and the runs compared by
+    one family of measures: what `cot agree RUN OTHER` shows.
+
+    Args:
+        name: of the analysis.
+        family: of measures of `cot compare`.
+        asked: the analysis's parameters.
+    """
+    analysis, compare = find(name), find("compare")
+    for each in (run, *map(open_run, other)):
+        if not analysis.is_current(each, asked):
+            log.info("cot %s is made on %s", name, each.path)
+            analysis.function(each, **asked)
+    table = compare.function(run, other=[str(each) for each in other], family=[family])
+    assert compare.show is not None
+    return compare.show(run, table)
 
 
 def first_questions(answers: pd.DataFrame, limit: int | None) -> pd.DataFrame:

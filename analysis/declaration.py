@@ -73,7 +73,8 @@ class Analysis:
     """What the command prints of the run and the result; by default findings, or the main table."""
     views: Mapping[str, Callable[..., Shown]] = field(default_factory=dict)
     """Options that show something instead of doing the analysis, such as `dry_run`: a function of
-    the run, the option's value, and the analysis's parameters."""
+    the run, the option's value, and the analysis's parameters. Where the value is positional-only,
+    it stands behind the run on the command line: `cot agree RUN OTHER`."""
     reader: Callable[..., AbstractContextManager[Any]] | None = None
     """For an analysis that looks inside the model: a function of the run and the parameters that
     gives a `Reader` of a teacher-forced pass (see `analysis.hidden_states.shared_pass`). What it

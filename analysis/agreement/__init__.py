@@ -10,8 +10,9 @@ before the reasoning, `moved_answers.py` whether states moved it and steps matte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ from analysis.agreement.trace_labels import (
     available,
     line_up,
 )
-from analysis.catalogue import need
+from analysis.catalogue import compared, need
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table
 from analysis.statistics import auroc, auroc_interval
@@ -103,6 +104,11 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
     return Shown(json=json, tables=[rows for rows in tables if rows])
 
 
+def _beside(run: Run, other: Sequence[Path], /, **asked: Any) -> Shown:
+    """Other runs: they are compared with the first by their agreement, as `cot compare` does."""
+    return compared("agree", "agreement", run, other, **asked)
+
+
 @analysis(
     makes={
         "agreement": "one row a question: agreement of answers, reasoning and states, suspicion",
@@ -116,6 +122,7 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
         "findings_agree": "mean agreement of each pair beside its null; what suspicion is worth",
     },
     show=_show,
+    views={"other": _beside},
 )
 def agree(
     run: Run, layer: int | None = None, position: str | None = None, seed: int = 0

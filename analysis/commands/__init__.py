@@ -57,12 +57,15 @@ def __getattr__(name: str) -> Callable[..., None]:
 def command(analysis: Analysis) -> Callable[..., None]:
     """The command of an analysis, as cyclopts takes it."""
     views = {name: _view(function) for name, function in analysis.views.items()}
+    placed = [name for name, each in analysis.parameters.items() if each.default is each.empty]
+    placed += [name for name, function in analysis.views.items() if _is_positional(function)]
 
     def run_command(run: Path, /, *arguments: Any, output: Output = OUTPUT, **named: Any) -> None:
         listen()
         opened = open_run(run)
+        named |= dict(zip(placed, arguments, strict=False))
         chosen = {name: named.pop(name, None) for name in views}
-        bound = analysis.bind(*arguments, **named)
+        bound = analysis.bind(**named)
         for name, value in chosen.items():
             if value:
                 _print(output, analysis.views[name](opened, value, **bound))
@@ -81,7 +84,11 @@ def command(analysis: Analysis) -> Callable[..., None]:
             parameters.append(_positional(name, kind, text))
         else:
             options.append(_option(name, kind, given.default, text))
-    options += [_option(name, kind, None, text) for name, (kind, text) in views.items()]
+    for name, (kind, text) in views.items():
+        if name in placed:
+            parameters.append(_positional(name, kind, text, default=None))
+        else:
+            options.append(_option(name, kind, None, text))
     output = inspect.Parameter(
         "output", inspect.Parameter.KEYWORD_ONLY, default=OUTPUT, annotation=Output
     )
@@ -144,11 +151,20 @@ def _view(function: Callable[..., Shown]) -> tuple[Any, str]:
     return (bool if kind is bool else kind | None), (inspect.getdoc(function) or "").split("\n")[0]
 
 
-def _positional(name: str, kind: Any, text: str) -> inspect.Parameter:
+def _is_positional(view: Callable[..., Shown]) -> bool:
+    """Whether a view's value stands behind the run, without its name before it."""
+    _, value, *_ = inspect.signature(view).parameters.values()
+    return value.kind is value.POSITIONAL_ONLY
+
+
+def _positional(
+    name: str, kind: Any, text: str, default: Any = inspect.Parameter.empty
+) -> inspect.Parameter:
     return inspect.Parameter(
         name,
         inspect.Parameter.POSITIONAL_ONLY,
-        annotation=Annotated[_typed(kind), Parameter(help=text)],
+        default=default,
+        annotation=Annotated[_typed(kind), Parameter(help=text, show_default=False)],
     )
 
 

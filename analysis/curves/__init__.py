@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.catalogue import need
+from analysis.catalogue import compared, need
 from analysis.curves.expected_accuracies import EXACT_UP_TO, PASS, expected_accuracy
 from analysis.declaration import Shown, analysis
 from analysis.findings import as_table, mean_finding
@@ -36,6 +37,11 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
     return Shown(json=json, tables=[table[shown].to_dict("records")])
 
 
+def _beside(run: Run, other: Sequence[Path], /, **asked: Any) -> Shown:
+    """Other runs: they are compared with the first at each n, as `cot compare` does."""
+    return compared("curve", "curve", run, other, **asked)
+
+
 @analysis(
     makes={
         "curve": "expected accuracy of each rule at each number of samples",
@@ -43,6 +49,7 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
     },
     choices={"rule": "votes"},
     show=_show,
+    views={"other": _beside},
 )
 def curve(
     run: Run,

@@ -19,6 +19,7 @@ from analysis.figures.look import (
 from analysis.figures.tables import read
 
 if TYPE_CHECKING:
+    import pandas as pd
     from plotly.graph_objects import Figure
 
     from cot.store.run import Run
@@ -33,7 +34,7 @@ MOST_BANDS = 3
 
 def curve(run: Run) -> Figure:
     """Accuracy against the number of samples, one line a rule, from the table `curve`; the greedy
-    trace's beside it where the run has one, and another run's where the two were compared.
+    trace's beside it where the run has one, and other runs' where they were compared.
 
     Raises:
         InputError: no such table.
@@ -43,14 +44,8 @@ def curve(run: Run) -> Figure:
     from analysis.findings import pick
 
     table = read(run, "curve", "cot curve RUN").sort_values("n")
-    compared = run.table("curve_comparison") if "curve_comparison" in run.tables() else None
     series = [(str(rule), rows) for rule, rows in table.groupby("rule", sort=False)]
-    if compared is not None:
-        nothing = {"low": float("nan"), "high": float("nan")}
-        series += [
-            (f"{rule} (other run)", rows.assign(accuracy=rows["other"], **nothing).sort_values("n"))
-            for rule, rows in compared.groupby("rule", sort=False)
-        ]
+    series += _of_other_runs(run)
     caption = (
         f"n = {between(table['n_questions'])} questions; {between(table['n_excluded'])} left out, "
         "with fewer traces. Bands: 95%, bootstrap over questions"
@@ -84,6 +79,21 @@ def curve(run: Run) -> Figure:
     ticks = sorted(table.loc[table["rule"] == table["rule"].iloc[0], "n"])
     figure.update_xaxes(title="samples a question (n)", tickvals=ticks)
     return figure.update_yaxes(title="accuracy", tickformat=".0%", rangemode="tozero")
+
+
+def _of_other_runs(run: Run) -> list[tuple[str, pd.DataFrame]]:
+    """Name and points of each curve of the runs that this one was compared with."""
+    if "compared_measures" not in run.tables():
+        return []
+    points = run.table("compared_measures")
+    points = points[points["family"] == "curve"]
+    own = run.table("compared_settings")["run"].iloc[0]  # the first is the one that has the table
+    points = points[points["run"] != own].rename(columns={"n_samples": "n", "estimate": "accuracy"})
+    points = points.assign(rule=points["subject"].where(points["subject"] != "", points["measure"]))
+    return [
+        (f"{rule} ({name})", rows.sort_values("n"))
+        for (name, rule), rows in points.groupby(["run", "rule"], sort=False)
+    ]
 
 
 def votes(run: Run) -> Figure:

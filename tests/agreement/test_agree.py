@@ -13,7 +13,6 @@ from written import write_table
 import analysis
 from analysis.agreement.question_kinds import KINDS
 from analysis.answer_table import answers as extract_answers
-from analysis.comparison.paired_differences import compare_agreements
 from analysis.declaration import declared
 from analysis.findings import pick
 from cot.errors import InputError
@@ -290,25 +289,23 @@ def test_places_are_swept(tmp_path):
 
 
 def test_two_runs_are_paired_by_question(tmp_path):
-    one = analysis.agree(planted(tmp_path / "one", labels(0), labels(0), labels(0)))
-    two = analysis.agree(planted(tmp_path / "two", labels(0), labels(1), labels(0)))
-    table = compare_agreements(one, two).set_index("name")
-    assert table.loc["answers × clusters", "difference"] > 0.8
-    assert table.loc["answers × hidden states", "difference"] == pytest.approx(0)
-    assert table.loc["vote share", ["difference", "low", "high"]].to_list() == [0, 0, 0]
-    assert (table["n_excluded"] == 0).all()
-    back = compare_agreements(two, one).set_index("name")
-    assert back.loc["answers × clusters", "difference"] == pytest.approx(
-        -table.loc["answers × clusters", "difference"]
-    )
-    assert set(KINDS) >= {kind[6:] for kind in table.index if kind.startswith("kind: ")}
-
-
-def test_two_runs_without_a_question_in_common_are_not_compared(tmp_path):
     one = planted(tmp_path / "one", labels(0), labels(0), labels(0))
-    other = run_with_answers(tmp_path / "other", {"z": ("1", ["1", "2"])})
-    with pytest.raises(InputError, match="no question with gold in common"):
-        analysis.compare(one, other.path)
+    two = planted(tmp_path / "two", labels(0), labels(1), labels(0))
+    for run in (one, two):
+        analysis.agree(run)
+    table = analysis.compare(one, [two.path], family=["agreement"])
+    table = table.assign(name=table["measure"] + " " + table["subject"]).set_index("name")
+    assert table.loc["ami answers × clusters", "estimate"] < -0.8
+    assert table.loc["ami answers × hidden states", "estimate"] == pytest.approx(0)
+    assert table.loc["vote_share ", ["estimate", "low", "high", "p"]].to_list() == [0, 0, 0, 1]
+    paired = table[table["n_questions"].notna()]
+    assert (paired.loc[paired["measure"] != "ami", "n_excluded"] == 0).all()
+    assert set(table.loc[table["measure"] == "kind", "subject"]) == set(KINDS)
+    back = analysis.compare(two, [one.path], family=["agreement"])
+    back = back.assign(name=back["measure"] + " " + back["subject"]).set_index("name")
+    for name in ("ami answers × clusters", "suspicion "):
+        assert back.loc[name, "estimate"] == pytest.approx(-table.loc[name, "estimate"])
+        assert back.loc[name, "p"] == table.loc[name, "p"]
 
 
 def test_tables_keep_their_types_on_disk(tmp_path):

@@ -22,15 +22,14 @@ class Curve:
     n_excluded: int
     """Questions left out at the largest."""
     n_lines: int
-    """Rules, those of another run included."""
+    """Rules, those of other runs included."""
     greedy: float | None
     """Accuracy of the greedy trace, or None."""
     rows: list[list[str]]
     """Rule, n, accuracy, interval, questions, method."""
-    other: str
-    """The run that this one is compared with; empty for none."""
     differences: list[list[str]]
-    """Rule, n, accuracy of this run and of the other, difference, its interval, questions."""
+    """Of runs that were compared: run, the run that it is compared with, rule, n, accuracy of
+    both, difference, its interval, questions in both."""
 
 
 def curve_data(evidence: Evidence) -> Curve | None:
@@ -38,14 +37,14 @@ def curve_data(evidence: Evidence) -> Curve | None:
     curve = evidence.get("curve")
     if curve.empty:
         return None
-    compared = evidence.get("curve_comparison")
+    compared = evidence.get("compared_differences")
+    compared = compared[compared["family"] == "curve"] if len(compared) else compared
     greedy = find(evidence.get("findings_vote"), "accuracy", "greedy")
-    others = compared["rule"].nunique() if len(compared) else 0
-    parameters = evidence.run.provenance("curve_comparison").parameters if others else {}
+    lines = compared[["run", "measure", "subject"]].drop_duplicates() if len(compared) else ()
     return Curve(
         n_questions=int(curve["n_questions"].max()),
         n_excluded=int(curve["n_excluded"].max()),
-        n_lines=curve["rule"].nunique() + others,
+        n_lines=curve["rule"].nunique() + len(lines),
         greedy=number(greedy["estimate"]) if greedy else None,
         rows=[
             [
@@ -58,18 +57,19 @@ def curve_data(evidence: Evidence) -> Curve | None:
             ]
             for row in curve.to_dict("records")
         ],
-        other=str(parameters.get("other", "")),
         differences=[
             [
-                str(row["rule"]),
-                str(row["n"]),
-                percent(number(row["accuracy"])),
+                str(row["run"]),
+                str(row["against"]),
+                str(row["subject"] or row["measure"]),
+                str(row["n_samples"]),
+                percent(number(row["value"])),
                 percent(number(row["other"])),
-                points(number(row["difference"])),
+                points(number(row["estimate"])),
                 interval(number(row["low"]), number(row["high"]), points),
                 str(row["n_questions"]),
             ]
-            for row in (compared.to_dict("records") if others else ())
+            for row in compared.to_dict("records")
         ],
     )
 
@@ -81,7 +81,7 @@ section(
     navigation="Curve",
     order=50,
     reads=["curve"],
-    downloads=["curve", "curve_comparison", "findings_curve", "findings_stop", "stops"],
+    downloads=["curve", "compared_differences", "findings_curve", "findings_stop", "stops"],
     data=curve_data,
     figure=figures.curve,
 )

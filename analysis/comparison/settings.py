@@ -1,0 +1,122 @@
+"""The runs that are compared: their names, their settings, and in how many settings two differ.
+
+A setting is a field of the run's identity, named as an experiment file names it, and `n`, the
+traces a question. Some fields follow from others and count with them: a model's revision with the
+model, a prompt's hash and its stop strings with the prompt. The file that traces were imported from
+is listed and not counted; library versions are no settings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.comparison.tables import as_frame
+from cot.store.identity import as_compared
+from cot.store.run import Run
+
+__all__ = ["differing", "names_of", "settings_of", "settings_table"]
+
+WITH = {
+    "revision": "model",
+    "adapter_revision": "adapter",
+    "prompt_sha256": "prompt",
+    "dataset_sha256": "dataset",
+    "adaptive.rule": "adaptive",
+    "adaptive.format": "adaptive",
+}
+"""Setting to the one that it counts with."""
+NONE = "none"
+"""What a setting is that a run doesn't have."""
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Each folder's name; with as many of the folders above it as tell the runs apart.
+
+    >>> names_of([Path("/runs/a"), Path("/runs/b"), Path("/old/b")])
+    ['a', 'runs/b', 'old/b']
+    """
+    parts = [path.resolve().parts for path in paths]
+    names = [each[-1] for each in parts]
+    for depth in range(2, max(map(len, parts)) + 1):
+        counts = Counter(names)
+        names = [
+            "/".join(each[-depth:]) if counts[name] > 1 else name
+            for name, each in zip(names, parts, strict=True)
+        ]
+    return names
+
+
+def settings_of(run: Run, answers: pd.DataFrame | None) -> dict[str, str]:
+    """The run's settings as text, and n.
+
+    Args:
+        answers: the run's table, for n; None where it can't be read.
+    """
+    found = {}
+    for name, value in _flat(as_compared(run.identity)).items():
+        found[name.removeprefix("sampling.")] = _text(value)
+    if answers is not None and len(answers):
+        sizes = answers["question_id"].value_counts()
+        low, high = int(sizes.min()), int(sizes.max())
+        found["n"] = str(low) if low == high else f"{low} to {high}"
+    return found
+
+
+def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """The settings that count in which two runs differ."""
+    unlike = [
+        name
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name, NONE) != other.get(name, NONE) and not name.startswith("imported.")
+    ]
+    if {"prompt", "form"} & set(unlike):  # a prompt's own stop strings are part of it
+        unlike = [name for name in unlike if name != "stop"]
+    return list(dict.fromkeys(WITH.get(name, name) for name in unlike))
+
+
+def settings_table(
+    settings: Mapping[str, Mapping[str, str]], paths: Mapping[str, Path]
+) -> pd.DataFrame:
+    """The table `compared_settings`.
+
+    Args:
+        settings: run to setting to value.
+        paths: run to its folder.
+    """
+    every = list(dict.fromkeys(name for mine in settings.values() for name in mine))
+    values = {name: [mine.get(name, NONE) for mine in settings.values()] for name in every}
+    rows = [
+        {
+            "run": run,
+            "path": str(paths[run]),
+            "setting": name,
+            "value": mine.get(name, NONE),
+            "differs": len(set(values[name])) > 1,
+        }
+        for run, mine in settings.items()
+        for name in every
+        if set(values[name]) != {NONE}
+    ]
+    return as_frame("compared_settings", rows)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return NONE
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
