@@ -72,6 +72,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "engines": {
         "transformers": "cot.engines.transformers:TransformersEngine",
         "vllm": "cot.engines.vllm:VllmEngine",
+        "endpoint": "cot.engines.endpoint:EndpointEngine",
         "replay": "cot.engines.replay:ReplayEngine",
     },
     "datasets": {

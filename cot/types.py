@@ -145,6 +145,9 @@ class Completion:
     forced: tuple[int, int] | None = None
     """First token that a thinking budget forced and one past the last, or None: they were not
     sampled. A stored trace's `meta` has it as `forced_tokens`."""
+    problem: str | None = None
+    """Why the request failed, where it ended as `error`; None where its prompt doesn't fit into the
+    model's context. A completion with a problem may be asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from cot.errors import InputError
+from cot.engines import server_facts
+from cot.errors import ConsilienceError, InputError
 from cot.models import encode, resolve_run_model
 from cot.progress import track
 from cot.registry import find
@@ -80,9 +81,14 @@ class ModelQueries:
         ours = self.make_engine is not None or name in OWN_ENGINES
         given: Any = resolve_run_model(identity, model) if ours else model
         make = self.make_engine or find("engines", name)
-        made: Engine = make(given, dtype=identity.dtype or "auto")
+        own = name == identity.engine and model == identity.model
+        served = {"served": identity.served} if own and identity.served else {}
+        made: Engine = make(given, dtype=identity.dtype or "auto", **served)
         if made.model is None:
-            raise InputError(f"engine {made.name!r} runs no model: choose another --engine")
+            made.close()
+            facts = server_facts(made)
+            why = f"the server ({facts.kind}) continues no prefix" if facts else "it runs no model"
+            raise InputError(f"engine {made.name!r}: {why}: choose another --engine")
         self._open.append(made)
         return made
 
@@ -91,11 +97,15 @@ class ModelQueries:
 
         A request's variant is extended by a digest of the prompt, the settings and the model. One
         whose prompt doesn't fit into the model's context has missing values.
+
+        Raises:
+            ConsilienceError: requests failed that may be asked again; the others are stored.
         """
         asked = [replace(each, variant=self._variant(each)) for each in requests]
         index = pd.MultiIndex.from_tuples([_key(each) for each in asked], names=SAMPLE_KEY)
         stored = self.run.samples(purpose).set_index(SAMPLE_KEY)
         missing = [each for each in asked if _key(each) not in stored.index]
+        problems: list[str] = []
         if missing:
             with (
                 self.run.writer(purpose) as writer,
@@ -104,6 +114,7 @@ class ModelQueries:
                 for request, completion in self.engine.generate(map(self._encoded, missing)):
                     advance(1)
                     if completion.finish_reason == "error":
+                        problems += [completion.problem] if completion.problem else []
                         continue
                     writer.add(
                         Trace(
@@ -115,6 +126,11 @@ class ModelQueries:
                             variant=request.variant,
                         )
                     )
+            if problems:
+                raise ConsilienceError(
+                    f"{purpose}: {len(problems)} of {len(missing)} queries failed, the last as: "
+                    f"{problems[-1]}; the others are stored: run the same command again"
+                )
             stored = self.run.samples(purpose).set_index(SAMPLE_KEY)
         return stored.reindex(index).reset_index()
 

@@ -11,6 +11,7 @@ checks that, for the engines here and for yours.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cot.types import Completion, Request
@@ -18,7 +19,7 @@ from cot.types import Completion, Request
 if TYPE_CHECKING:
     from cot.models import ResolvedModel
 
-__all__ = ["Engine", "failure", "never"]
+__all__ = ["Engine", "ServerFacts", "failure", "never", "server_facts"]
 
 
 def never(request: Request) -> bool:
@@ -69,6 +70,34 @@ class Engine(Protocol):
         """Free the weights. The engine can't be asked afterwards."""
 
 
-def failure() -> Completion:
-    """The completion of a request that can't be run."""
-    return Completion(text="", token_ids=(), logprobs=None, finish_reason="error")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What a server that runs the model said at the start, where the model runs elsewhere."""
+
+    kind: str
+    """`vllm`, `sglang`, `llama.cpp`, or `other`."""
+    version: str | None
+    """Its version, where it says one."""
+    served: str
+    """The name under which it serves the model."""
+    renamed: str | None
+    """That name where the user said it, as it is another one than the model's; else None."""
+    api: str
+    """`completions` (prompts are sent as token ids) or `chat` (its template is applied there)."""
+    lacks: frozenset[str]
+    """Fields of `Sampling` that it can't apply."""
+    seeded: bool
+    """Whether a request's seed decides what is drawn."""
+    missing: tuple[str, ...]
+    """What it doesn't give, in words; it is stored as missing."""
+
+
+def server_facts(engine: Engine) -> ServerFacts | None:
+    """What an engine's server said; None where the engine has none."""
+    facts: ServerFacts | None = getattr(engine, "facts", None)
+    return facts
+
+
+def failure(problem: str | None = None) -> Completion:
+    """The completion of a request that can't be run; without a problem, its prompt is too long."""
+    return Completion(text="", token_ids=(), logprobs=None, finish_reason="error", problem=problem)

@@ -26,7 +26,7 @@ from typing import Any
 
 from cot import models
 from cot.engines import failure, never
-from cot.engines.vllm_requests import Pending
+from cot.engines.vllm_requests import Pending, read_output, sampling_params
 from cot.errors import InputError
 from cot.kept_models import Kept, Loan, borrow
 from cot.types import Completion, Request
@@ -215,7 +215,7 @@ class VllmEngine:
                     for output in self.llm.llm_engine.step():
                         if output.finished and output.request_id in running:
                             pending = running.pop(output.request_id)
-                            done = pending.take(output.outputs[0])
+                            done = pending.take(read_output(output.outputs[0], pending.request))
                             if done is not None:
                                 yield pending.request, done
                             else:
@@ -234,7 +234,8 @@ class VllmEngine:
         """Send a completion's next request."""
         engine = self.llm.llm_engine  # imports vLLM, quietly, before the settings
         prompt = {"prompt_token_ids": [*pending.prompt, *pending.ids]}
-        engine.add_request(number, prompt, pending.params(), lora_request=self.lora)
+        params = sampling_params(pending.settings())
+        engine.add_request(number, prompt, params, lora_request=self.lora)
         running[number] = pending
 
     def _room(self, request: Request, running: dict[str, Pending]) -> bool:

@@ -21,6 +21,7 @@ from cot.chat_templates import (
     reasons,
     template_of,
 )
+from cot.engines import ServerFacts, server_facts
 from cot.errors import InputError
 from cot.registry import find
 from cot.sampling.settings import RECOMMENDED, SampleSettings, pairs
@@ -88,7 +89,8 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     engine = _engine(name, settings)
     form = settings.form
     if form == "auto":
-        form = "chat" if getattr(engine.tokenizer, "chat_template", None) else "text"
+        templated = getattr(engine.tokenizer, "chat_template", None)
+        form = "chat" if templated or getattr(engine, "applies_template", False) else "text"
     stop = (*settings.stop, *(template.stop if form == "text" else ()))
     prompt_sha256 = template.sha256
     if settings.system is not None:
@@ -106,6 +108,9 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         recommended=recommended,
         think_end=_think_end(settings, engine, form, shown or "", thinking),
     )
+    facts = server_facts(engine)
+    if facts is not None:
+        _check_server(facts, sampling)
     if form == "chat" and shown is not None:
         _warn_of_reasoning(settings, engine, shown, thinking)
     rule = _load_rule(settings.adaptive)
@@ -120,7 +125,9 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         adapter_revision=own.revision if own else None,
         quantize=engine.model.quantize if engine.model else settings.quantize,
         engine=name,
-        dtype=engine.dtype,
+        dtype=engine.dtype if facts is None else None,
+        served=None if facts is None else facts.renamed,
+        api=None if facts is None else facts.api,
         prompt=template.name,
         prompt_sha256=prompt_sha256,
         form=form,
@@ -128,7 +135,7 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         chat_args=settings.chat_args or None,
         think_tags=settings.think_tags,
         think_opened=None if shown is None else thinking.opened,
-        sampling=_sampling_identity(sampling),
+        sampling=_sampling_identity(sampling, facts),
         generation_config=recommended or None,
         dataset=Path(dataset).name if Path(dataset).exists() else dataset,
         dataset_sha256=datasets.fingerprint(questions),
@@ -332,12 +339,27 @@ def _warn_of_reasoning(
 DEFAULT_MAX_TOKENS = SampleSettings().max_tokens
 
 
-def _sampling_identity(sampling: Sampling) -> SamplingIdentity:
-    """The settings as a run's identity has them: all but n and the seed."""
+def _check_server(facts: ServerFacts, sampling: Sampling) -> None:
+    """Refuse settings that the server would leave out."""
+    plain = Sampling()
+    for name in sorted(facts.lacks):
+        value = getattr(sampling, name)
+        if value != getattr(plain, name):
+            raise InputError(
+                f"--{name.replace('_', '-')} {value}: the server ({facts.kind}) can't apply it: "
+                "leave it out, or use another server"
+            )
+
+
+def _sampling_identity(sampling: Sampling, facts: ServerFacts | None) -> SamplingIdentity:
+    """The settings as a run's identity has them: all but n and the seed; without what a server
+    doesn't take, whose value there is not known."""
     known = {each.name for each in fields(SamplingIdentity)}
     given = {name: value for name, value in asdict(sampling).items() if name in known}
     if sampling.think_budget is None:
         given.pop("think_end")
+    if facts is not None and "top_k" in facts.lacks:
+        given.pop("top_k")
     return SamplingIdentity(**given)
 
 
@@ -373,6 +395,10 @@ def _engine(name: str, settings: SampleSettings) -> Engine:
             raise InputError(f"--{option} {value}: engine {name!r} takes none")
         if value != unset:
             arguments[option] = value
+    if settings.url:
+        if "url" not in takes:
+            raise InputError(f"--url: engine {name!r} asks no server: give --engine endpoint")
+        arguments["url"] = settings.url
     if settings.verbose:
         arguments["verbose"] = True
     engine: Engine = make(settings.model, dtype=settings.dtype, **arguments)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cot.arguments import known_arguments
+from cot.engines import ServerFacts, server_facts
 from cot.progress import track
 from cot.sampling.adaptive import AdaptiveSampler, Saved
 from cot.sampling.plan import Plan, plan, read_answer, render, stored_keys
@@ -43,7 +44,7 @@ class Sampled:
     seconds: float
     """Time spent generating, model load included."""
     failed: Sequence[str]
-    """Ids of questions whose prompt does not fit into the model's context."""
+    """Ids of questions with a trace that could not be sampled."""
     saved: Saved | None
     """What the stopping rule saved of the questions asked for, in all calls; None without one."""
 
@@ -74,7 +75,8 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
     """Sample what a plan says is missing."""
     run = create_run(out, plan.identity)
     started = time.monotonic()
-    failed: set[str] = set()
+    failed: dict[str, str | None] = {}
+    facts = server_facts(plan.engine)
     tokens = 0
     try:
         with run.lock():
@@ -102,16 +104,19 @@ def draw(plan: Plan, out: str | Path) -> Sampled:
                 seconds=round(seconds, 3),
                 failed=sorted(failed),
                 **({"saved": asdict(saved)} if saved else {}),
+                **({"server": _said(facts)} if facts else {}),
             )
     finally:
         plan.engine.close()
-    if failed:
-        log.warning(
-            "%d of %d questions were left out, as the model's context is too short for them: %s",
-            len(failed),
-            len(plan.questions),
-            ", ".join(sorted(failed)[:10]) + (" ..." if len(failed) > 10 else ""),
-        )
+    too_long = sorted(name for name, problem in failed.items() if problem is None)
+    unanswered = sorted(name for name, problem in failed.items() if problem is not None)
+    for names, why in (
+        (too_long, "were left out, as the model's context is too short for them"),
+        (unanswered, "lack traces, as requests failed; the same command asks for them again"),
+    ):
+        if names:
+            shown = ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
+            log.warning("%d of %d questions %s: %s", len(names), len(plan.questions), why, shown)
     return Sampled(
         run=run,
         n_traces=n_traces,
@@ -132,13 +137,19 @@ def trace_seed(seed: int, question_id: str, sample_index: int, variant: str = ""
     return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest()) >> 1
 
 
+def _said(facts: ServerFacts) -> dict[str, Any]:
+    """A server's facts for calls.jsonl: what it was, and not where."""
+    names = ("kind", "version", "seeded", "missing")
+    return {name: value for name, value in asdict(facts).items() if name in names}
+
+
 def _generate(
     run: Run,
     plan: Plan,
     prompts_of: Mapping[str, tuple[str, str | tuple[Message, ...], tuple[int, ...] | None]],
     keys: Sequence[tuple[str, int]],
     variant: str,
-    failed: set[str],
+    failed: dict[str, str | None],
     adaptive: AdaptiveSampler | None = None,
 ) -> tuple[int, int]:
     """Sample these keys into the run, or those that a rule asks for out of them.
@@ -170,6 +181,8 @@ def _generate(
         return adaptive is not None and adaptive.cancelled(key)
 
     questions = {question.id: question for question in plan.questions}
+    facts = server_facts(plan.engine)
+    seeded = facts is None or facts.seeded
     n_new = n_tokens = 0
     label = f"sampling {variant}".strip()
     done = plan.sampling.n * len(plan.questions) - len(keys) if not variant else 0
@@ -181,7 +194,7 @@ def _generate(
             key = (request.question_id, request.sample_index)
             advance(1)
             if completion.finish_reason == "error":
-                failed.add(request.question_id)
+                failed[request.question_id] = completion.problem
                 if adaptive:
                     adaptive.give_up(key)
                 continue
@@ -189,7 +202,7 @@ def _generate(
                 Trace(
                     question_id=request.question_id,
                     sample_index=request.sample_index,
-                    seed=request.seed,
+                    seed=request.seed if seeded else None,
                     prompt_sha=prompts_of[request.question_id][0],
                     completion=completion,
                     variant=variant,

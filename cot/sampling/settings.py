@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
+from cot.engines.endpoint_address import addresses
 from cot.errors import InputError
 from cot.quantized_models import check_quantize
 from cot.types import Sampling
@@ -43,7 +44,11 @@ class SampleSettings:
     """int8 or int4 rounds the weights of the model's linear layers to so many bits, by groups of
     32; none leaves them as they are."""
     engine: str | None = None
-    """transformers, vllm or replay; by default the run's own, else vllm where it is installed."""
+    """transformers, vllm, endpoint or replay; by default the run's own, else vllm where it is
+    installed."""
+    url: tuple[str, ...] = ()
+    """Address of a server for the engine endpoint, such as http://HOST:8000/v1; may be given again
+    for several. Its key is the environment variable COT_ENDPOINT_KEY."""
     dtype: str = "auto"
     """Weights' type: auto is float32 on a CPU and the checkpoint's own on a GPU."""
     engine_arg: tuple[str, ...] = ()
@@ -183,6 +188,8 @@ class SampleSettings:
                 "what closes the reasoning"
             )
         pairs("--chat-arg", self.chat_arg)
+        if self.url:
+            addresses(self.url)  # refuses one that holds a secret before anything shows it
         _ = self.part_of  # says what is wrong with it
         if self.top_logprobs == 1 or self.top_logprobs < 0:
             raise InputError(f"--top-logprobs is {self.top_logprobs}: 0, or at least 2")

@@ -111,6 +111,11 @@ class Identity:
     """The engine's name."""
     dtype: str | None = None
     """The weights' type."""
+    served: str | None = None
+    """The name under which a server runs the model, where that was given as another one."""
+    api: str | None = None
+    """What a server was asked through: `completions`, with prompts as token ids, or `chat`, with
+    its own chat template; None where the model ran in the process."""
     prompt: str | None = None
     """The prompt's name."""
     prompt_sha256: str | None = None
