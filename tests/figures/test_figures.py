@@ -12,6 +12,7 @@ import pytest
 from planted import planted_run
 from planted_attention import RECEIVER, add_attention
 from planted_attributions import add_attributions
+from planted_comparison import NAMES, write_comparison_tables
 from planted_feature_tables import write_features
 from written import write_table
 
@@ -93,6 +94,7 @@ def run(tmp_path_factory):
     write_features(run)
     add_attention(run)
     add_attributions(run)
+    write_comparison_tables(run, dict.fromkeys(NAMES, run))
     return run
 
 

@@ -21,10 +21,17 @@ from analysis.comparison.page.opening import opening
 from analysis.comparison.page.questions import details, matrix
 from analysis.comparison.page.side import Side, read_sides
 from analysis.comparison.tables import FAMILIES, MAKES
-from analysis.page.document import Document, environment, has_formulas, write_document
+from analysis.page.document import (
+    MAX_BYTES,
+    Document,
+    environment,
+    has_formulas,
+    write_document,
+)
 from analysis.page.downloads import pack_tables
 from analysis.page.figures import Embedded, embed
 from analysis.page.section import registered
+from analysis.page.shards import PLAIN_BYTES
 from cot.errors import InputError
 from cot.store.run import Run
 
@@ -38,13 +45,21 @@ SHARED = ("opening", "traces")
 """Sections of report.html whose styles the page takes; it takes the scripts of `traces` too."""
 
 
-def write_comparison(run: Run, folder: Path | None = None) -> Path:
+def write_comparison(
+    run: Run,
+    folder: Path | None = None,
+    *,
+    max_bytes: int = MAX_BYTES,
+    plain_bytes: int = PLAIN_BYTES,
+) -> Path:
     """Write compare.html from the tables that `cot compare` left in the first run; return its path.
 
     Args:
         run: the first of the runs that were compared; its table `compared_settings` says where the
             others are.
         folder: where to write; the run's own where None.
+        max_bytes: a page that would be larger has its traces in `compare-data` beside it.
+        plain_bytes: traces of more characters are packed.
 
     Raises:
         InputError: the runs have not been compared, or one of them is no longer where it was.
@@ -53,7 +68,13 @@ def write_comparison(run: Run, folder: Path | None = None) -> Path:
     if missing:
         raise InputError(f"{run.path} has no table {missing[0]}: `cot compare {run.path} OTHER`")
     sides = read_sides(run)
-    return write_document(_document(run, sides), (folder or run.path) / NAME, FOLDER)
+    return write_document(
+        _document(run, sides),
+        (folder or run.path) / NAME,
+        FOLDER,
+        max_bytes=max_bytes,
+        plain_bytes=plain_bytes,
+    )
 
 
 def _document(run: Run, sides: list[Side]) -> Document:
