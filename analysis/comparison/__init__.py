@@ -27,6 +27,7 @@ from analysis.comparison import answer_measures, reasoning_measures, state_measu
 from analysis.comparison.differences import differences_table, measures_table
 from analysis.comparison.files import check_suffixes, write_files
 from analysis.comparison.measure import Compared, Key, Measure
+from analysis.comparison.page import write_comparison
 from analysis.comparison.printed import show
 from analysis.comparison.questions import check_same_questions, questions_table
 from analysis.comparison.settings import differing, names_of, settings_of, settings_table
@@ -133,6 +134,8 @@ def compare(
     run.write_table("compared_questions", questions_table(asked, answers))
     missing = [asdict(each) for mine in runs.values() for each in mine.missing]
     run.write_table("compared_missing", as_frame("compared_missing", missing))
+    page = write_comparison(run, None if out is None else Path(out))
+    log.info("wrote %s", page)
     return table
 
 

@@ -22,6 +22,7 @@ from analysis.figures.latent import consistency, stated
 from analysis.figures.layers import lens, probe_lines, probes
 from analysis.figures.maps import paths, trajectories
 from analysis.figures.mediation import mediation_by_layer
+from analysis.figures.over_setting import measure_over_setting
 from analysis.figures.reasoning import faithfulness, importance
 from analysis.figures.signals import calibration
 from analysis.figures.state_features import feature_aurocs
@@ -49,6 +50,7 @@ __all__ = [
     "intervention_map",
     "kinds",
     "lens",
+    "measure_over_setting",
     "mediation_by_layer",
     "paths",
     "probe_lines",
