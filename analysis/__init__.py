@@ -22,6 +22,7 @@ OTHERS = {
     "analysis": "analysis.declaration",
     "export": "analysis.exporting",
     "run_experiment": "analysis.experiments",
+    "run_sweep": "analysis.experiments",
 }
 """What is public beside the analyses, and where it is."""
 PACKAGES = ("figures",)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import analysis
-from analysis.experiments import load_experiment
+from analysis.catalogue import find
+from analysis.experiments import Swept, load_experiment, plan_experiment
 from analysis.summary import following_commands, summary
 from cot.console import Output, emit, listen, printable
+from cot.errors import InputError
+from cot.sampling.sweep import failure, said
 from cot.store.run import Run, open_run
 
 __all__ = ["demo", "export", "run"]
@@ -33,22 +37,38 @@ def run(
     out: Path | None = None,
     on: Path | None = None,
     dataset: str | None = None,
+    dry_run: bool = False,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Run an experiment file. A stage whose tables are current is not done again.
+
+    A file with [sweep] makes a run of each of its points, in folders of their own, and compares
+    them. A point that fails is named, the others go on, and the exit code is 1.
 
     Parameters
     ----------
     experiment
         A TOML file; see experiments/README.md.
     out
-        The run's folder, instead of the file's.
+        The run's folder (or that of the sweep's runs), instead of the file's.
     on
         An existing run: nothing is sampled, and the file's analyses are done on it.
     dataset
         Sampled instead of the file's dataset, into a folder of its own (needs --out).
+    dry_run
+        Say what would be sampled, point by point, and write nothing.
     """
     listen()
+    if dry_run:
+        _print_plan(experiment, out, on, dataset, output)
+        return
+    if load_experiment(experiment).swept:
+        if on is not None:
+            raise InputError(
+                f"--on: {experiment} has [sweep], whose runs are its own: leave it out"
+            )
+        _print_sweep(analysis.run_sweep(experiment, out, dataset), output)
+        return
     done = analysis.run_experiment(experiment, out, on, dataset)
     stages = load_experiment(experiment).stages
     found = [row for row in _findings(done) if row["analysis"] in stages]
@@ -115,6 +135,76 @@ def export(
     listen()
     written = analysis.export(open_run(run), to=to, out=out)
     emit(output, {"files": written}, rows=[{"file": path} for path in written])
+
+
+def _print_plan(
+    experiment: Path, out: Path | None, on: Path | None, dataset: str | None, output: Output
+) -> None:
+    if on is not None:
+        raise InputError("--dry-run: with --on nothing is sampled: leave one of them out")
+    points, failed = plan_experiment(experiment, out, dataset)
+    rows = [asdict(each) for each in points]
+    tokens = sum(each.tokens for each in points)
+    at_most = any(each.tokens_are == "at most" for each in points)
+    note = (
+        f"{len(points)} points; {sum(each.n_missing for each in points):,} traces are missing and "
+        f"{sum(each.n_missing_greedy for each in points):,} greedy ones: "
+        f"{'at most' if at_most else 'about'} {tokens:,} tokens to generate."
+    )
+    result = {"points": rows, "tokens": tokens, "failed": _messages(failed)}
+    emit(output, result, rows=rows, note=note)
+    if failed:
+        raise failure(failed, len(points) + len(failed)) from next(iter(failed.values()))
+
+
+def _print_sweep(done: Swept, output: Output) -> None:
+    """The runs, what the comparison says, and the page's address."""
+    runs = []
+    for point in done.points:
+        if point.name in done.runs:
+            run = done.runs[point.name]
+            runs.append(
+                {
+                    "run": point.name,
+                    "path": run.path,
+                    "settings": dict(point.given),
+                    "n_questions": len(run.questions()),
+                    "n_traces": len(run.traces([])),
+                }
+            )
+    page = done.folder / "compare.html"
+    result = {
+        "out": done.folder,
+        "runs": runs,
+        "tables": sorted({table for run in done.runs.values() for table in run.tables()}),
+        "failed": _messages(done.failed),
+        "page": page if page.exists() else None,
+    }
+    if done.compared is None:
+        emit(output, result, rows=_few_columns(runs))
+    else:
+        compare = find("compare")
+        assert compare.show is not None
+        shown = compare.show(done.compared, done.comparison)
+        own = {key: value for key, value in shown.json.items() if key not in result}
+        emit(output, {**result, **own}, rows=_few_columns(runs))
+        if not output.json:
+            for rows in shown.tables:
+                emit(output, {}, rows=rows)
+            emit(output, {}, note=shown.note)
+            ending = ["", "The page:", page.resolve().as_uri()] if page.exists() else []
+            ending += ["", "Next:", f"  cot show {done.folder}", "      the runs, side by side"]
+            emit(output, {}, note="\n".join(ending))
+    if done.failed:
+        raise failure(done.failed, len(done.points)) from next(iter(done.failed.values()))
+
+
+def _few_columns(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: run[key] for key in ("run", "n_questions", "n_traces")} for run in runs]
+
+
+def _messages(failed: Mapping[str, Exception]) -> dict[str, str]:
+    return {name: said(error) for name, error in failed.items()}
 
 
 def _by_n(run: Run) -> list[dict[str, object]]:

@@ -264,7 +264,9 @@ def sample_points(
             runs[point.name] = sampled.run
             if sampled.failed:
                 count = len(sampled.failed)
-                failed[point.name] = ConsilienceError(f"{count} questions could not be sampled")
+                failed[point.name] = ConsilienceError(
+                    f"{count} questions have traces that could not be sampled"
+                )
         except Exception as error:  # the other points go on, and it is said
             note(point.name, error, failed)
     return runs

@@ -131,5 +131,31 @@ def test_a_model_that_vllm_cannot_look_into_is_refused(monkeypatch: pytest.Monke
             raise RuntimeError("no SupportsEagle3")
 
     monkeypatch.setattr(vllm_forcing, "VllmEngine", Refusing)
+    monkeypatch.setattr(vllm_forcing, "resolve", lambda name: SimpleNamespace(name=name))
+    config = SimpleNamespace(max_position_embeddings=2048)
+    monkeypatch.setattr(vllm_forcing, "load_config", lambda model: config)
     with pytest.raises(InputError, match=r"SupportsEagle3.*use --engine transformers"):
         VllmTeacherForcing("m", layers=[1], longest=64)
+
+
+@pytest.mark.parametrize(
+    ("longest", "context", "room"),
+    [(64, 8192, 512), (511, 8192, 512), (512, 8192, 1024), (5000, 8192, 8192), (5000, 6000, 6000)],
+)
+def test_runs_whose_longest_traces_differ_a_little_have_room_alike(
+    monkeypatch: pytest.MonkeyPatch, longest: int, context: int, room: int
+) -> None:
+    asked = {}
+
+    class Noting:
+        llm = SimpleNamespace(llm_engine=None)
+
+        def __init__(self, *_: Any, max_model_len: int, **__: Any) -> None:
+            asked["room"] = max_model_len
+
+    monkeypatch.setattr(vllm_forcing, "VllmEngine", Noting)
+    monkeypatch.setattr(vllm_forcing, "resolve", lambda name: SimpleNamespace(name=name))
+    config = SimpleNamespace(max_position_embeddings=context)
+    monkeypatch.setattr(vllm_forcing, "load_config", lambda model: config)
+    VllmTeacherForcing("m", layers=[1], longest=longest)
+    assert asked == {"room": room}
