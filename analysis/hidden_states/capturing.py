@@ -10,20 +10,21 @@ log-probability of every sampled token is compared with the stored one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.catalogue import find
 from analysis.declaration import Shown, analysis
 from analysis.hidden_states.estimating import estimate
 from analysis.hidden_states.places import STEPS_PER_TRACE, LayerSpec, read_spans
-from analysis.hidden_states.planning import Task, Work, places, prepare
+from analysis.hidden_states.planning import Work, places, prepare
 from analysis.hidden_states.shared_pass import (
     SPARE,
     TOKENS_PER_BATCH,
@@ -32,7 +33,7 @@ from analysis.hidden_states.shared_pass import (
     one_pass,
 )
 from analysis.hidden_states.stored_states import MAX_GAP, gaps_table, largest_gap
-from analysis.hidden_states.teacher_forcing import Certainty, ForcedStates, Job, TeacherForcing
+from analysis.hidden_states.teacher_forcing import Certainty, ForcedStates, TeacherForcing
 from cot.errors import InputError
 from cot.store.run import Run, open_run
 from cot.store.vectors import Place, VectorWriter
@@ -79,6 +80,7 @@ def capture_reader(
     limit: int | None,
     steps_per_trace: int,
     certainty: bool,
+    workers: int | None = None,
     **_: Any,
 ) -> Iterator[_Capture]:
     """What `capture` with these parameters reads of a teacher-forced pass."""
@@ -98,7 +100,11 @@ def capture_reader(
         spare=SPARE.get(engine, 0),
     )
     settings = Settings(
-        model=work.model, engine=engine, device=device, tokens_per_batch=tokens_per_batch
+        model=work.model,
+        engine=engine,
+        device=device,
+        tokens_per_batch=tokens_per_batch,
+        workers=workers,
     )
     folder = run.path / "activations"
     with VectorWriter(folder, model=work.model.name, revision=work.model.revision) as writer:
@@ -115,32 +121,55 @@ class _Capture:
         self, work: Work, settings: Settings, writer: VectorWriter, certainty: bool
     ) -> None:
         self.work, self.settings, self.writer = work, settings, writer
-        tasks = work.tasks(writer.index, writer.about, writer.traces, certainty)
-        self.tasks: Mapping[Job, Task] = {task.job: task for task in tasks}
-        self.asked = [(task.job, task.layers) for task in tasks]
+        self.tasks = work.tasks(writer.index, writer.about, writer.traces, certainty)
+        self.asked = [(task.job, task.layers) for task in self.tasks]
+        certain = any(trace.certainty for job, _ in self.asked for trace in job.traces)
+        self.eye = CaptureEye(model=work.model.name, certainty=certain)
         keys = zip(*(work.traces[name] for name in TRACE_KEY), strict=True)
         self.stored = dict(zip(keys, work.traces["logprobs"], strict=True))
 
+    def keep(self, number: int, sample_index: int | None, seen: Seen) -> None:
+        """Store a trace's, or a prompt's end's."""
+        task = self.tasks[number]
+        vectors, logprobs, certainty = seen
+        if (index := sample_index) is not None:
+            name = task.job.question_id
+            gap = largest_gap(self.stored[name, index], logprobs)
+            (length,) = (len(t.token_ids) for t in task.job.traces if t.sample_index == index)
+            certainty = certainty or Certainty(np.nan, np.nan)
+            self.writer.add_trace(name, index, length, gap, certainty)
+        if chosen := task.places.get(index):
+            self.writer.add(chosen, dict(zip(task.layers, vectors, strict=True)))
+
+
+Seen = tuple[NDArray[np.float32], NDArray[np.float32] | None, Certainty | None]
+"""Vectors, log-probabilities and certainty of a trace; see `ForcedStates`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureEye:
+    """Sees what a capture stores."""
+
+    model: str
+    """Its name."""
+    certainty: bool
+    """Whether certainty is asked for."""
+
     def begin(self, forcing: TeacherForcing) -> None:
-        if getattr(getattr(forcing, "head", None), "exact", True):
-            return
-        if any(trace.certainty for job, _ in self.asked for trace in job.traces):
+        """Whether the model can give what is asked."""
+        exact = getattr(getattr(forcing, "head", None), "exact", True)
+        if self.certainty and not exact:
             raise InputError(
-                f"--certainty can't be read of {self.work.model.name}: its head on its last state "
-                "doesn't give its own logits"
+                f"--certainty can't be read of {self.model}: its head on its last state doesn't "
+                "give its own logits"
             )
 
-    def read(self, done: ForcedStates) -> None:
-        question_id, index = done.job.question_id, done.sample_index
-        task = self.tasks[done.job]
-        if index is not None:
-            logprobs = self.stored[question_id, index]
-            gap = largest_gap(logprobs, done.logprobs)
-            (length,) = (len(t.token_ids) for t in done.job.traces if t.sample_index == index)
-            certainty = done.certainty or Certainty(np.nan, np.nan)
-            self.writer.add_trace(question_id, index, length, gap, certainty)
-        if chosen := task.places.get(index):
-            self.writer.add(chosen, dict(zip(task.layers, done.vectors, strict=True)))
+    def see(self, number: int, done: ForcedStates) -> Seen:
+        """All of it."""
+        return done.vectors, done.logprobs, done.certainty
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 @analysis(
@@ -165,6 +194,7 @@ def capture(
     max_gap: float = MAX_GAP,
     steps_per_trace: int = STEPS_PER_TRACE,
     certainty: bool = False,
+    workers: int | None = None,
     also: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Capture what is missing into the run's activations/; also writes the table `logprob_gaps`.
@@ -204,6 +234,7 @@ def capture(
         steps_per_trace: most step ends, and most section ends, of a trace: of longer ones, they are
             taken evenly by tokens; 0 takes all.
         certainty: also write `token_certainty`; it reads the whole vocabulary at every token.
+        workers: processes on a Ray cluster that share the questions; by default this one alone.
         also: other analyses that read the same pass, with their defaults: lens, attention.
 
     Raises:
@@ -211,7 +242,7 @@ def capture(
             no model named for an imported run; a model other than the one whose states are there,
             or one that a capture can't look into.
     """
-    asked: dict[str, Any] = {"model": model, "device": device, "limit": limit}
+    asked: dict[str, Any] = {"model": model, "device": device, "limit": limit, "workers": workers}
     others = [find(name) for name in also]
     if wrong := [each.name for each in others if each.reader is None or each.name == "capture"]:
         raise InputError(

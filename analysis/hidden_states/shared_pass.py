@@ -11,34 +11,40 @@ analysis then finds its readings stored and runs no model.
         one_pass(run, [one, other])
 
 A trace is run once, with the union of the layers and tokens that are asked of it; each reader gets
-what it asked for, as if it had been alone. A reader that needs more than states, log-probabilities
-and certainty (attention, say) hooks the model itself in `begin`, and finds in
+what it asked for, as if it had been alone. A reader has an *eye*, which is where the model is: in
+this process, or in workers that share the questions (`Settings.workers`). What it sees goes to the
+reader, which stores it: this process alone writes. An eye that needs more than states,
+log-probabilities and certainty (attention, say) hooks the model itself in `begin`, and finds in
 `HookTeacherForcing.chunk` which tokens are passing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from analysis.hidden_states.hooks import HookTeacherForcing
-from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job, TeacherForcing
+from analysis.hidden_states.merged_jobs import Merged, merged
+from analysis.hidden_states.teacher_forcing import ForcedStates, Job, TeacherForcing
 from analysis.hidden_states.vllm_forcing import VllmTeacherForcing
 from cot.errors import InputError
 from cot.models import ResolvedModel, borrow_model
 from cot.progress import track
 from cot.store.run import Run
+from cot.workers.cluster import Cluster, cluster_of
+from cot.workers.same_model import SameModel
+from cot.workers.tasks import Do, shared
 
 __all__ = [
     "ENGINES",
     "SPARE",
     "TOKENS_PER_BATCH",
+    "Eye",
+    "Opening",
     "Reader",
     "Settings",
     "check_engine",
@@ -52,6 +58,8 @@ TOKENS_PER_BATCH = 16_384
 ENGINES = ("transformers", "vllm")
 SPARE = {"vllm": 1}
 """Tokens of the context that an engine needs for itself: vLLM always generates one."""
+ROOM = {"transformers": 2, "vllm": 32}
+"""Questions that a worker holds at a time: vLLM runs many of them together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,31 @@ class Settings:
     """A torch device, `auto`, or None for CUDA where there is one."""
     tokens_per_batch: int = TOKENS_PER_BATCH
     """Most tokens in a batch, prompts and padding included."""
+    workers: int | None = None
+    """Processes on a Ray cluster that share the questions; None runs all of them here."""
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """Where the workers are."""
+        return cluster_of(self.workers, self.device)
+
+
+class Eye(Protocol):
+    """A reader's part that is where the model is; it travels there, maybe to another process, and
+    holds nothing that is loaded before `begin`."""
+
+    def begin(self, forcing: TeacherForcing) -> None:
+        """The model is loaded; called once before anything is seen."""
+        ...
+
+    def see(self, number: int, done: ForcedStates) -> Any:
+        """What the reader keeps of a trace of job `number` of what it asked, or of its prompt's
+        end; in any order. None for nothing."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more is seen."""
+        ...
 
 
 class Reader(Protocol):
@@ -81,12 +114,13 @@ class Reader(Protocol):
         """What it lacks, and the layers of its vectors; nothing where all is stored."""
         ...
 
-    def begin(self, forcing: TeacherForcing) -> None:
-        """The model is loaded; called once before anything is read."""
+    @property
+    def eye(self) -> Eye:
+        """What looks at the model for it."""
         ...
 
-    def read(self, done: ForcedStates) -> None:
-        """What came of one of the traces of `asked`, or of a prompt; in any order."""
+    def keep(self, number: int, sample_index: int | None, seen: Any) -> None:
+        """Store what its eye saw of a trace of job `number`, or of the prompt's end (None)."""
         ...
 
 
@@ -105,62 +139,144 @@ def one_pass(run: Run, readers: Sequence[Reader]) -> None:
 
 
 def _run(run: Run, settings: Settings, readers: Sequence[Reader]) -> None:
-    jobs = _merged(readers)
-    layers = sorted({layer for each in jobs for layer in each.layers})
-    longest = max(each.longest for each in jobs)
-    by_layers: dict[tuple[int, ...], dict[Job, _Merged]] = {}
-    for each in jobs:
-        by_layers.setdefault(each.layers, {})[each.job] = each
+    by_layers: dict[tuple[int, ...], list[Merged]] = {}
+    for each in merged([reader.asked for reader in readers]):
+        by_layers.setdefault(each.layers, []).append(each)
+    jobs = [each for some in by_layers.values() for each in some]
+    task = Pass(
+        opening=Opening.of(
+            run,
+            settings,
+            layers=sorted({layer for each in jobs for layer in each.layers}),
+            longest=max(each.longest for each in jobs),
+        ),
+        eyes=[reader.eye for reader in readers],
+    )
     total = sum(len(each.job.traces) for each in jobs)
     doing = " and ".join(reader.doing for reader in readers)
     with (
-        open_teacher_forcing(run, settings, layers, longest) as forcing,
+        shared(task, settings.cluster, called=_name, room=ROOM[settings.engine]) as look,
         track(doing, total=total, unit="traces") as advance,
     ):
-        for reader in readers:
-            reader.begin(forcing)
-        for chosen, merged in by_layers.items():
-            for done in forcing.forward(merged, chosen):
-                for share in merged[done.job].shares:
-                    if (part := share.of(done, chosen)) is not None:
-                        share.reader.read(part)
-                advance(int(done.sample_index is not None))
+        for _, (sample_index, seen) in look(jobs):
+            for reader, number, found in seen:
+                readers[reader].keep(number, sample_index, found)
+            advance(int(sample_index is not None))
 
 
-@contextmanager
+def _name(job: Merged) -> str:
+    return job.job.question_id
+
+
+Seen = tuple[int | None, list[tuple[int, int, Any]]]
+"""The trace, or None for the prompt's end; what was seen of it: reader, number of its job, what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """The pass as a task; see `cot.workers`."""
+
+    opening: Opening
+    """The model."""
+    eyes: Sequence[Eye]
+    """What looks at it, one a reader."""
+
+    @contextmanager
+    def open(self) -> Iterator[Do[Merged, Seen]]:
+        """Load the model; what is given back runs jobs, those with the same layers together."""
+        with self.opening.open() as forcing, ExitStack() as stack:
+            for eye in self.eyes:
+                eye.begin(forcing)
+                stack.callback(eye.close)
+
+            def look(jobs: Iterable[Merged]) -> Iterator[tuple[Merged, Seen]]:
+                for layers, some in groupby(jobs, key=lambda each: each.layers):
+                    yield from self._look(forcing, layers, {each.job: each for each in some})
+
+            yield look
+
+    def _look(
+        self, forcing: TeacherForcing, layers: tuple[int, ...], jobs: Mapping[Job, Merged]
+    ) -> Iterator[tuple[Merged, Seen]]:
+        for done in forcing.forward(jobs, layers):
+            seen = []
+            for share in jobs[done.job].shares:
+                if (part := share.of(done, layers)) is not None:
+                    found = self.eyes[share.reader].see(share.number, part)
+                    if found is not None:
+                        seen.append((share.reader, share.number, found))
+            yield jobs[done.job], (done.sample_index, seen)
+
+
+# -- the model -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A model that is to be loaded, here or in a worker, in the precision of the run."""
+
+    model: SameModel
+    """The model."""
+    settings: Settings
+    """How it is run."""
+    sampled: str | None
+    """The precision of the run."""
+    layers: Sequence[int]
+    """All that will be asked for."""
+    longest: int
+    """Most tokens of a prompt and trace together."""
+
+    @classmethod
+    def of(cls, run: Run, settings: Settings, layers: Sequence[int], longest: int) -> Opening:
+        """The run's, with these settings."""
+        return cls(
+            model=SameModel.of(settings.model),
+            settings=settings,
+            sampled=run.identity.dtype,
+            layers=layers,
+            longest=longest,
+        )
+
+    @contextmanager
+    def open(self) -> Iterator[TeacherForcing]:
+        """Load it."""
+        settings = self.settings
+        model = settings.model if settings.workers is None else self.model.resolve()
+        dtype = _dtype(self.sampled, settings.device)
+        if settings.engine == "transformers":
+            with closing(borrow_model(model, dtype=dtype, device=settings.device)) as loan:
+                yield HookTeacherForcing(loan.value, settings.tokens_per_batch)
+            return
+        with closing(
+            VllmTeacherForcing(
+                model,
+                layers=self.layers,
+                longest=self.longest,
+                dtype=dtype,
+                tokens_per_batch=settings.tokens_per_batch,
+            )
+        ) as forcing:
+            yield forcing
+
+
 def open_teacher_forcing(
     run: Run, settings: Settings, layers: Sequence[int], longest: int
-) -> Iterator[TeacherForcing]:
-    """The model, loaded in the precision of the run.
+) -> AbstractContextManager[TeacherForcing]:
+    """The model, loaded here in the precision of the run.
 
     Args:
         layers: all that will be asked for.
         longest: most tokens of a prompt and trace together.
     """
-    dtype = _dtype(run, settings.device)
-    if settings.engine == "transformers":
-        with closing(borrow_model(settings.model, dtype=dtype, device=settings.device)) as loan:
-            yield HookTeacherForcing(loan.value, settings.tokens_per_batch)
-        return
-    with closing(
-        VllmTeacherForcing(
-            settings.model,
-            layers=layers,
-            longest=longest,
-            dtype=dtype,
-            tokens_per_batch=settings.tokens_per_batch,
-        )
-    ) as forcing:
-        yield forcing
+    return Opening.of(run, settings, layers, longest).open()
 
 
-def _dtype(run: Run, device: str | None) -> str:
+def _dtype(sampled: str | None, device: str | None) -> str:
     """The run's own precision on an accelerator, float32 on a CPU."""
     import torch
 
     on_cpu = device == "cpu" or (device in (None, "auto") and not torch.cuda.is_available())
-    sampled = run.identity.dtype
-    return "auto" if on_cpu or sampled not in ("float32", "bfloat16", "float16") else str(sampled)
+    return "auto" if on_cpu or sampled not in ("float32", "bfloat16", "float16") else sampled
 
 
 def check_engine(engine: str, device: str | None) -> None:
@@ -169,99 +285,3 @@ def check_engine(engine: str, device: str | None) -> None:
         raise InputError(f"unknown engine {engine!r}: choose from {', '.join(ENGINES)}")
     if engine == "vllm" and device is not None:
         raise InputError("vLLM chooses its device: leave --device out, or use transformers")
-
-
-# -- the union of what is asked --------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Share:
-    """One reader's part of a merged job."""
-
-    reader: Reader
-    job: Job
-    """As the reader asked for it."""
-    layers: tuple[int, ...]
-    traces: dict[int, tuple[ForcedTrace, NDArray[np.int64]]]
-    """sample_index to the trace as it was asked for, and which of the merged spots are its own."""
-
-    def of(self, done: ForcedStates, layers: tuple[int, ...]) -> ForcedStates | None:
-        """What the reader asked for of the merged result, whose layers are given."""
-        rows = np.searchsorted(layers, self.layers)
-        if done.sample_index is None:
-            vectors = done.vectors[rows]
-            return ForcedStates(job=self.job, sample_index=None, vectors=vectors, logprobs=None)
-        if done.sample_index not in self.traces:
-            return None
-        trace, spots = self.traces[done.sample_index]
-        return ForcedStates(
-            job=self.job,
-            sample_index=done.sample_index,
-            vectors=done.vectors[np.ix_(rows, spots)],
-            logprobs=done.logprobs if trace.score else None,
-            certainty=done.certainty if trace.certainty else None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Merged:
-    """A question's job for all readers."""
-
-    job: Job
-    layers: tuple[int, ...]
-    shares: Sequence[_Share]
-
-    @property
-    def longest(self) -> int:
-        """Most tokens of the prompt and a trace."""
-        traces = max((len(trace.token_ids) for trace in self.job.traces), default=0)
-        return len(self.job.prompt_ids) + traces
-
-
-def _merged(readers: Sequence[Reader]) -> list[_Merged]:
-    """One job a question and prompt, in the order in which they are first asked for."""
-    groups: dict[Any, list[tuple[Reader, Job, tuple[int, ...]]]] = {}
-    for reader in readers:
-        for job, layers in reader.asked:
-            key = (job.question_id, np.asarray(job.prompt_ids, np.int64).tobytes())
-            groups.setdefault(key, []).append((reader, job, layers))
-    return [_merge(group) for group in groups.values()]
-
-
-def _merge(group: Sequence[tuple[Reader, Job, tuple[int, ...]]]) -> _Merged:
-    asked: dict[int, list[ForcedTrace]] = {}
-    for _, job, _ in group:
-        for trace in job.traces:
-            asked.setdefault(trace.sample_index, []).append(trace)
-    traces: list[ForcedTrace] = []
-    own: dict[int, NDArray[np.int64]] = {}
-    for index, some in asked.items():
-        spots, back = np.unique(
-            np.concatenate([trace.spots for trace in some]), axis=0, return_inverse=True
-        )
-        ends = np.cumsum([len(trace.spots) for trace in some])[:-1]
-        own |= dict(zip(map(id, some), np.split(back.reshape(-1), ends), strict=True))
-        traces.append(
-            ForcedTrace(
-                sample_index=index,
-                token_ids=some[0].token_ids,
-                spots=spots,
-                score=any(trace.score for trace in some),
-                certainty=any(trace.certainty for trace in some),
-            )
-        )
-    first = group[0][1]
-    shares = [
-        _Share(
-            reader=reader,
-            job=job,
-            layers=layers,
-            traces={trace.sample_index: (trace, own[id(trace)]) for trace in job.traces},
-        )
-        for reader, job, layers in group
-    ]
-    return _Merged(
-        job=Job(question_id=first.question_id, prompt_ids=first.prompt_ids, traces=traces),
-        layers=tuple(sorted({layer for _, _, layers in group for layer in layers})),
-        shares=shares,
-    )

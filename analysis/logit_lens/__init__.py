@@ -76,6 +76,7 @@ def lens_reader(
     trace: Sequence[str],
     seed: int,
     steps_per_trace: int,
+    workers: int | None = None,
     **_: Any,
 ) -> Iterator[LensReader]:
     """What `lens` with these parameters reads of a teacher-forced pass."""
@@ -93,7 +94,7 @@ def lens_reader(
     folder = run.path / "activations" / "lens"
     with ReadingStore(folder, inputs.digests, NUMBERS) as store:
         tokens = TokenReader(inputs, chosen, folder, work.layers, work.model)
-        settings = Settings(model=work.model, device=device)
+        settings = Settings(model=work.model, device=device, workers=workers)
         yield LensReader(inputs, work.layers, settings, store, tokens)
 
 
@@ -117,6 +118,7 @@ def lens(
     ends: bool = False,
     seed: int = 0,
     steps_per_trace: int = STEPS_PER_TRACE,
+    workers: int | None = None,
 ) -> pd.DataFrame:
     """Read each layer's latent answer; writes and returns the table `lens_traces`.
 
@@ -176,6 +178,7 @@ def lens(
         seed: seed of the bootstrap, the controls and the choice of traces.
         steps_per_trace: most steps of a trace that are read: of longer ones, they are taken evenly
             by tokens; 0 takes all.
+        workers: processes on a Ray cluster that share the questions; by default this one alone.
 
     Raises:
         InputError: no model is named for an imported run; the model's head can't be followed; no
@@ -189,6 +192,7 @@ def lens(
         trace=trace,
         seed=seed,
         steps_per_trace=steps_per_trace,
+        workers=workers,
     ) as reader:
         one_pass(run, [reader])
         reader.store.flush()

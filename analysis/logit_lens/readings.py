@@ -19,11 +19,11 @@ from analysis.hidden_states.shared_pass import Settings
 from analysis.hidden_states.teacher_forcing import ForcedStates, TeacherForcing
 from analysis.logit_lens.chain_of_embedding import chain_of_embedding
 from analysis.logit_lens.inputs import LensInputs
-from analysis.logit_lens.tokens import TokenReader
-from analysis.logit_lens.unembedding import Unembedding
+from analysis.logit_lens.tokens import TokenReader, of_tokens
+from analysis.logit_lens.unembedding import Unembedding, Vocabulary
 from cot.types import TRACE_KEY
 
-__all__ = ["NUMBERS", "LensReader", "Reading"]
+__all__ = ["NUMBERS", "LensEye", "LensReader", "Reading"]
 
 # -- on disk ---------------------------------------------------------------------------------------
 
@@ -56,7 +56,7 @@ NOTHING: Floats = np.empty(0, np.float32)
 
 
 class LensReader:
-    """A `Reader` of a teacher-forced pass: states become readings as they come.
+    """A `Reader` of a teacher-forced pass: stores the readings that its eye makes of states.
 
     Attributes:
         tasks: traces and prompts that lack a reading.
@@ -74,10 +74,33 @@ class LensReader:
     ) -> None:
         self.inputs, self.settings, self.store, self.tokens = inputs, settings, store, tokens
         self.tasks = inputs.tasks(store.done, layers)
-        self._of = {task.job: task for task in self.tasks}
         every = tuple(layers)
         self.asked = [(task.job, every) for task in self.tasks]
         self.asked += [(job, every) for job in tokens.jobs]
+        self.eye = LensEye(inputs, self.tasks, tokens.answers)
+
+    def keep(self, number: int, sample_index: int | None, seen: Reading | Vocabulary) -> None:
+        """Store a reading."""
+        if isinstance(seen, Vocabulary):
+            self.tokens.keep(number - len(self.tasks), seen)
+            return
+        key = (self.tasks[number].job.question_id, sample_index)
+        if key not in self.store.done:
+            self.store.add(key, {name: getattr(seen, name) for name in NUMBERS})
+
+
+class LensEye:
+    """Makes readings of states as they come.
+
+    Args:
+        tasks: of the first jobs.
+        answers: of each job after them, which is read token by token, the answer's first token.
+    """
+
+    def __init__(
+        self, inputs: LensInputs, tasks: Sequence[Task], answers: Sequence[int | None]
+    ) -> None:
+        self.inputs, self.tasks, self.answers = inputs, tasks, answers
         columns = (inputs.traces[name].tolist() for name in (*TRACE_KEY, "token_ids"))
         self._written = {(name, index): ids for name, index, ids in zip(*columns, strict=True)}
         self._recipients = {donor: question for question, donor in inputs.donors.items()}
@@ -85,25 +108,26 @@ class LensReader:
     def begin(self, forcing: TeacherForcing) -> None:
         """Find the model's unembedding; see `Unembedding` for what is raised."""
         assert isinstance(forcing, HookTeacherForcing)
-        self.unembedding = Unembedding(forcing.model, forcing.head)
+        self._unembedding = Unembedding(forcing.model, forcing.head)
 
-    def read(self, done: ForcedStates) -> None:
-        """Store what the lens reads of a trace or a prompt's end."""
-        if done.job not in self._of:
-            self.tokens.read(done, self.unembedding)
-            return
-        key = (done.job.question_id, done.sample_index)
-        task = self._of[done.job]
+    def see(self, number: int, done: ForcedStates) -> Reading | Vocabulary | None:
+        """What the lens reads of a trace or a prompt's end."""
+        if number >= len(self.tasks):
+            if done.sample_index is None:
+                return None
+            return of_tokens(done, self._unembedding, self.answers[number - len(self.tasks)])
+        task, name = self.tasks[number], done.job.question_id
         if done.sample_index is not None:
-            ids = self._written[key]
-            reading = _of_trace(self.inputs, task, done, self.unembedding, ids)
-        elif None in task.places:
-            recipient = self._recipients.get(key[0])
-            reading = _of_prompt(self.inputs, done, self.unembedding, recipient)
-        else:
-            return
-        if key not in self.store.done:
-            self.store.add(key, {name: getattr(reading, name) for name in NUMBERS})
+            ids = self._written[name, done.sample_index]
+            return _of_trace(self.inputs, task, done, self._unembedding, ids)
+        if None in task.places:
+            recipient = self._recipients.get(name)
+            return _of_prompt(self.inputs, done, self._unembedding, recipient)
+        return None
+
+    def close(self) -> None:
+        """Let go of the model."""
+        del self._unembedding
 
 
 def _of_trace(

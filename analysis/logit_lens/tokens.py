@@ -18,14 +18,14 @@ import pyarrow as pa
 
 from analysis.hidden_states.teacher_forcing import ForcedStates, ForcedTrace, Job
 from analysis.logit_lens.inputs import LensInputs
-from analysis.logit_lens.unembedding import Unembedding
+from analysis.logit_lens.unembedding import Unembedding, Vocabulary
 from cot.errors import InputError
 from cot.models import ResolvedModel, load_tokenizer
 from cot.store.run import Run
 from cot.store.shards import write_parquet
 from cot.types import TRACE_KEY
 
-__all__ = ["TokenReader", "TraceKey", "choose_traces"]
+__all__ = ["TokenReader", "TraceKey", "choose_traces", "of_tokens"]
 
 TraceKey = tuple[str, int]
 N_CHOSEN = 4
@@ -71,6 +71,7 @@ class TokenReader:
 
     Attributes:
         jobs: of the traces that were not read yet.
+        answers: of each of them, the first token of its answer, or None.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class TokenReader:
     ) -> None:
         self.layers, self.model = layers, model
         self.files: list[Path] = []
-        self._about: dict[Job, tuple[Any, list[int], int | None, Path]] = {}
+        self.jobs: list[Job] = []
+        self.answers: list[int | None] = []
+        self._about: list[tuple[Any, list[int], Path]] = []
         names = (*TRACE_KEY, "prompt_sha", "token_ids", "token")
         for question_id, index, sha, ids, answer in zip(
             *(chosen[name].tolist() for name in names), strict=True
@@ -100,21 +103,19 @@ class TokenReader:
             trace = ForcedTrace(sample_index=index, token_ids=ids, spots=spots, score=False)
             job = Job(question_id=question_id, prompt_ids=inputs.prompts[sha], traces=[trace])
             read = [*([job.prompt_ids[-1]] if last[0] < 0 else []), *ids[max(0, last[0]) :]]
-            self._about[job] = (last, read, token, self.files[-1])
-        self.jobs = list(self._about)
+            self.jobs.append(job)
+            self.answers.append(token)
+            self._about.append((last, read, self.files[-1]))
 
-    def read(self, done: ForcedStates, unembedding: Unembedding) -> None:
-        """Store what came of one of the jobs."""
-        if done.sample_index is None:
-            return
-        tokenizer = load_tokenizer(self.model)
-        last, read, answer, path = self._about[done.job]
-        n_layers, n_tokens, width = done.vectors.shape
-        words = unembedding.vocabulary(done.vectors.swapaxes(0, 1).reshape(-1, width), answer)
+    def keep(self, number: int, words: Vocabulary) -> None:
+        """Store what `of_tokens` gave of one of the jobs."""
+        tokenizer, job = load_tokenizer(self.model), self.jobs[number]
+        last, read, path = self._about[number]
+        n_layers, n_tokens = len(self.layers), len(last)
         frame = pd.DataFrame(
             {
-                "question_id": done.job.question_id,
-                "sample_index": done.sample_index,
+                "question_id": job.question_id,
+                "sample_index": job.traces[0].sample_index,
                 "token": np.repeat(last, n_layers),
                 "text": np.repeat(_texts(tokenizer, read), n_layers),
                 "layer": np.tile(np.asarray(self.layers), n_tokens),
@@ -129,6 +130,12 @@ class TokenReader:
     def table(self) -> pd.DataFrame:
         """The table `lens_tokens`; see `analysis.logit_lens.lens`."""
         return pd.concat([pd.read_parquet(path) for path in self.files], ignore_index=True)
+
+
+def of_tokens(done: ForcedStates, unembedding: Unembedding, answer: int | None) -> Vocabulary:
+    """The next token after each token and at each layer, of [token × layer] states."""
+    width = done.vectors.shape[2]
+    return unembedding.vocabulary(done.vectors.swapaxes(0, 1).reshape(-1, width), answer)
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> Any:

@@ -85,6 +85,7 @@ def attention_reader(
     trace: Sequence[str],
     tokens_per_batch: int,
     seed: int,
+    workers: int | None = None,
     **_: Any,
 ) -> Iterator[AttentionReader]:
     """What `attention` with these parameters reads of a teacher-forced pass."""
@@ -103,13 +104,11 @@ def attention_reader(
     )
     asked = _step_traces(run, work, traces, nearest, trace, seed)
     digests: dict[Key, str] = {each.key: _digest(each, work, nearest) for each in asked}
-    settings = Settings(model=work.model, device=device, tokens_per_batch=tokens_per_batch)
+    settings = Settings(
+        model=work.model, device=device, tokens_per_batch=tokens_per_batch, workers=workers
+    )
     with ReadingStore(run.path / "activations" / "attention", digests, NUMBERS) as store:
-        reader = AttentionReader(asked, settings, store, nearest)
-        try:
-            yield reader
-        finally:
-            reader.close()
+        yield AttentionReader(asked, settings, store, nearest)
 
 
 @analysis(
@@ -131,6 +130,7 @@ def attention(
     nearest: int = 4,
     trace: Sequence[str] = (),
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    workers: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Read the attention between steps; writes and returns the table `attention_heads`.
@@ -169,6 +169,7 @@ def attention(
             score needs so many and five steps more. Short traces need fewer.
         trace: QUESTION:INDEX of traces whose matrices are kept; by default four with many steps.
         tokens_per_batch: most tokens in a batch, prompts and padding included.
+        workers: processes on a Ray cluster that share the questions; by default this one alone.
         seed: seed of the permutations and the bootstrap.
 
     Raises:
@@ -184,6 +185,7 @@ def attention(
         nearest=nearest,
         trace=trace,
         tokens_per_batch=tokens_per_batch,
+        workers=workers,
         seed=seed,
     ) as reader:
         one_pass(run, [reader])

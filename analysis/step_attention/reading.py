@@ -25,7 +25,9 @@ from analysis.step_attention.scores import kurtosis, n_scored, split_half
 from analysis.step_attention.weights import BLOCK, watch_attention
 from cot.errors import InputError
 
-__all__ = ["NUMBERS", "AttentionReader", "StepTrace", "matrix_steps"]
+__all__ = ["NUMBERS", "AttentionEye", "AttentionReader", "StepTrace", "matrix_steps"]
+
+Floats = NDArray[np.float32]
 
 NUMBERS = (
     *("vertical", "to_first", "by_distance", "kurtosis", "permuted", "halves"),
@@ -219,45 +221,61 @@ class AttentionReader:
         nearest: int,
         block: int = BLOCK,
     ) -> None:
-        self.traces = traces
-        self.settings, self.store, self.nearest, self.block = settings, store, nearest, block
-        self.lacking = {each.key: each for each in traces if each.key not in store.done}
+        self.traces, self.settings, self.store = traces, settings, store
+        lacking = {each.key: each for each in traces if each.key not in store.done}
         groups: dict[Any, list[StepTrace]] = {}
-        for each in self.lacking.values():
+        for each in lacking.values():
             groups.setdefault((each.question_id, tuple(each.prompt_ids)), []).append(each)
         # the pass needs a layer to gather; the cheapest, of which nothing is kept
         self.asked = [(_job(some), (0,)) for some in groups.values()]
-        self._sums: dict[tuple[str, int], StepSums] = {}
-        self._watching = ExitStack()
+        self.eye = AttentionEye(lacking, nearest, block)
+
+    def keep(self, number: int, sample_index: int | None, seen: Mapping[str, Floats]) -> None:
+        """Store a trace's numbers."""
+        self.store.add((self.asked[number][0].question_id, sample_index), seen)
+
+
+class AttentionEye:
+    """Watches the model's attention, and sums up each trace's.
+
+    Args:
+        lacking: the traces, by key.
+    """
+
+    def __init__(
+        self, lacking: Mapping[tuple[str, int], StepTrace], nearest: int, block: int
+    ) -> None:
+        self.lacking, self.nearest, self.block = lacking, nearest, block
 
     def begin(self, forcing: TeacherForcing) -> None:
-        """Watch the model's attention until `close`."""
+        """Watch until `close`."""
         if not isinstance(forcing, HookTeacherForcing):
             raise InputError("attention is read with transformers: leave --engine vllm out")
-        self.forcing = forcing
-        watch = watch_attention(forcing.model, self._see, self._rows, self.block)
+        self._forcing = forcing
+        self._sums: dict[tuple[str, int], StepSums] = {}
+        self._watching = ExitStack()
+        watch = watch_attention(forcing.model, self._saw, self._rows, self.block)
         self._watching.enter_context(watch)
 
     def close(self) -> None:
         """Watch no longer."""
         self._watching.close()
 
-    def read(self, done: ForcedStates) -> None:
-        """The pass of a trace has ended: store its numbers."""
+    def see(self, number: int, done: ForcedStates) -> Mapping[str, Floats] | None:
+        """The numbers of a trace whose pass has ended."""
         if done.sample_index is None:
-            return
+            return None
         key = (done.job.question_id, done.sample_index)
         sums, trace = self._sums.pop(key, None), self.lacking[key]
         if sums is None or (sums.tokens != len(trace.token_ids)).any():
             raise InputError(
-                f"{type(self.forcing.model).__name__} gives no attention weights in some layers: "
+                f"{type(self._forcing.model).__name__} gives no attention weights in some layers: "
                 "models whose attention goes through transformers' attention interface work"
             )
-        gap = largest_gap(trace.logprobs, done.logprobs)
-        self.store.add(key, sums.take(gap))
+        return sums.take(largest_gap(trace.logprobs, done.logprobs))
 
     def _rows(self) -> dict[int, int]:
-        chunk = self.forcing.chunk
+        chunk = self._forcing.chunk
         if chunk is None:
             return {}
         name = chunk.job.question_id
@@ -267,12 +285,12 @@ class AttentionReader:
                 found[row] = max(0, min(len(trace.token_ids), chunk.end) - chunk.start)
         return found
 
-    def _see(self, layer: int, row: int, first: int, weights: Any) -> None:
-        chunk = self.forcing.chunk
+    def _saw(self, layer: int, row: int, first: int, weights: Any) -> None:
+        chunk = self._forcing.chunk
         assert chunk is not None
         key = (chunk.job.question_id, chunk.traces[row].sample_index)
         if key not in self._sums:
-            n_layers = len(self.forcing.blocks)
+            n_layers = len(self._forcing.blocks)
             self._sums[key] = StepSums(self.lacking[key], n_layers, weights.shape[0], self.nearest)
         # a layer with a sliding window has let go of the first keys
         first_key = len(chunk.job.prompt_ids) + chunk.end - weights.shape[2]

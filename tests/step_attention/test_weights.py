@@ -125,12 +125,13 @@ def read(model: Any, chunk: int, block: int = 2**20, nearest: int = 0) -> Any:
     settings = Settings(model=resolve("smollm2-135m-instruct"))
     reader = AttentionReader(traces, settings, kept, nearest, block)  # type: ignore[arg-type]
     forcing = HookTeacherForcing(model, chunk_tokens=chunk)
-    reader.begin(forcing)
+    reader.eye.begin(forcing)
     try:
         for done in forcing.forward([job for job, _ in reader.asked], (0,)):
-            reader.read(done)
+            if (seen := reader.eye.see(0, done)) is not None:
+                reader.keep(0, done.sample_index, seen)
     finally:
-        reader.close()
+        reader.eye.close()
     return kept.found
 
 
