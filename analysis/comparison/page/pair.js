@@ -33,52 +33,62 @@ function spokesman(side) {
   return own || side.traces[0] || null;
 }
 
-function sideSection(question, runs, side, name, change) {
-  const shown = question.runs[side.run] || null;
-  const runChoice = choice(name, runs.map((run, i) => [i, run.letter + " · " + visible(run.name) + (question.runs[i] ? "" : " (not asked)")]), (value) => change({ run: Number(value), trace: null }, "run"));
+// One side. What it shows is `side`, {run, trace, greedy}, which changes with the choices; `moved` is told of it. The lists
+// stay as they are, so that they keep the focus and what is typed.
+function sideSection(question, runs, side, name, moved) {
+  const node = element("section", { class: "side" });
+  const stated = element("span", { class: "stated" });
+  const runChoice = choice(name, runs.map((run, i) => [i, run.letter + " · " + visible(run.name) + (question.runs[i] ? "" : " (not asked)")]), (value) => {
+    Object.assign(side, { run: Number(value), trace: null, greedy: false });
+    write();
+    moved();
+  });
   runChoice.classList.add("which-run");
   runChoice.querySelector("select").value = side.run;
-  const node = element("section", { class: "side", "aria-label": name + ": " + visible(runs[side.run] ? runs[side.run].name : "no such run") });
-  const head = element("div", { class: "steer" }, runChoice);
-  if (shown === null) {
-    node.append(head, element("p", { class: "aside" }, "This run was not asked the question."));
-    return node;
+
+  function write() {
+    const shown = question.runs[side.run] || null;
+    node.setAttribute("aria-label", name + ": " + visible(runs[side.run] ? runs[side.run].name : "no such run"));
+    stated.replaceChildren();
+    for (const each of [...node.children].slice(1)) each.remove();
+    if (shown === null) {
+      node.append(element("p", { class: "aside" }, "This run was not asked the question."));
+      return;
+    }
+    if (shown.vote) {
+      stated.append("votes ", element("b", {}, answerText(shown.vote.answer === null ? "no valid answer" : shown.vote.answer)), " ", verdict(shown.vote.right) || "", shown.vote.tied ? " tie" : "");
+    }
+    node.append(element("div", {}, votes(shown), promptSection(shown)));
+    node.append(...(shown.traces === null
+      ? [element("p", { class: "notice" }, "This page is full: it carries the traces of questions on which runs differ more. Read these with cot show RUN QUESTION.")]
+      : chosenTrace(shown, side, moved)));
   }
-  if (shown.vote) head.append(element("span", { class: "stated" }, "votes ", element("b", {}, answerText(shown.vote.answer === null ? "no valid answer" : shown.vote.answer)), " ", verdict(shown.vote.right), shown.vote.tied ? " tie" : ""));
-  node.append(head, element("div", {}, votes(shown), promptSection(shown)));
-  if (shown.traces === null) {
-    node.append(element("p", { class: "notice" }, "This page is full: it carries the traces of questions on which runs differ more. Read these with cot show RUN QUESTION."));
-    return node;
-  }
-  const every = [...(shown.greedy ? [["greedy", shown.greedy]] : []), ...shown.traces.map((trace) => [String(trace.index), trace])];
-  const fits = every.find(([key, trace]) => key !== "greedy" && trace.index === side.trace);
-  const trace = side.greedy ? shown.greedy : fits ? fits[1] : spokesman(shown);
-  if (!trace) {
-    node.append(element("p", { class: "aside" }, "No trace."));
-    return node;
-  }
-  const label = ([key, each]) => [key, (key === "greedy" ? "greedy" : "#" + key) + " · " + visible(answerOf(each)) + (each.answer === null || each.right === null ? "" : each.right ? " ✓ right" : " ✗ wrong")];
-  const traceChoice = choice("Trace", every.map(label), (value) => change(value === "greedy" ? { run: side.run, trace: null, greedy: true } : { run: side.run, trace: Number(value) }, "trace"));
-  traceChoice.classList.add("which-trace");
-  traceChoice.querySelector("select").value = trace === shown.greedy ? "greedy" : trace.index;
-  node.append(traceChoice, traceColumn(trace));
+  node.append(element("div", { class: "steer" }, runChoice, stated));
+  write();
   return node;
 }
 
-// Writes the open question; `moved` is told what is side by side whenever that changes.
+// The list of a run's traces, and the one that is chosen.
+function chosenTrace(shown, side, moved) {
+  const every = new Map([...(shown.greedy ? [["greedy", shown.greedy]] : []), ...shown.traces.map((trace) => [String(trace.index), trace])]);
+  const given = side.greedy && shown.greedy ? "greedy" : every.has(String(side.trace)) ? String(side.trace) : null;
+  const first = spokesman(shown);
+  if (given === null && first === null) return [element("p", { class: "aside" }, "No trace.")];
+  const name = given === null ? String(first.index) : given;
+  const label = ([key, trace]) => [key, (key === "greedy" ? "greedy" : "#" + key) + " · " + visible(answerOf(trace)) + (trace.answer === null || trace.right === null ? "" : trace.right ? " ✓ right" : " ✗ wrong")];
+  const box = element("div", {}, traceColumn(every.get(name)));
+  const traceChoice = choice("Trace", [...every].map(label), (value) => {
+    Object.assign(side, { trace: value === "greedy" ? null : Number(value), greedy: value === "greedy" });
+    box.replaceChildren(traceColumn(every.get(value)));
+    moved();
+  });
+  traceChoice.classList.add("which-trace");
+  traceChoice.querySelector("select").value = name;
+  return [traceChoice, box];
+}
+
+// Writes the open question; `moved` is told when what is side by side changes.
 function showPair(node, id, question, runs, sides, { step, moved }) {
-  const box = element("div", { class: "sides" });
-  const write = (focus) => {
-    box.replaceChildren(...sides.map((side, i) => sideSection(question, runs, side, i ? "Right" : "Left", (next, what) => {
-      sides[i] = next;
-      moved(sides);
-      write([i, what]);
-    })));
-    if (focus) {
-      const select = box.children[focus[0]].querySelector(".which-" + focus[1] + " select");
-      if (select) select.focus();
-    }
-  };
   const choices = question.choices && element("ol", { class: "choices", type: "A" }, question.choices.map((each) => element("li", {}, withFormulas(each))));
   node.replaceChildren(
     element("header", {},
@@ -87,9 +97,8 @@ function showPair(node, id, question, runs, sides, { step, moved }) {
         element("button", { type: "button", onclick: () => step(-1), "aria-label": "Previous question" }, "← previous"),
         element("button", { type: "button", onclick: () => step(1), "aria-label": "Next question" }, "next →"),
         element("a", { href: "#questions" }, "matrix ↑")),
-      element("p", { class: "asked" }, withFormulas(question.text)), choices,
+      element("p", { class: "asked" }, withFormulas(question.text)), ...(choices ? [choices] : []),
       element("p", { class: "gold" }, "Gold: ", element("b", {}, question.gold === null ? "none" : answerText(question.gold)))),
-    box,
+    element("div", { class: "sides" }, sides.map((side, i) => sideSection(question, runs, side, i ? "Right" : "Left", moved))),
     element("p", { class: "caption" }, "Bars: traces by the answer that they state; those without a valid one don’t vote. A run opens with the first trace that states its vote’s answer. The box marks the stated answer; a step’s bar is blue where its equations hold, double and orange where one does not, grey where none can be checked."));
-  write(null);
 }
