@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from cot import models
+from cot.engines.endpoint import EndpointEngine
+from tests.engines.endpoints import FAST
+from tests.fake_server import FakeServer
 
 SENTENCES = [
     "Q: Tom has 3 apples and gets 4 more. How many has he?",
@@ -24,6 +31,41 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sliding(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a Mistral whose attention reaches back only 16 tokens."""
     return make_model(tmp_path_factory.mktemp("sliding"), sliding_window=16)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny: Path) -> Any:
+    return models.load_tokenizer(models.resolve(str(tiny)))
+
+
+@pytest.fixture
+def serve(tiny: Path, tokenizer: Any) -> Iterator[Any]:
+    """Starts servers of the tiny model."""
+    servers: list[FakeServer] = []
+
+    def start(**settings: Any) -> FakeServer:
+        server = FakeServer(tokenizer=tokenizer, **({"served": str(tiny)} | settings))
+        servers.append(server.__enter__())
+        return server
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+@pytest.fixture
+def endpoint(tiny: Path) -> Iterator[Any]:
+    """Makes engines of the tiny model that ask servers."""
+    made: list[EndpointEngine] = []
+
+    def make(*servers: FakeServer, **settings: Any) -> EndpointEngine:
+        settings = {"url": [each.url for each in servers], **FAST} | settings
+        made.append(EndpointEngine(settings.pop("model", str(tiny)), **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 def make_model(folder: Path, sliding_window: int | None = None) -> Path:

@@ -14,99 +14,25 @@ import pytest
 import cot
 from cot.cli import main
 from cot.engines.contract import check_engine
-from cot.engines.endpoint import EndpointEngine
 from cot.errors import ConsilienceError, InputError
-from cot.types import Completion, Request, Sampling
-from tests.fake_server import FakeServer
+from tests.engines.endpoints import (
+    FAST,
+    answers,
+    keys,
+    requests,
+    sample,
+    texts,
+)
 
-FAST: dict[str, Any] = {"pause": 0.005, "timeout": 30.0, "patience": 30.0}
 MISHAPS = ("drop", "429", "429 0.01", "500", "half", "error object", "no choices", "other ids")
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    from cot import models
-
-    return models.load_tokenizer(models.resolve(str(tiny)))
+def test_contract(serve: Any, endpoint: Any) -> None:
+    check_engine(endpoint(serve()))
 
 
-@pytest.fixture
-def serve(tiny: Path, tokenizer: Any) -> Any:
-    """Starts a server of the tiny model."""
-    open_servers: list[FakeServer] = []
-
-    def start(**settings: Any) -> FakeServer:
-        server = FakeServer(tokenizer=tokenizer, **({"served": str(tiny)} | settings))
-        open_servers.append(server.__enter__())
-        return server
-
-    yield start
-    for server in open_servers:
-        server.__exit__()
-
-
-@pytest.fixture
-def engine(tiny: Path) -> Any:
-    """Makes engines of the tiny model."""
-    made: list[EndpointEngine] = []
-
-    def make(*servers: FakeServer, **settings: Any) -> EndpointEngine:
-        settings = {"url": [each.url for each in servers], **FAST} | settings
-        made.append(EndpointEngine(settings.pop("model", str(tiny)), **settings))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-
-
-def requests(n: int, **settings: Any) -> list[Request]:
-    return [
-        Request(
-            question_id=f"q{index % 5}",
-            sample_index=index,
-            prompt=f"Question {index % 5}: 1 + 1?",
-            sampling=Sampling(**({"max_tokens": 12, "top_p": 1.0} | settings)),
-            seed=2**62 + index,
-        )
-        for index in range(n)
-    ]
-
-
-def answers(engine: EndpointEngine, asked: list[Request]) -> dict[int, Completion]:
-    found: dict[int, Completion] = {}
-    for request, completion in engine.generate(iter(asked)):
-        assert request.sample_index not in found, "it came twice"
-        found[request.sample_index] = completion
-    return found
-
-
-def texts(found: dict[int, Completion]) -> dict[int, Any]:
-    return {index: (each.text, each.token_ids) for index, each in found.items()}
-
-
-def sample(out: Path, *servers: FakeServer, model: Path, **settings: Any) -> cot.Run:
-    given: dict[str, Any] = {"n": 4, "limit": 3, "max_tokens": 10, "greedy": False, "shots": 1}
-    arguments = tuple(f"{name}={value}" for name, value in FAST.items())
-    url = tuple(each.url for each in servers)
-    given |= {"engine": "endpoint", "url": url, "engine_arg": arguments, "model": str(model)}
-    return cot.sample("arithmetic", out=out, **given | settings)
-
-
-def keys(run: cot.Run) -> dict[Any, Any]:
-    traces = run.traces(["text", "seed", "finish_reason", "token_ids", "logprobs"])
-    assert not traces.duplicated(["question_id", "sample_index"]).any()
-    for column in ("token_ids", "logprobs"):
-        traces[column] = [None if each is None else tuple(each) for each in traces[column]]
-    return traces.set_index(["question_id", "sample_index"]).to_dict("index")
-
-
-def test_contract(serve: Any, engine: Any) -> None:
-    check_engine(engine(serve()))
-
-
-def test_nothing_is_asked_before_the_first_request(tiny: Path, engine: Any) -> None:
-    nowhere = engine(url="http://127.0.0.1:9")
+def test_nothing_is_asked_before_the_first_request(tiny: Path, endpoint: Any) -> None:
+    nowhere = endpoint(url="http://127.0.0.1:9")
     assert list(nowhere.generate([])) == []
     with pytest.raises(
         ConsilienceError, match=r"no server answers: http://127\.0\.0\.1:9/v1 can't"
@@ -114,10 +40,10 @@ def test_nothing_is_asked_before_the_first_request(tiny: Path, engine: Any) -> N
         list(nowhere.generate(requests(1)))
 
 
-def test_a_request_asks_for_one_trace_with_all_of_its_settings(serve: Any, engine: Any) -> None:
+def test_a_request_asks_for_one_trace_with_all_of_its_settings(serve: Any, endpoint: Any) -> None:
     server = serve()
     (asked,) = requests(1, temperature=0.5, top_k=7, min_p=0.1, stop=("\n\n",), top_logprobs=4)
-    answers(engine(server), [asked])
+    answers(endpoint(server), [asked])
     (body,) = server.asked
     assert body["n"] == 1
     assert body["seed"] == asked.seed
@@ -140,8 +66,8 @@ def test_replies_in_any_order_are_the_same_run(serve: Any, tmp_path: Path, tiny:
 
 
 @pytest.mark.parametrize("mishap", MISHAPS)
-def test_what_fails_once_is_asked_again(serve: Any, engine: Any, mishap: str) -> None:
-    expected = texts(answers(engine(serve()), requests(20)))
+def test_what_fails_once_is_asked_again(serve: Any, endpoint: Any, mishap: str) -> None:
+    expected = texts(answers(endpoint(serve()), requests(20)))
     seen: set[int] = set()
 
     def first_time(n: int, body: Any) -> str | None:
@@ -150,15 +76,15 @@ def test_what_fails_once_is_asked_again(serve: Any, engine: Any, mishap: str) ->
         return mishap if new else None
 
     server = serve(mishap=first_time)
-    assert texts(answers(engine(server, concurrency=8), requests(20))) == expected
+    assert texts(answers(endpoint(server, concurrency=8), requests(20))) == expected
     assert len(server.asked) >= 20 + len([n for n in range(20) if (2**62 + n) % 3 == 0])
     assert server.most <= 8
 
 
-def test_a_hung_request_is_asked_again(serve: Any, engine: Any) -> None:
-    expected = texts(answers(engine(serve()), requests(6)))
+def test_a_hung_request_is_asked_again(serve: Any, endpoint: Any) -> None:
+    expected = texts(answers(endpoint(serve()), requests(6)))
     server = serve(mishap=lambda n, body: "hang" if n == 2 else None)
-    assert texts(answers(engine(server, timeout=1.5), requests(6))) == expected
+    assert texts(answers(endpoint(server, timeout=1.5), requests(6))) == expected
 
 
 @pytest.mark.parametrize("mishap", [*MISHAPS[3:], "drop", "400"])
@@ -190,16 +116,16 @@ def test_what_fails_for_good_is_named_and_resumed(
 
 @pytest.mark.parametrize("mishap", ["null", "-9999"])
 def test_log_probabilities_that_are_none_are_missing(
-    serve: Any, engine: Any, mishap: str, caplog: Any
+    serve: Any, endpoint: Any, mishap: str, caplog: Any
 ) -> None:
     server = serve(mishap=lambda n, body: mishap if body["seed"] % 2 else None)
-    found = answers(engine(server), requests(6))
+    found = answers(endpoint(server), requests(6))
     assert [found[index].logprobs is None for index in range(6)] == [False, True] * 3
     assert all(each.token_ids for each in found.values())
     assert "3 replies: log-probabilities: one of a trace is null or not finite" in caplog.text
 
 
-def test_a_busy_server_is_given_the_time_that_it_asks_for(serve: Any, engine: Any) -> None:
+def test_a_busy_server_is_given_the_time_that_it_asks_for(serve: Any, endpoint: Any) -> None:
     times: list[float] = []
 
     def busy(n: int, body: Any) -> str | None:
@@ -207,12 +133,12 @@ def test_a_busy_server_is_given_the_time_that_it_asks_for(serve: Any, engine: An
         return "429 0.4" if n == 0 else None
 
     server = serve(mishap=busy)
-    assert len(answers(engine(server, concurrency=1), requests(3))) == 3
+    assert len(answers(endpoint(server, concurrency=1), requests(3))) == 3
     assert times[1] - times[0] >= 0.4
 
 
-def test_a_busy_server_gets_fewer_at_once_and_then_more(serve: Any, engine: Any) -> None:
-    own = engine(serve(mishap=lambda n, body: "429 0" if n < 16 else None), concurrency=16)
+def test_a_busy_server_gets_fewer_at_once_and_then_more(serve: Any, endpoint: Any) -> None:
+    own = endpoint(serve(mishap=lambda n, body: "429 0" if n < 16 else None), concurrency=16)
     answers(own, requests(16))
     (server,) = own._client.servers
     assert 1 <= server.limit < 16
@@ -221,17 +147,17 @@ def test_a_busy_server_gets_fewer_at_once_and_then_more(serve: Any, engine: Any)
     assert low < server.limit <= 16
 
 
-def test_a_server_that_only_refuses_ends_the_run(serve: Any, engine: Any) -> None:
+def test_a_server_that_only_refuses_ends_the_run(serve: Any, endpoint: Any) -> None:
     for mishap in ("429 9999", "500", "429"):
         server = serve(mishap=lambda n, body, m=mishap: m)
         with pytest.raises(ConsilienceError, match="the same command goes on from there"):
-            answers(engine(server, patience=0.2), requests(40))
+            answers(endpoint(server, patience=0.2), requests(40))
 
 
-def test_two_servers_share_the_work_and_one_may_die(serve: Any, engine: Any) -> None:
-    expected = texts(answers(engine(serve()), requests(60)))
+def test_two_servers_share_the_work_and_one_may_die(serve: Any, endpoint: Any) -> None:
+    expected = texts(answers(endpoint(serve()), requests(60)))
     one, other = serve(delay=lambda body: 0.01), serve(delay=lambda body: 0.01)
-    both = engine(one, other, concurrency=4)
+    both = endpoint(one, other, concurrency=4)
     found = {}
     for request, completion in both.generate(iter(requests(60))):
         found[request.sample_index] = completion
@@ -242,9 +168,9 @@ def test_two_servers_share_the_work_and_one_may_die(serve: Any, engine: Any) -> 
     assert max(one.most, other.most) <= 4
 
 
-def test_a_server_that_comes_back_is_used_again(serve: Any, engine: Any) -> None:
+def test_a_server_that_comes_back_is_used_again(serve: Any, endpoint: Any) -> None:
     one, other = serve(delay=lambda body: 0.02), serve(delay=lambda body: 0.02)
-    both = engine(one, other, concurrency=2)
+    both = endpoint(one, other, concurrency=2)
     n, back = 0, None
     for _ in both.generate(iter(requests(100))):
         n += 1
@@ -257,21 +183,21 @@ def test_a_server_that_comes_back_is_used_again(serve: Any, engine: Any) -> None
     assert back.asked
 
 
-def test_a_server_with_another_model_is_refused(serve: Any, engine: Any, tiny: Path) -> None:
+def test_a_server_with_another_model_is_refused(serve: Any, endpoint: Any, tiny: Path) -> None:
     server = serve(served="something-else")
     with pytest.raises(InputError, match=r"serves 'something-else', not .*served=NAME"):
-        answers(engine(server), requests(1))
-    assert len(answers(engine(server, served="something-else"), requests(2))) == 2
+        answers(endpoint(server), requests(1))
+    assert len(answers(endpoint(server, served="something-else"), requests(2))) == 2
     with pytest.raises(InputError, match="differs from the servers before it: kind"):
-        answers(engine(serve(), serve(kind="sglang")), requests(1))
+        answers(endpoint(serve(), serve(kind="sglang")), requests(1))
 
 
-def test_a_server_with_another_tokenizer_is_refused(serve: Any, engine: Any) -> None:
+def test_a_server_with_another_tokenizer_is_refused(serve: Any, endpoint: Any) -> None:
     server = serve()
     decode = server.model.decode
     server.model.decode = lambda ids: decode(ids).swapcase()
     with pytest.raises(ConsilienceError, match="don't spell its text by this model's tokenizer"):
-        answers(engine(server), requests(1))
+        answers(endpoint(server), requests(1))
 
 
 def test_the_served_name_is_identity_and_the_address_is_not(
@@ -297,10 +223,10 @@ def test_other_engines_take_no_address(tmp_path: Path) -> None:
         cot.sample("arithmetic", out=tmp_path / "r", engine="endpoint")
 
 
-def test_a_budget_is_forced_over_several_requests(serve: Any, engine: Any) -> None:
+def test_a_budget_is_forced_over_several_requests(serve: Any, endpoint: Any) -> None:
     server = serve()
     asked = requests(8, think_budget=4, think_end="\nSo 7.\n", max_tokens=24, top_logprobs=2)
-    found = answers(engine(server), asked)
+    found = answers(endpoint(server), asked)
     forced = [each for each in found.values() if each.forced]
     assert forced
     for each in forced:
