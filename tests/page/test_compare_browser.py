@@ -12,7 +12,7 @@ from planted import HOSTILE
 from planted_comparison import planted_comparison
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from analysis.comparison.page import write_comparison
 from analysis.figures.text import visible
@@ -169,9 +169,10 @@ def test_another_run_and_another_trace_can_be_chosen(page: Any) -> None:
     press(page, Keys.ARROW_UP)
     assert chosen(some(page, ".side")[1], "trace").startswith("#5 · "), "the focus stays"
     assert "#5" in some(page, ".side")[1].find_element(By.CSS_SELECTOR, ".medoid h5").text
-    right.find_element(By.CSS_SELECTOR, ".which-trace select").send_keys("greedy")
+    Select(right.find_element(By.CSS_SELECTOR, ".which-trace select")).select_by_value("greedy")
     assert chosen(some(page, ".side")[1], "trace").startswith("greedy")
-    some(page, ".side")[0].find_element(By.CSS_SELECTOR, ".which-run select").send_keys("C")
+    left = some(page, ".side")[0].find_element(By.CSS_SELECTOR, ".which-run select")
+    Select(left).select_by_value("2")
     assert chosen(some(page, ".side")[0], "run") == "C · warm-zero"
 
 
