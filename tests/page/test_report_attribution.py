@@ -36,14 +36,17 @@ def test_a_method_stands_beside_its_checks(evidence: Evidence) -> None:
     data = attribution_data(evidence)
     assert [each.name for each in data.methods] == list(METHODS)
     first, second = data.methods
-    gap, deletion, insertion, *ranks = first.numbers
-    assert gap == ("43.0%", "33.0% to 53.0%")
-    assert second.numbers[0] == ("–", "")
-    assert deletion == ("1.20", "1.10 to 1.30")
-    assert insertion == ("1.10", "1.00 to 1.20")
-    assert ranks[0] == ("0.70", "0.60 to 0.80")
-    assert ranks[2] == ("–", "")
-    assert ranks[3] == ("0.05", "−0.05 to 0.15")
+    numbers = dict(zip(data.columns, first.numbers, strict=True))
+    assert numbers == {
+        "Completeness gap": ("43.0%", "33.0% to 53.0%", ""),
+        "Deletion, nats": ("1.20", "1.10 to 1.30", ""),
+        "Insertion, nats": ("1.10", "1.00 to 1.20", ""),
+        "Ranks as knock-out": ("0.70", "0.60 to 0.80", ""),
+        "Ranks as resampling": ("0.50", "0.40 to 0.60", ""),
+        "Ranks under random weights": ("0.05", "−0.05 to 0.15", ""),
+    }
+    assert data.missing == ["Ranks as a second seed"]
+    assert second.numbers[0] == ("–", "", "")
     assert first.does.startswith("Gradient of the log-odds")
     assert ["grad_x_input", "question", "0.90", "0.80 to 1.00", "9", "18"] in data.parts
     assert data.checked

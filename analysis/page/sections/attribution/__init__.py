@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["Attributions", "Method", "attribution_data", "attribution_figures"]
 
 RANKS = ("knockout", "resampling", "second_seed", "randomised")
+DELETION = "Deletion, nats"
+COLUMNS = (
+    "Completeness gap",
+    DELETION,
+    "Insertion, nats",
+    "Ranks as knock-out",
+    "Ranks as resampling",
+    "Ranks as a second seed",
+    "Ranks under random weights",
+)
+"""Of a method's numbers."""
 PARTS = ("exemplars", "question", "instruction", "prompt", "step", "answer_cue")
 
 
@@ -35,11 +46,8 @@ class Method:
     """As typed."""
     does: str
     """What it does; empty for a method that isn't there any more."""
-    numbers: list[tuple[str, str]]
-    """Estimate and interval of the completeness gap (a share), deletion, insertion (nats), and the
-    rank correlations in the order of RANKS."""
-    built: bool
-    """The deletion test is passed by construction."""
+    numbers: list[tuple[str, str, str]]
+    """Estimate, interval and a remark, of the section's columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,10 @@ class Attributions:
 
     methods: list[Method]
     """In the order of the table."""
+    columns: list[str]
+    """Those of COLUMNS of which some method has a number."""
+    missing: list[str]
+    """The others."""
     parts: list[list[str]]
     """Method, part, mean, interval, questions, traces."""
     findings: list[list[str]]
@@ -64,8 +76,15 @@ def attribution_data(evidence: Evidence) -> Attributions:
     """Numbers and traces."""
     values, findings = evidence.get("attributions"), evidence.get("findings_attribute")
     names = list(dict.fromkeys(values["method"])) if len(values) else []
+    cells = {name: _numbers(name, findings) for name in names}
+    known = [column for column in COLUMNS if any(each[column][0] != "–" for each in cells.values())]
     return Attributions(
-        methods=[_method(name, findings) for name in names],
+        methods=[
+            Method(name=name, does=_does(name), numbers=[cells[name][column] for column in known])
+            for name in names
+        ],
+        columns=known,
+        missing=[column for column in COLUMNS if column not in known],
         parts=[
             [name, part.replace("_", " "), *_cells(_find(findings, "value", f"{name} × {part}"))]
             for name in names
@@ -79,21 +98,26 @@ def attribution_data(evidence: Evidence) -> Attributions:
     )
 
 
-def _method(name: str, findings: pd.DataFrame) -> Method:
-    tested = [_find(findings, each, name, "random_step") for each in ("deletion", "insertion")]
+def _does(name: str) -> str:
     try:
         doc = load_attribution(name).__doc__ or ""
     except InputError:  # a plug-in that is not installed here
-        doc = ""
+        return ""
+    return " ".join(doc.split("\n\n")[0].split())
+
+
+def _numbers(name: str, findings: pd.DataFrame) -> dict[str, tuple[str, str, str]]:
+    """Estimate, interval and a remark of each of COLUMNS."""
+    gap = _find(findings, "gap", name)
+    tested = [_find(findings, each, name, "random_step") for each in ("deletion", "insertion")]
     ranks = [_find(findings, "spearman", f"{name} × {other}") for other in RANKS]
+    shown = [_shown(gap, percent), *(_shown(each, decimal) for each in (*tested, *ranks))]
     deletion = tested[0]
-    gap = _shown(_find(findings, "gap", name), percent)
-    return Method(
-        name=name,
-        does=" ".join(doc.split("\n\n")[0].split()),
-        numbers=[gap, *(_shown(each, decimal) for each in (*tested, *ranks))],
-        built=deletion is not None and "by construction" in str(deletion["method"]),
-    )
+    built = deletion is not None and "by construction" in str(deletion["method"])
+    return {
+        column: (*pair, "by construction" if built and column == DELETION else "")
+        for column, pair in zip(COLUMNS, shown, strict=True)
+    }
 
 
 def _find(
