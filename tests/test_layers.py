@@ -27,7 +27,8 @@ LAYERS = (
         "analysis.page",
         "analysis.comparison",
     ),
-    *("analysis.summary", "analysis.show", "analysis.experiments", "analysis.commands"),
+    *("analysis.summary", "analysis.show", "analysis.run_listing", "analysis.experiments"),
+    "analysis.commands",
 )
 """Rooms, lowest first: one may import those before it, and itself."""
 FRONT = "analysis"

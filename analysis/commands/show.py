@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cot.console import Output, emit, listen
+from analysis.run_listing import ListedRun, list_runs, varied
+from cot.console import Output, emit, listen, printable
 from cot.errors import InputError
 from cot.store.run import Run, open_run
 
@@ -27,13 +30,14 @@ def show(
 ) -> None:
     """Show a run, one of its questions, or two traces of it side by side, in the terminal.
 
-    A run's most suspicious questions come first, then its findings and counts. Of a long trace, a
-    question shows how it is made up of sections (cot segment makes them); --trace outlines it.
+    A folder of runs, such as a sweep's, is listed: what is in each and how they differ. A run's
+    most suspicious questions come first, then its findings and counts. Of a long trace, a question
+    shows how it is made up of sections (cot segment makes them); --trace outlines it.
 
     Parameters
     ----------
     run
-        The run's folder.
+        The run's folder, or a folder of runs.
     question
         A question's id.
     compare
@@ -50,6 +54,9 @@ def show(
         Show the estimates behind each finding with their controls, too.
     """
     listen()
+    if question is None and not (run / "run.json").exists() and (below := list_runs(run)):
+        _print_list(run, below, output)
+        return
     opened = open_run(run)
     if compare is not None and question is None:
         raise InputError("--compare needs the question: cot show RUN QUESTION --compare I J")
@@ -77,6 +84,40 @@ def show(
     Console().print(shown)
 
 
+def _print_list(folder: Path, runs: Sequence[ListedRun], output: Output) -> None:
+    readable = [each for each in runs if each.problem is None]
+    names = varied(runs)
+    rows = [
+        {
+            "run": each.name,
+            "questions": each.n_questions,
+            "traces": each.n_traces,
+            **{name: each.settings.get(name, "none") for name in names},
+        }
+        for each in readable
+    ]
+    always = ("model", "prompt", "dataset")
+    same = {
+        name: readable[0].settings.get(name, "none")
+        for name in always
+        if readable and name not in names
+    }
+    said = [f"{len(runs)} runs; the same in all: {_listed(same)}"] if same else []
+    said += [f"left out: {each.name}: {each.problem}" for each in runs if each.problem]
+    said += [f"One of them: cot show {runs[0].path}"]
+    result = {
+        "folder": folder,
+        "runs": [asdict(each) for each in runs],
+        "differ": names,
+        "same": same,
+    }
+    emit(output, result, rows=rows, note=printable("\n".join(said)))
+
+
+def _listed(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
 def _as_json(
     run: Run,
     question: str | None,
@@ -86,8 +127,6 @@ def _as_json(
     find: str | None,
 ) -> dict[str, Any]:
     """What `show` shows; texts whole, not in pieces."""
-    from dataclasses import asdict
-
     from analysis.page.comparison import compare
     from analysis.page.evidence import gather, overview
     from analysis.page.outline import find_words, outline, read_section

@@ -95,11 +95,12 @@ class Compared:
     """The tables that were read."""
 
     def files(self) -> list[Path]:
-        """What the comparison follows from: the tables that were read, the questions, and the list
-        of calls, to which each call that samples adds a line."""
+        """What the comparison follows from: the tables that were read, and the questions. The list
+        of calls is left out: a call that samples nothing adds a line too, and one that samples
+        changes the answers."""
         folder = self.run.path.resolve()
         tables = [folder / "tables" / f"{name}.parquet" for name in sorted(self.read)]
-        files = [*tables, folder / "questions.parquet", folder / "calls.jsonl"]
+        files = [*tables, folder / "questions.parquet"]
         return [file for file in files if file.exists()]
 
     def table(self, name: str, family: str) -> pd.DataFrame | None:

@@ -9,9 +9,12 @@
 
 A text stands as it is, everything else as JSON; a text that would be read as JSON is in quotation
 marks. Items of a list are joined by +, which also ends a list of one and is the empty list. What a
-file system may refuse, change or take for something else is percent-encoded, as in an address. A
-name of more than MOST bytes is cut and ends in `~` and a hash of the whole; the settings then stand
-in the sweep's own file only.
+file system may refuse, change or take for something else is percent-encoded, as in an address. Of a
+long value, such as a path, the last part stands, then `~` and a hash of the whole; the settings are
+then in the sweep's own file only.
+
+    >>> point_name({"model": "/data/checkpoints/2026-11-27/small/step-001000"})
+    'model=step-001000~4854914e0bf66588'
 """
 
 from __future__ import annotations
@@ -31,8 +34,12 @@ __all__ = ["file_name", "point_name", "point_names", "point_settings"]
 
 MOST = 140
 """Bytes of a name; some encrypted file systems take no more than 143."""
+LONG = 40
+"""Bytes of a value above which its last part stands for it."""
+PART = 24
+"""Letters of that part."""
 CUT = "~"
-"""Before the hash of a name that was cut; elsewhere it is encoded."""
+"""Before the hash of what was cut; elsewhere it is encoded."""
 PLAIN = frozenset("-._=@")
 """What stands as it is, beside letters and digits."""
 DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
@@ -71,7 +78,7 @@ def point_settings(name: str) -> dict[str, Any]:
         InputError: the name was cut, or is none that `point_name` makes.
     """
     if CUT in name:
-        raise InputError(f"{name}: the name was cut: sweep.json beside it has the settings")
+        raise InputError(f"{name}: a part was cut off: sweep.json beside it has the settings")
     found = {}
     for pair in name.split(","):
         key, equals, text = pair.partition("=")
@@ -98,8 +105,13 @@ def _key(key: str, lower: bool) -> str:
 def _value(key: str, value: Any, lower: bool) -> str:
     if isinstance(value, list | tuple):
         items = [_scalar(key, item, lower) for item in value]
-        return "+".join(items) if len(items) > 1 else f"{''.join(items)}+"
-    return _scalar(key, value, lower)
+        text = "+".join(items) if len(items) > 1 else f"{''.join(items)}+"
+    else:
+        text = _scalar(key, value, lower)
+    if len(text.encode()) <= LONG:
+        return text
+    last = str(value).replace("\\", "/").rstrip("/").rpartition("/")[2][:PART]
+    return f"{_escape(last, lower)}{CUT}{_hash(json.dumps(value, default=str))}"
 
 
 def _scalar(key: str, value: Any, lower: bool) -> str:
@@ -154,6 +166,10 @@ def _cut(name: str) -> str:
     whole = name.encode()
     if len(whole) <= MOST:
         return name
-    mark = CUT + hashlib.blake2b(whole, digest_size=10).hexdigest()
+    mark = CUT + _hash(name)
     begins = whole[: MOST - len(mark)].decode(errors="ignore")
     return re.sub(r"%.?$", "", begins) + mark
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

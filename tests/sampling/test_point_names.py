@@ -117,9 +117,20 @@ def test_names_are_readable():
     assert file_name("4-bit weights") == "4-bit%20weights"
 
 
-def test_a_cut_name_begins_as_the_whole_does_and_says_where_its_settings_are():
-    name = point_name({"temperature": 0.7, "model": "m" * 300})
-    assert name.startswith("temperature=0.7,model=mmm")
+def test_of_a_long_value_the_last_part_stands():
+    one, other = (f"/data/checkpoints/2026-11-27/{run}/step-001000/" for run in ("a", "b"))
+    names = point_names([{"model": one, "seed": 1}, {"model": other, "seed": 1}])
+    assert len(set(names)) == 2
+    assert all(name.startswith("model=step-001000~") for name in names)
+    assert all(name.endswith(",seed=1") for name in names)
+    with pytest.raises(InputError, match=r"sweep\.json"):
+        point_settings(names[0])
+
+
+def test_a_long_name_is_cut():
+    name = point_name({f"a_long_setting_{n}": f"a value of {n}" for n in range(9)})
+    assert name.startswith("a_long_setting_0=a%20value%20of%200,a_long_setting_1=")
+    assert name[-17] == "~"
     with pytest.raises(InputError, match=r"sweep\.json"):
         point_settings(name)
 
