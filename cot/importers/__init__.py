@@ -1,21 +1,29 @@
 """Runs from samples made elsewhere: a file is checked sample by sample, then stored like any run.
 
-The file is read twice, a record at a time where its format allows: what is wrong with it is known
-before anything is written. What a file lacks, and what was left out of its samples, is said.
+The file is read once, a block or a record at a time. Its traces wait in a folder of the run's until
+all of it is known to be good, and only then become part of the run. What a file lacks, and what was
+left out of its samples, is said.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from cot.arguments import known_arguments
 from cot.errors import InputError
+from cot.importers.batches import Batch, Summary
+from cot.importers.comparing import Compared, compare
 from cot.importers.fields import Record, Rejected
 from cot.importers.inspect_logs import read_inspect
 from cot.importers.jsonl import read_jsonl
@@ -24,11 +32,15 @@ from cot.importers.lm_eval import read_lm_eval
 from cot.importers.mapped import check_map, read_mapped
 from cot.importers.openai_batch import read_openai_batch
 from cot.importers.openai_saved import read_openai_saved
+from cot.importers.trace_lines import is_lines, read_blocks
 from cot.importers.wide import read_wide
 from cot.progress import track
+from cot.store.atomic import move_file
 from cot.store.identity import Identity, ImportIdentity
+from cot.store.manifest import STAGING, check_free
 from cot.store.run import Run, create_run
-from cot.types import TRACE_KEY, Completion, Message, Question, TraceKey
+from cot.store.shards import next_shard, read_shards, write_parquet
+from cot.types import TRACE_KEY
 
 __all__ = ["FORMATS", "Imported", "import_traces"]
 
@@ -48,7 +60,7 @@ SHOWN = 600
 """Characters of a reason that are shown: files quote themselves in it."""
 SHARD_ROWS = 20_000
 """Most traces that wait to be written."""
-SHARD_SIZE = 2_000_000
+SHARD_SIZE = 16_000_000
 """Most characters, token ids and log-probabilities that wait."""
 LACKS = {
     "finish reasons": "a trace without one doesn't count as truncated",
@@ -77,26 +89,6 @@ class Imported:
     """What the file does not say, and what follows from that."""
     left_out: Mapping[str, int]
     """What was left out of good samples, to the number of these."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Checked:
-    """What the first pass found."""
-
-    questions: dict[str, Question]
-    """The questions of good traces, by id."""
-    prompts: dict[str, tuple[str | tuple[Message, ...], Sequence[int] | None]]
-    """Their prompts and the token ids of these, by sha256."""
-    n_traces: int
-    """Good traces."""
-    has: Counter[str] = field(default_factory=Counter)
-    """What good traces have (see LACKS), to their number."""
-    notes: Counter[str] = field(default_factory=Counter)
-    """What was left out of good traces, to their number."""
-    clashing: set[int]
-    """Ordinals of records that are good alone, but not after those before them."""
-    rejected: list[Rejected]
-    """All that is left out, those included."""
 
 
 @known_arguments
@@ -146,41 +138,46 @@ def import_traces(
     if mapping:
         reader = partial(read_mapped, layout=LAYOUTS.get(format, OWN), mapping=mapping)
         identity = replace(identity, map=mapping)
-    checked = _check(path, reader)
-    if checked.rejected and not skip_bad:
-        reasons = "; ".join(_shown(path, checked.rejected))
-        raise InputError(f"{reasons}; nothing was written (--skip-bad)")
-    if not checked.n_traces:
-        reasons = "".join(f"; {reason}" for reason in _shown(path, checked.rejected))
-        raise InputError(f"{path}: no traces in it{reasons}")
-    run = create_run(out, Identity(model=model, imported=identity))
-    for reason in _shown(path, checked.rejected):
-        log.warning("left out: %s", reason)
-    lacks = _lacks(checked)
-    if lacks:
-        log.info("%s lacks %s", path.name, "; ".join(lacks))
-    for note, n in checked.notes.items():
-        log.warning("left out of %d traces: %s", n, note)
-    with run.lock():
-        run.add_questions(list(checked.questions.values()))
-        run.add_prompts(checked.prompts)
-        n_new = _store(run, path, reader, checked)
-        n_rejected = len(checked.rejected)
+    run = Run(Path(out), Identity(model=model, imported=identity))
+    check_free(run.path)
+    with _staging(run) as folder:
+        lines = reader is read_jsonl and is_lines(path)
+        batches = list(_tracked(path, read_blocks(path, folder) if lines else
+                                _batches(reader(path), folder)))  # fmt: skip
+        compared = compare(batches, path.name)
+        if compared.rejected and not skip_bad:
+            reasons = "; ".join(_shown(path, compared.rejected))
+            raise InputError(f"{reasons}; nothing was written (--skip-bad)")
+        if not compared.n_traces:
+            reasons = "".join(f"; {reason}" for reason in _shown(path, compared.rejected))
+            raise InputError(f"{path}: no traces in it{reasons}")
+        create_run(out, run.identity)
+        for reason in _shown(path, compared.rejected):
+            log.warning("left out: %s", reason)
+        lacks = _lacks(compared)
+        if lacks:
+            log.info("%s lacks %s", path.name, "; ".join(lacks))
+        for note, n in compared.notes.items():
+            log.warning("left out of %d traces: %s", n, note)
+        run.add_questions(compared.questions)
+        run.add_prompts({sha: (prompt, ids) for sha, prompt, ids in compared.prompts})
+        n_new = _store(run, batches, compared)
+        n_rejected = len(compared.rejected)
         run.log_call(
             "import",
             file=path.name,
-            n_traces=checked.n_traces,
+            n_traces=compared.n_traces,
             n_rejected=n_rejected,
-            left_out=dict(checked.notes),
+            left_out=dict(compared.notes),
         )
     return Imported(
         run=run,
-        n_questions=len(checked.questions),
-        n_traces=checked.n_traces,
+        n_questions=len(compared.questions),
+        n_traces=compared.n_traces,
         n_new=n_new,
         n_rejected=n_rejected,
         lacks=lacks,
-        left_out=dict(checked.notes),
+        left_out=dict(compared.notes),
     )
 
 
@@ -201,50 +198,55 @@ def _format(path: Path, format: str, mapping: Mapping[str, str]) -> str:
     return format
 
 
-def _check(path: Path, reader: Reader) -> _Checked:
-    """First pass: everything but the traces themselves."""
-    checked = _Checked(questions={}, prompts={}, n_traces=0, clashing=set(), rejected=[])
-    places: dict[TraceKey, str] = {}
-    for ordinal, record in enumerate(reader(path)):
-        if isinstance(record, Rejected):
-            checked.rejected.append(record)
-            continue
-        key = record.trace.key
-        known = checked.questions.get(record.question.id, record.question)
-        reason = None
-        if key in places:
-            reason = (
-                f"duplicate of {path.name}:{places[key]}: "
-                f"sample {key[1]} of question {key[0]!r} stands in both"
-            )
-        elif known != record.question:
-            reason = f"question {key[0]!r} has another text, gold or choices than before"
-        if reason:
-            checked.clashing.add(ordinal)
-            checked.rejected.append(Rejected(place=record.place, reason=reason))
-            continue
-        places[key] = record.place
-        checked.questions[record.question.id] = known
-        sha, completion = record.trace.prompt_sha, record.trace.completion
-        if sha is not None and record.prompt is not None and sha not in checked.prompts:
-            checked.prompts[sha] = (record.prompt, record.prompt_ids)
-        checked.has["finish reasons"] += record.ended is not None
-        checked.has["token ids"] += completion.token_ids is not None
-        checked.has["log-probabilities"] += completion.logprobs is not None
-        checked.has["prompts"] += sha is not None
-        checked.has["verdicts"] += record.trace.meta.get("correct") is not None
-        checked.notes.update(record.notes)
-    return replace(checked, n_traces=len(places))
+@contextmanager
+def _staging(run: Run) -> Iterator[Path]:
+    """A folder for traces that are not yet known to be good; the run is locked meanwhile.
+
+    A run that did not come to be leaves nothing behind.
+    """
+    made = [folder for folder in (run.path, *run.path.parents) if not folder.exists()]
+    staging = run.path / STAGING
+    run.path.mkdir(parents=True, exist_ok=True)
+    with run.lock():
+        try:
+            shutil.rmtree(staging, ignore_errors=True)  # what a killed import left
+            staging.mkdir()
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            if made and not (run.path / "run.json").exists():
+                (run.path / "run.lock").unlink(missing_ok=True)
+                with suppress(OSError):  # somebody put something there
+                    for folder in made:
+                        folder.rmdir()
 
 
-def _lacks(checked: _Checked) -> list[str]:
+def _batches(records: Iterable[Record | Rejected], folder: Path) -> Iterator[Summary]:
+    """Records of any format in batches, each written as a shard."""
+    batch, n = Batch(), 0
+    for record in records:
+        batch.add(record)
+        if len(batch.rows) >= SHARD_ROWS or batch.size > SHARD_SIZE:
+            yield batch.write(folder / f"part-{n:06d}.parquet")
+            batch, n = Batch(), n + 1
+    yield batch.write(folder / f"part-{n:06d}.parquet")
+
+
+def _tracked(path: Path, batches: Iterable[Summary]) -> Iterator[Summary]:
+    with track(f"importing {path.name}", total=None, unit="traces") as advance:
+        for batch in batches:
+            yield batch
+            advance(len(batch.index))
+
+
+def _lacks(compared: Compared) -> list[str]:
     """What the file does not say, with what follows."""
-    n = checked.n_traces
-    counted = [(name, checked.has[name], n, "traces", why) for name, why in LACKS.items()]
-    golds = sum(question.gold is not None for question in checked.questions.values())
-    if checked.has["verdicts"] < n:
+    n = compared.n_traces
+    counted = [(name, compared.has[name], n, "traces", why) for name, why in LACKS.items()]
+    golds = sum(question.gold is not None for question in compared.questions)
+    if compared.has["verdicts"] < n:
         scored = "a question without one is not scored"
-        counted.append(("gold answers", golds, len(checked.questions), "questions", scored))
+        counted.append(("gold answers", golds, len(compared.questions), "questions", scored))
     return [
         f"{name}{f' for {total - has:,} of {total:,} {of}' if has else ''} ({why})"
         for name, has, total, of, why in counted
@@ -252,38 +254,31 @@ def _lacks(checked: _Checked) -> list[str]:
     ]
 
 
-def _store(run: Run, path: Path, reader: Reader, checked: _Checked) -> int:
-    """Second pass: the good traces that the run does not hold yet."""
-    from cot.store.shards import read_shards
-
-    table = read_shards(run.path / "traces", TRACE_KEY)
+def _store(run: Run, batches: Sequence[Summary], compared: Compared) -> int:
+    """Make the good traces that the run does not hold yet part of it; returns how many."""
+    home = run.path / "traces"
+    table = read_shards(home, TRACE_KEY)
     there = set(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
     n_new = 0
-    progress = track("importing", total=checked.n_traces, unit="traces")
-    size = 0
-    with run.writer() as writer, progress as advance:
-        writer.flush_rows = SHARD_ROWS  # whoever imports again loses nothing: few, large shards
-        for ordinal, record in enumerate(reader(path)):
-            if isinstance(record, Rejected) or ordinal in checked.clashing:
-                continue
-            if record.trace.key not in there:
-                writer.add(record.trace)
-                n_new += 1
-                size += _size(record.trace.completion)
-                if size > SHARD_SIZE:
-                    writer.flush()
-                    size = 0
-            advance(1)
+    for number, (batch, good) in enumerate(
+        zip(batches, compared.good, strict=True), start=next_shard(home)
+    ):
+        new = good
+        if there:
+            names = [batch.questions[place][0] for place in batch.question_of.tolist()]
+            keys = zip(names, batch.index.tolist(), strict=True)
+            new = good & np.array([key not in there for key in keys], dtype=np.bool_)
+        path = home / f"part-{number:06d}.parquet"
+        if new.all() and len(new):
+            move_file(batch.shard, path)
+        elif new.any():
+            rows = pq.read_table(batch.shard, partitioning=None)
+            write_parquet(rows.filter(pa.array(new)), path)
+        n_new += int(new.sum())
     return n_new
 
 
-def _size(completion: Completion) -> int:
-    """Values that a completion holds in memory until it is written."""
-    lists = (completion.token_ids, completion.logprobs)
-    return len(completion.text) + sum(len(each) for each in lists if each is not None)
-
-
-def _shown(path: Path, rejected: list[Rejected]) -> list[str]:
+def _shown(path: Path, rejected: Sequence[Rejected]) -> list[str]:
     shown = [f"{path}:{bad.place}: {bad.reason[:SHOWN]}" for bad in rejected[:5]]
     if len(rejected) > len(shown):
         shown.append(f"and {len(rejected) - len(shown)} more bad lines")

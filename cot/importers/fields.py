@@ -33,12 +33,14 @@ __all__ = [
     "BadRecordError",
     "Record",
     "Rejected",
+    "check_verdict",
     "choices",
     "finish_reason",
     "gold",
     "hashed",
     "identifier",
     "is_int",
+    "is_shallow",
     "joined",
     "listed",
     "logprobs",
@@ -87,6 +89,8 @@ class Rejected:
 
 
 INT32 = 2**31
+ABOVE, BELOW = 1e-3, -1e30
+"""Between them lie log-probabilities, but for rounding, that float32 can hold."""
 UNKNOWN = -9999.0
 """How vLLM and SGLang write a log-probability that is not finite, which JSON cannot hold."""
 NOT_FINITE = "log-probabilities with a value that is null or not finite (all of the trace's)"
@@ -197,12 +201,12 @@ def logprobs(values: Any, notes: list[str]) -> NDArray[np.float32] | None:
     if not (isinstance(values, list) and all(each is None or _is_number(each) for each in values)):
         raise BadRecordError("logprobs is not a list of numbers")
     known = [each for each in values if each is not None and each == each]
-    if any(each > 1e-3 for each in known):
+    if any(each > ABOVE for each in known):
         raise BadRecordError("logprobs holds a value above 0, which is no log-probability")
     if len(known) < len(values) or UNKNOWN in known or -math.inf in known:
         notes.append(NOT_FINITE)
         return None
-    if any(each < -1e30 for each in known):
+    if any(each < BELOW for each in known):
         raise BadRecordError("logprobs holds a value below -1e30, which float32 cannot")
     return np.asarray(values, dtype=np.float32)
 
@@ -226,7 +230,7 @@ def make_record(
     """
     if ended not in (None, "stop", "length"):
         meta = {**meta, "finish_reason": ended}
-    _check_verdict(meta)
+    check_verdict(meta)
     if meta or question.meta:
         _check_depth([meta, question.meta])
     texts = (question.id, question.text, question.gold or "", *(question.choices or ()))
@@ -274,7 +278,7 @@ def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _check_verdict(meta: Mapping[str, Any]) -> None:
+def check_verdict(meta: Mapping[str, Any]) -> None:
     """What the file says of the trace's answer: `correct` and `score`."""
     correct, score = meta.get("correct"), meta.get("score")
     if not (correct is None or isinstance(correct, bool)):
@@ -292,15 +296,16 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_depth(value: Any) -> None:
-    if not _is_shallow(value, DEPTH):
+    if not is_shallow(value, DEPTH):
         raise BadRecordError(f"nested too deeply: at most {DEPTH} levels are kept")
 
 
-def _is_shallow(value: Any, left: int) -> bool:
+def is_shallow(value: Any, left: int) -> bool:
+    """Whether no more than `left` lists and objects stand one within another."""
     inside = value.values() if isinstance(value, dict) else value
     if not isinstance(value, dict | list | tuple):
         return True
-    return left > 0 and all(_is_shallow(each, left - 1) for each in inside)
+    return left > 0 and all(is_shallow(each, left - 1) for each in inside)
 
 
 ENDED = (

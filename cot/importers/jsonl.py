@@ -24,7 +24,7 @@ from cot.importers.fields import BadRecordError, Record, Rejected, finish_reason
 from cot.importers.lines import read_lines
 from cot.types import Completion, Message, Question
 
-__all__ = ["EACH", "REQUIRED", "SHARED", "read_jsonl", "trace_record"]
+__all__ = ["EACH", "KNOWN", "REQUIRED", "SHARED", "prompt_of", "read_jsonl", "trace_record"]
 
 REQUIRED = ("question_id", "question", "sample_index", "text")
 SHARED = ("question_id", "question", "gold", "choices", "prompt")
@@ -37,6 +37,7 @@ EACH = (
 IN_META = ("answer", "confidence", "correct", "score")
 """Those that stay in meta, where the answers table and the voters look for them."""
 KNOWN = frozenset((*SHARED, *EACH)) - frozenset(IN_META)
+"""Fields that don't stay in meta."""
 INT64 = 2**63
 
 
@@ -80,7 +81,7 @@ def trace_record(
         question=question,
         index=check.sample_index(fields["sample_index"]),
         seed=_seed(fields.get("seed")),
-        prompt=_prompt(fields.get("prompt")),
+        prompt=prompt_of(fields.get("prompt")),
         prompt_ids=check.token_ids(prompt_ids),
         completion=_completion(fields, notes),
         meta={
@@ -120,7 +121,8 @@ def _seed(seed: Any) -> int | None:
     raise BadRecordError(f"seed is {seed!r}: a whole number of 64 bits")
 
 
-def _prompt(prompt: Any) -> str | tuple[Message, ...] | None:
+def prompt_of(prompt: Any) -> str | tuple[Message, ...] | None:
+    """A prompt: a text, or chat messages."""
     if prompt is None or isinstance(prompt, str):
         return prompt
     if isinstance(prompt, list) and all(

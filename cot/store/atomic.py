@@ -77,6 +77,12 @@ def new_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(folder)
 
 
+def move_file(source: Path, path: Path) -> None:
+    """Give a file that `replace_file` wrote another name on the same disk, in one step."""
+    os.replace(source, path)
+    _sync_folder(path.parent)
+
+
 @contextmanager
 def disk_full_said(path: Path) -> Iterator[None]:
     """Turn a full disk into an error that names the file and says what to do.

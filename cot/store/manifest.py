@@ -10,9 +10,11 @@ from cot.errors import InputError
 from cot.store.atomic import replace_file
 from cot.store.identity import Identity, as_mapping, differences, identity_of
 
-__all__ = ["check_free", "check_manifest", "read_manifest", "write_manifest"]
+__all__ = ["STAGING", "check_free", "check_manifest", "read_manifest", "write_manifest"]
 
 NAME = "run.json"
+STAGING = ".importing"
+"""Folder in a run's in which an import collects what it has not yet checked whole."""
 
 
 def read_manifest(path: Path) -> Identity:
@@ -49,7 +51,7 @@ def check_manifest(path: Path, identity: Identity) -> None:
 
 def check_free(path: Path) -> None:
     """Raise InputError if the folder holds something that is not a run."""
-    ours = (".run.json.", "run.lock", "run.json")
+    ours = (".run.json.", "run.lock", "run.json", STAGING)
     if path.exists() and not (
         path.is_dir()
         and ((path / NAME).exists() or all(p.name.startswith(ours) for p in path.iterdir()))

@@ -13,6 +13,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from json.encoder import encode_basestring_ascii as _text
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ __all__ = [
     "list_shards",
     "next_shard",
     "read_shards",
+    "row_digest",
+    "to_row",
+    "to_table",
     "write_parquet",
 ]
 
@@ -70,7 +74,7 @@ class ShardWriter:
         self.folder = folder
         self.flush_rows = flush_rows
         self.flush_seconds = flush_seconds
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[tuple[Any, ...]] = []
         self._keys: set[tuple[str, int, str]] = set()
         self._mutex = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -86,7 +90,7 @@ class ShardWriter:
             if self._failure is not None:
                 raise self._failure
             self._keys.add(key)
-            self._rows.append(_to_row(trace))
+            self._rows.append(to_row(trace))
             if len(self._rows) >= self.flush_rows:
                 self._write()
             elif self._timer is None:
@@ -126,8 +130,7 @@ class ShardWriter:
             self._timer = None
         if not self._rows:
             return
-        table = pa.Table.from_pylist(self._rows, schema=TRACE_SCHEMA)
-        write_parquet(table, self.folder / f"part-{self._next:06d}.parquet")
+        write_parquet(to_table(self._rows), self.folder / f"part-{self._next:06d}.parquet")
         self._next += 1
         self._rows = []
 
@@ -202,30 +205,54 @@ def _groups(paths: Sequence[Path]) -> Iterator[list[Path]]:
         yield group
 
 
-def _to_row(trace: Trace) -> dict[str, Any]:
+def to_table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Rows as `to_row` makes them, as a table."""
+    columns = zip(*rows, strict=True) if rows else (() for _ in TRACE_SCHEMA)
+    arrays = [
+        pa.array(column, field.type) for column, field in zip(columns, TRACE_SCHEMA, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=TRACE_SCHEMA)
+
+
+def to_row(trace: Trace) -> tuple[Any, ...]:
+    """A trace's values in the order of TRACE_SCHEMA."""
     completion = trace.completion
     forced = {} if completion.forced is None else {"forced_tokens": list(completion.forced)}
-    row = {
-        "question_id": trace.question_id,
-        "sample_index": trace.sample_index,
-        "variant": trace.variant,
-        "seed": trace.seed,
-        "prompt_sha": trace.prompt_sha,
-        "text": completion.text,
-        "token_ids": None if completion.token_ids is None else list(completion.token_ids),
-        "logprobs": _floats(completion.logprobs),
-        "top_means": _floats(completion.top_means),
-        "scores": json.dumps(dict(completion.scores)) if completion.scores is not None else None,
-        "finish_reason": completion.finish_reason,
-        "meta": json.dumps({**trace.meta, **forced}, ensure_ascii=False, sort_keys=True),
-    }
-    content = json.dumps([row[name] for name in TRACE_SCHEMA.names[:-1]], ensure_ascii=True)
-    digest = hashlib.blake2b(content.encode(), digest_size=8).digest()
-    return {**row, "digest": int.from_bytes(digest, "little")}
+    values = (
+        trace.question_id,
+        trace.sample_index,
+        trace.variant,
+        trace.seed,
+        trace.prompt_sha,
+        completion.text,
+        None if completion.token_ids is None else list(completion.token_ids),
+        _floats(completion.logprobs),
+        _floats(completion.top_means),
+        json.dumps(dict(completion.scores)) if completion.scores is not None else None,
+        completion.finish_reason,
+        json.dumps({**trace.meta, **forced}, ensure_ascii=False, sort_keys=True),
+    )
+    return (*values, row_digest(values))
+
+
+def row_digest(values: Sequence[Any]) -> int:
+    """64 bits of BLAKE2b over a row's values but the digest, as `json.dumps` writes their list."""
+    question, index, variant, seed, prompt, text, ids, logprobs, means, scores, finish, meta = (
+        values
+    )
+    content = (  # written out, as it is done once a trace: json.dumps takes twice as long
+        f"[{_text(question)}, {index}, {_text(variant)}, {'null' if seed is None else seed}, "
+        f"{'null' if prompt is None else _text(prompt)}, {_text(text)}, "
+        f"{'null' if ids is None else json.dumps(ids)}, "
+        f"{'null' if logprobs is None else json.dumps(logprobs)}, "
+        f"{'null' if means is None else json.dumps(means)}, "
+        f"{'null' if scores is None else _text(scores)}, {_text(finish)}, {_text(meta)}]"
+    )
+    return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), "little")
 
 
 def _floats(values: Any) -> list[float] | None:
-    return None if values is None else [float(value) for value in np.asarray(values, np.float32)]
+    return None if values is None else np.asarray(values, np.float32).astype(float).tolist()
 
 
 def fingerprint(folder: Path) -> str:

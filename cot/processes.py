@@ -1,0 +1,43 @@
+"""Work spread over this machine's processors, in the order of its items.
+
+    for result in spread(read_block, blocks):
+        ...
+
+A single item, or one processor, starts no process. Processes are joblib's, which start a clean
+interpreter: a script needs no `if __name__ == "__main__"`, and no thread of this process is
+copied. `LOKY_MAX_CPU_COUNT` bounds their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+__all__ = ["n_processes", "spread"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def n_processes(n_items: int) -> int:
+    """How many processes share so many items."""
+    from joblib import cpu_count  # type: ignore[import-untyped]
+
+    return max(1, min(int(cpu_count()), n_items))
+
+
+def spread(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """`function` of each item, in order, each as soon as it and those before it are done.
+
+    Args:
+        function: of a module, so that another process finds it.
+        items: what is passed to it; a few are sent ahead.
+    """
+    n = n_processes(len(items))
+    if n == 1:
+        yield from map(function, items)
+        return
+    from joblib import Parallel, delayed
+
+    run = Parallel(n_jobs=n, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
+    yield from run(delayed(function)(item) for item in items)
