@@ -73,6 +73,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "transformers": "cot.engines.transformers:TransformersEngine",
         "vllm": "cot.engines.vllm:VllmEngine",
         "endpoint": "cot.engines.endpoint:EndpointEngine",
+        "ray": "cot.engines.ray_engine:RayEngine",
         "replay": "cot.engines.replay:ReplayEngine",
     },
     "datasets": {

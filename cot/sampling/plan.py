@@ -124,7 +124,8 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
         adapter=settings.adapter,
         adapter_revision=own.revision if own else None,
         quantize=engine.model.quantize if engine.model else settings.quantize,
-        engine=name,
+        # copies of an engine sample what it samples: one or the other may go on with the run
+        engine=getattr(engine, "stands_for", name),
         dtype=engine.dtype if facts is None else None,
         served=None if facts is None else facts.renamed,
         api=None if facts is None else facts.api,

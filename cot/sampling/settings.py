@@ -44,7 +44,7 @@ class SampleSettings:
     """int8 or int4 rounds the weights of the model's linear layers to so many bits, by groups of
     32; none leaves them as they are."""
     engine: str | None = None
-    """transformers, vllm, endpoint or replay; by default the run's own, else vllm where it is
+    """transformers, vllm, endpoint, ray or replay; by default the run's own, else vllm where it is
     installed."""
     url: tuple[str, ...] = ()
     """Address of a server for the engine endpoint, such as http://HOST:8000/v1; may be given again

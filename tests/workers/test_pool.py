@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from itertools import count
 
 import pytest
-from fake_ray import FakeRay
 
 from cot.errors import ConsilienceError, InputError
 from cot.workers import pool
@@ -18,6 +17,7 @@ from cot.workers.cluster import Cluster, cluster_of
 from cot.workers.pool import TRIES, Lost, Workers
 from cot.workers.tasks import shared
 from cot.workers.worker import Given, Worker
+from tests.workers.fake_ray import FakeRay
 
 
 @pytest.fixture

@@ -1,0 +1,84 @@
+"""A small Ray cluster, started once for the tests that need a real one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PORTS = (
+    *("port", "dashboard-agent-grpc-port", "dashboard-agent-listen-port"),
+    *("runtime-env-agent-port", "metrics-export-port", "dashboard-port"),
+)
+"""Given, so that Ray doesn't wait 15 seconds for each and then die, as it does on a busy machine.
+"""
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_register_timeout_seconds": "300",
+    "OMP_NUM_THREADS": "1",
+    # what workers import from the tests
+    "PYTHONPATH": str(Path(__file__).parent.parent.parent),
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a cluster of two cores; analyses and subprocesses find it by RAY_ADDRESS."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        # Ray reads these as it is imported; nobody else may run anything on this cluster
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        import ray
+
+        free = free_ports(len(PORTS))
+        given = [f"--{name}={number}" for name, number in zip(PORTS, free, strict=True)]
+        given += ["--num-cpus=2", "--object-store-memory=200000000", "--include-dashboard=false"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *given],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as head:
+            try:
+                host = ray.util.get_node_ip_address()
+                wait_for(host, free[0], head)
+                patch.setenv("RAY_ADDRESS", f"{host}:{free[0]}")
+                yield f"{host}:{free[0]}"
+                ray.shutdown()
+            finally:
+                head.terminate()
+                try:
+                    head.wait(30)
+                finally:
+                    os.killpg(head.pid, signal.SIGKILL)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    found = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return found
+
+
+def wait_for(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
+    """Until something listens on the port."""
+    while process.poll() is None:
+        with socket.socket() as trial:
+            if trial.connect_ex((host, port)) == 0:
+                return
+        time.sleep(0.2)
+    raise RuntimeError("ray start has ended")
