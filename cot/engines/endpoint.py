@@ -26,8 +26,8 @@ from cot import models
 from cot.engines import ServerFacts, failure, never
 from cot.engines.endpoint_address import Key, addresses
 from cot.engines.endpoint_client import Client, Outlet, Server
-from cot.engines.endpoint_dialects import UNBOUNDED, RefusedError
-from cot.engines.endpoint_facts import CONTINUED, DIALECTS, Card, ask_behaviour, ask_card
+from cot.engines.endpoint_dialects import RefusedError
+from cot.engines.endpoint_facts import CONTINUED, DIALECTS, UNBOUNDED, Card, ask_behaviour, ask_card
 from cot.engines.endpoint_http import TroubleError
 from cot.engines.vllm_requests import Pending
 from cot.errors import ConsilienceError, InputError
@@ -86,17 +86,13 @@ class EndpointEngine:
             raise InputError("engine 'endpoint' needs httpx: pip install 'consilience[endpoint]'")
         if api not in ("auto", "chat"):
             raise InputError(f"--engine-arg api={api}: choose from auto, chat")
-        for name, value, low in (
-            ("concurrency", concurrency, 1),
-            ("attempts", attempts, 1),
-            ("timeout", timeout, 0.01),
-            ("patience", patience, 0),
-            ("pause", pause, 0),
-        ):
-            is_whole = isinstance(low, int) and name in ("concurrency", "attempts")
-            fits = isinstance(value, int if is_whole else int | float)
-            if not fits or isinstance(value, bool) or not low <= value < float("inf"):
-                raise InputError(f"--engine-arg {name}={value}: a number of at least {low}")
+        for name, times in (("concurrency", concurrency), ("attempts", attempts)):
+            if not isinstance(times, int) or isinstance(times, bool) or times < 1:
+                raise InputError(f"--engine-arg {name}={times}: a whole number of at least 1")
+        for name, seconds in (("timeout", timeout), ("patience", patience), ("pause", pause)):
+            number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+            if not number or not 0 < seconds < float("inf"):
+                raise InputError(f"--engine-arg {name}={seconds}: seconds, more than 0")
         self._given, self._revision = model, revision
         self._served, self._api = served, api
         self._addresses = addresses(url)
@@ -211,7 +207,7 @@ class EndpointEngine:
                 ", ".join(facts.missing),
             )
         known = [card.context for card in cards.values() if card.context]
-        return facts, tokenizer, resolved if tokenizer else None, min(known, default=UNBOUNDED * 2)
+        return facts, tokenizer, resolved if tokenizer else None, min(known, default=UNBOUNDED)
 
     # -- asking ----------------------------------------------------------------------------------
 

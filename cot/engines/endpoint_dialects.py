@@ -290,6 +290,8 @@ class Chat:
     """Whose they are."""
     without: frozenset[str] = frozenset()
     """Fields that the server refuses."""
+    context: int = 2**30
+    """So many tokens are no limit, and none is sent: a server's own is what its context leaves."""
     takes_ids = False
     scores = False
     forces = False
@@ -319,7 +321,7 @@ class Chat:
             turns: Sequence[Any] = request.prompt
             sent |= {"messages": [dict(turn) for turn in turns], "logprobs": True}
             sent |= {"top_logprobs": k} if k else {}
-        if settings["max_tokens"] < UNBOUNDED:
+        if settings["max_tokens"] < self.context:
             sent["max_tokens"] = settings["max_tokens"]
         for name in ("stop", "presence_penalty", "frequency_penalty"):
             if settings[name]:
@@ -370,10 +372,6 @@ class Chat:
             scores=None,
             cut=_is_cut(choice.get("finish_reason"), notes),
         )
-
-
-UNBOUNDED = 2**30
-"""As many tokens as this are no limit, and none is sent."""
 
 
 def short_seed(seed: int) -> int:

@@ -25,7 +25,7 @@ from cot.engines.vllm_requests import Pending
 from cot.errors import InputError
 from cot.types import Completion, Prompt, Request, Sampling
 
-__all__ = ["Card", "ask_behaviour", "ask_card"]
+__all__ = ["UNBOUNDED", "Card", "ask_behaviour", "ask_card"]
 
 OWNERS = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llama.cpp"}
 """What servers write as `owned_by`, and what they are called here."""
@@ -38,6 +38,8 @@ CONTINUED = "A random number, then three random words:"
 """The prompt of the questions."""
 CLOSE = 0.02
 """Log-probabilities of two requests that differ by less are the same."""
+UNBOUNDED = 2**30
+"""Tokens of a context that no server tells."""
 RAW = ("vllm", "llama.cpp")
 """Servers that document their log-probabilities as those before temperature."""
 
@@ -132,7 +134,9 @@ async def ask_behaviour(
         InputError: it refuses the plainest request.
         TroubleError: it doesn't answer.
     """
-    dialect: Dialect = Chat(card.kind) if tokenizer is None else DIALECTS[card.kind]()
+    dialect: Dialect = Chat(card.kind, context=card.context or UNBOUNDED)
+    if tokenizer is not None:
+        dialect = DIALECTS[card.kind]()
     client.dialect, client.served, client.raw = dialect, card.served, True
 
     async def ask(seed: int = 1, **settings: Any) -> Completion:
