@@ -32,8 +32,8 @@ def blocks(page, language):
 
 
 def modules(page):
-    """File name to text: each block of Python that the page says is in a file."""
-    return dict(re.findall(r"in `(\w+\.py)`:\n\n```python\n(.*?)```", page, re.S))
+    """File name to text: each block of Python or TOML that the page says is in a file."""
+    return dict(re.findall(r"in `(\w+\.(?:py|toml))`:\n\n```(?:python|toml)\n(.*?)```", page, re.S))
 
 
 def commands():
@@ -91,7 +91,7 @@ def test_the_commands(tmp_path):
     for page in PAGES:
         for name, text in modules(page).items():
             (tmp_path / name).write_text(text)
-    assert {"my_rules.py", "checker.py"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"my_rules.py", "checker.py", "sweep.toml"} <= {path.name for path in tmp_path.iterdir()}
     first, *others = commands()
     done = subprocess.run(
         first, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -107,7 +107,9 @@ def test_the_commands(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/mine/report.html").stat().st_size > 10_000
-    code = next(block for block in blocks(README, "python") if "cot.sample(" in block)
+    code = "".join(block for block in blocks(README, "python") if " = cot." in block)
+    assert "cot.sample(" in code
+    assert "cot.sweep(" in code
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
