@@ -115,10 +115,9 @@ def compare(
     k = _smallest(answers.values())
     readers = _readers(k)
     found = {
-        name: _measures(each, [readers[one] for one in families], measure)
-        for name, each in runs.items()
+        name: _measures(each, [readers[one] for one in families]) for name, each in runs.items()
     }
-    _check_measures(measure, found)
+    found = _chosen(measure, found)
     _name_missing(runs, found)
     questions = {name: pd.Index(frame["question_id"]) for name, frame in asked.items()}
     n_settings = {name: len(differing(settings[base], mine)) for name, mine in settings.items()}
@@ -191,25 +190,32 @@ def _smallest(answers: Any) -> int:
 def _measures(
     compared: Compared,
     readers: Sequence[Callable[[Compared], Iterator[Measure]]],
-    names: Sequence[str] | None,
 ) -> dict[Key, Measure]:
     found: dict[Key, Measure] = {}
     for reader in readers:
         for each in reader(compared):
-            if names is None or each.measure in names:
-                assert each.key not in found, f"two measures {each.key}"
-                found[each.key] = each
+            assert each.key not in found, f"two measures {each.key}"
+            found[each.key] = each
     return found
 
 
-def _check_measures(names: Sequence[str] | None, found: dict[str, dict[Key, Measure]]) -> None:
-    there = {key[1] for mine in found.values() for key in mine}
+def _chosen(
+    names: Sequence[str] | None, found: dict[str, dict[Key, Measure]]
+) -> dict[str, dict[Key, Measure]]:
+    """The measures of these names; all where None."""
+    there = {each.measure for mine in found.values() for each in mine.values()}
     for name in names or ():
         if name not in there:
             raise InputError(
                 f"--measure {name}: no run has it in the families compared: choose from "
-                f"{', '.join(sorted(there)) or 'none; leave out --measure to see what there is'}"
+                f"{', '.join(sorted(there)) or 'none'}"
             )
+    if names is None:
+        return found
+    return {
+        run: {key: each for key, each in mine.items() if each.measure in names}
+        for run, mine in found.items()
+    }
 
 
 def _check_setting(over: str, settings: dict[str, dict[str, str]]) -> None:

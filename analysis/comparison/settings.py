@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.comparison.tables import as_frame
-from cot.store.identity import as_compared
+from cot.store.identity import SamplingIdentity, as_compared
 from cot.store.run import Run
 
 __all__ = ["differing", "names_of", "settings_of", "settings_table"]
@@ -31,6 +32,8 @@ WITH = {
     "adaptive.format": "adaptive",
 }
 """Setting to the one that it counts with."""
+SAMPLING = {each.name for each in fields(SamplingIdentity)}
+"""Settings of sampling."""
 NONE = "none"
 """What a setting is that a run doesn't have."""
 
@@ -75,6 +78,9 @@ def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
         for name in dict.fromkeys([*one, *other])
         if one.get(name, NONE) != other.get(name, NONE) and not name.startswith("imported.")
     ]
+    if any(name in one for name in SAMPLING) != any(name in other for name in SAMPLING):
+        # how imported traces were sampled is not known: that is one difference
+        unlike = ["sampling" if name in SAMPLING else name for name in unlike]
     if {"prompt", "form"} & set(unlike):  # a prompt's own stop strings are part of it
         unlike = [name for name in unlike if name != "stop"]
     return list(dict.fromkeys(WITH.get(name, name) for name in unlike))

@@ -116,11 +116,13 @@ def difference(
         seed: of draws and swaps.
     """
     questions = one.index.unique()
-    values = [estimate(statistic, rows) for rows in (one, other)]
-    if np.isnan(values).any():
-        return Difference(one=values[0], other=values[1], low=np.nan, high=np.nan, p=np.nan)
     first, second = statistic.encode([one, other], questions, LEVELS)
-    observed = float((_of(statistic, first) - _of(statistic, second))[0])
+    values = [float(_of(statistic, each)[0]) for each in (first, second)]
+    observed = values[0] - values[1]
+    if first.shape[1] >= LEVELS:  # of scores with more levels the draws have merged ones
+        values = [estimate(statistic, rows) for rows in (one, other)]
+    if np.isnan(observed):
+        return Difference(one=values[0], other=values[1], low=np.nan, high=np.nan, p=np.nan)
     counts = resample(len(questions), draws=DRAWS, seed=seed)
     drawn = np.concatenate(
         [
@@ -132,6 +134,7 @@ def difference(
     generator = np.random.default_rng(seed)
     whole = _sums(first) + _sums(second)
     apart = first - second
+    rounding = 1e-10 * max(1.0, *map(abs, values))  # swaps that give the same sums differ by less
     reached, done = 0, 0
     while done < swaps:
         n = min(_at_once(len(questions), first), swaps - done)
@@ -139,9 +142,8 @@ def difference(
         # of swapped pairs, the first sum has the second's: Σ second + Σ kept (first - second)
         mine = _sums(second) + _sums(apart, kept)
         gaps = statistic.value(mine) - statistic.value(whole - mine)
-        # a swap that leaves nothing defined counts as reaching it: p is then too large, not small;
-        # 1e-12: swaps that give the same sums differ by rounding
-        far = np.abs(gaps) >= abs(observed) - 1e-12 * max(1.0, abs(observed))
+        # a swap that leaves nothing defined counts as reaching it: p is then too large, not small
+        far = np.abs(gaps) >= abs(observed) - rounding
         reached += int((far | np.isnan(gaps)).sum())
         done += n
     p = (1 + reached) / (1 + swaps)
@@ -174,7 +176,12 @@ def _parts(counts: NDArray[Any], features: Any) -> Iterator[NDArray[Any]]:
 
 
 def _ratio_sums(tables: Sequence[pd.DataFrame], questions: pd.Index[Any], levels: int) -> list[Any]:
-    return [table.loc[questions, ["above", "below"]].to_numpy(dtype=float) for table in tables]
+    columns = ["above", "below"]
+    aligned = (
+        table if table.index is questions or table.index.equals(questions) else table.loc[questions]
+        for table in tables
+    )
+    return [table[columns].to_numpy(dtype=float) for table in aligned]
 
 
 def _ratio(sums: Floats) -> Floats:

@@ -106,9 +106,11 @@ def _settings(run: Run, setting: str) -> tuple[dict[str, float | str], list[str]
         if _groups(wide, [*kept, name]) > _groups(wide, kept):
             kept.append(name)
             others.append(name)
-    texts = wide[setting].to_dict()
-    numbers = {name: _number(text) for name, text in texts.items()}
-    known = {name: value for name, value in numbers.items() if value is not None}
+    texts: dict[str, float | str] = {name: wide.at[name, setting] for name in runs}
+    numbers = {name: _number(str(text)) for name, text in texts.items()}
+    known: dict[str, float | str] = {
+        name: value for name, value in numbers.items() if value is not None
+    }
     lines = {
         name: ", ".join(f"{other}={wide.at[name, other]}" for other in others) for name in runs
     }
@@ -127,6 +129,8 @@ def _number(text: str) -> float | None:
 
 
 def _title(key: Any, rows: pd.DataFrame) -> str:
+    import pandas as pd
+
     _, subject, n = key
-    at = "" if n != n or n is None else f"n = {int(n)}"
+    at = "" if pd.isna(n) else f"n = {int(n)}"
     return ", ".join(filter(None, [subject, at])) + f" ({rows['unit'].iloc[0]})"
