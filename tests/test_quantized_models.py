@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import cot
 from cot.engines.transformers import TransformersEngine
 from cot.engines.vllm import VllmEngine
 from cot.errors import InputError
-from cot.models import DEFAULT_MODEL, fetch, load_model, resolve, resolve_run_model
+from cot.models import DEFAULT_MODEL, fetch, load_model, load_tokenizer, resolve, resolve_run_model
 from cot.quantized_models import GROUP, QUANTIZED, round_weight
 from cot.sampling.settings import SampleSettings
 from cot.store.identity import differences, identity_of
@@ -198,7 +197,10 @@ def test_a_replay_has_no_weights_to_round(tmp_path: Path) -> None:
 def test_the_bundled_model_in_8_and_4_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight bits change the next token's distribution little, four bits more."""
     monkeypatch.delenv("COT_CACHE")  # the folders are kept for the next time
-    ids = torch.tensor([[28, 42, 19, 2, 100, 30, 7, 900, 12]])
+    text = (
+        "Question: Ann has 3 pens and buys 4 more. How many pens?\nAnswer: Ann has 3 + 4 = 7 pens."
+    )
+    ids = torch.tensor([load_tokenizer(resolve(DEFAULT_MODEL))(text)["input_ids"]])
     chances = {}
     for quantize in QUANTIZED:
         model = load_model(resolve(DEFAULT_MODEL, quantize=quantize), device="cpu")
@@ -210,7 +212,6 @@ def test_the_bundled_model_in_8_and_4_bits(monkeypatch: pytest.MonkeyPatch) -> N
     }
     assert divergence["none"] == 0
     assert 0 < divergence["int8"] < 0.01 < divergence["int4"] < 1
-    assert math.isfinite(divergence["int4"])
 
 
 @pytest.mark.vllm
