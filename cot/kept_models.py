@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-__all__ = ["EMBEDDER", "Kept", "Loan", "borrow", "keep_models"]
+__all__ = ["EMBEDDER", "Kept", "Loan", "borrow", "keep_models", "remember"]
 
 T = TypeVar("T")
 EMBEDDER = "embedder"
@@ -68,6 +68,7 @@ class Loan(Generic[T]):
 @dataclass
 class _Shelf:
     idle: dict[Kept, Loan[Any]] = field(default_factory=dict)
+    small: dict[Kept, Any] = field(default_factory=dict)
 
     def clear(self, stays: Callable[[Kept], bool] = lambda _: False) -> None:
         """Free what is idle, but for what stays."""
@@ -124,6 +125,18 @@ def borrow(
     if shelf is not None:
         loan.before = condition(loan.value)
     return loan
+
+
+def remember(key: Kept, load: Callable[[], T]) -> T:
+    """What is small and that nobody changes, such as a tokenizer: inside a block it is loaded once,
+    and has as many users as there are."""
+    shelf = SHELF.get()
+    if shelf is None:
+        return load()
+    if key not in shelf.small:
+        shelf.small[key] = load()
+    found: T = shelf.small[key]
+    return found
 
 
 def _stays(idle: Kept, key: Kept) -> bool:

@@ -27,7 +27,7 @@ from typing import Any, Literal, cast
 
 from cot import gguf_files, model_hub, quantized_models
 from cot.errors import InputError
-from cot.kept_models import EMBEDDER, Kept, Loan, borrow
+from cot.kept_models import EMBEDDER, Kept, Loan, borrow, remember
 from cot.model_hub import ADAPTER, MODEL
 from cot.store.identity import Identity
 from cot.types import Prompt
@@ -297,11 +297,15 @@ def load_generation_config(model: ResolvedModel) -> tuple[Path, Mapping[str, Any
 
 def load_tokenizer(model: ResolvedModel, *, trust_remote_code: bool = False) -> Any:
     """The model's tokenizer."""
-    folder = _fetch_checkpoint(model)
-    with _quiet():
-        from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    def load() -> Any:
+        folder = _fetch_checkpoint(model)
+        with _quiet():
+            from transformers import AutoTokenizer
+
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+
+    return remember(Kept(kind="tokenizer", model=model, options=trust_remote_code), load)
 
 
 def load_model(

@@ -256,6 +256,53 @@ family = ["accuracy"]
         assert each.table("logprob_gaps")["max_logprob_gap"].max() < 1e-3
 
 
+@pytest.mark.model
+def test_the_bundled_model_is_loaded_once_for_sampling_and_capture(tmp_path, loads):
+    file = write(
+        tmp_path,
+        """
+dataset = "arithmetic"
+out = "unused"
+[sample]
+engine = "transformers"
+form = "text"
+shots = 2
+n = 1
+limit = 1
+max_tokens = 8
+greedy = false
+[sweep]
+temperature = [0.4, 1.0]
+[capture]
+layers = [30]
+positions = ["prompt_end"]
+[compare]
+family = ["cost"]
+""",
+    )
+    done = analysis.run_sweep(file, tmp_path / "out")
+    assert not done.failed
+    assert loads == ["smollm2-135m-instruct"]
+    for name, each in done.runs.items():
+        assert len(each.traces([])) == 1
+        assert each.table("logprob_gaps")["max_logprob_gap"].max() < 1e-3
+        alone = cot.sample(
+            "arithmetic",
+            out=tmp_path / "alone" / name,
+            engine="transformers",
+            form="text",
+            shots=2,
+            n=1,
+            limit=1,
+            max_tokens=8,
+            greedy=False,
+            **point_settings(name),
+        )
+        pd.testing.assert_frame_equal(
+            each.traces(["text", "token_ids"]), alone.traces(["text", "token_ids"])
+        )
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cot.kept_models import EMBEDDER, Kept, borrow, keep_models
+from cot.kept_models import EMBEDDER, Kept, borrow, keep_models, remember
 
 
 class Loader:
@@ -100,6 +100,19 @@ def test_a_model_that_comes_back_changed_is_not_handed_on(loader):
         assert len(loader.borrow("transformers", condition=len).value) == 1
 
 
+def test_what_is_small_is_loaded_once_and_shared():
+    made = []
+
+    def get():
+        return remember(Kept(kind="tokenizer", model="m"), lambda: made.append(1) or object())
+
+    assert get() is not get()
+    with keep_models():
+        assert get() is get()
+    get()
+    assert len(made) == 4
+
+
 @pytest.mark.model
 def test_weights_that_were_written_over_and_hooks_left_behind_are_noticed():
     import torch
@@ -123,3 +136,33 @@ def test_weights_that_were_written_over_and_hooks_left_behind_are_noticed():
             third.value.model.norm.weight.mul_(2)
         third.close()
         assert borrow_model(model).value is not third.value
+
+
+@pytest.mark.vllm
+@pytest.mark.model
+@pytest.mark.filterwarnings("ignore")  # what vLLM warns of is its own
+def test_vllm_is_kept_and_forgets_what_it_has_read():
+    from vllm import SamplingParams
+
+    from cot.engines.vllm import VllmEngine
+    from cot.types import Request, Sampling
+
+    ids = tuple(range(100, 200))
+    sampling = Sampling(n=1, temperature=0.7, max_tokens=8)
+    request = Request(question_id="q", sample_index=0, prompt=ids, sampling=sampling, seed=7)
+
+    def ask():
+        engine = VllmEngine("smollm2-135m-instruct", max_model_len=256)
+        ((_, done),) = engine.generate([request])
+        llm = engine.llm
+        engine.close()
+        return llm, done
+
+    with keep_models():
+        one, first = ask()
+        other, second = ask()
+        assert one is other
+        assert first.token_ids == second.token_ids
+        params = SamplingParams(max_tokens=1)
+        (output,) = one.generate([{"prompt_token_ids": list(ids)}], params, use_tqdm=False)
+        assert output.num_cached_tokens == 0
