@@ -161,7 +161,7 @@ def share_of(traces: pd.DataFrame, above: str, below: str | None = None) -> pd.D
     columns = {"above": known[above].astype(float)}
     columns["below"] = 1.0 if below is None else known[below].astype(float)
     frame = pd.DataFrame(columns).assign(question_id=known["question_id"])
-    return frame.groupby("question_id", sort=False)[["above", "below"]].sum()
+    return frame.groupby("question_id")[["above", "below"]].sum()  # sorted, as `rate` has them
 
 
 def counted(traces: pd.DataFrame, value: str) -> pd.Series[Any]:

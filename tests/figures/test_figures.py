@@ -78,6 +78,7 @@ RATER_PAIRS = pd.DataFrame(
 ARGUMENTS = {"paths": ("q03",), "lens": ("q01", 0), "importance": ("q00", 2)}
 ARGUMENTS |= {"step_matrix": ("q00", 2), "attribution": ("q03", 0)}
 ARGUMENTS |= {"attention_matrix": ("q00", 0, *RECEIVER)}
+ARGUMENTS |= {"measure_over_setting": ("temperature",)}
 
 
 def write(run, name, frame, inputs=()):
