@@ -62,7 +62,7 @@ ANALYSES = {
         "Features of the hidden states: do any tell right from wrong?",
     ),
     "agree": ("analysis.agreement:agree", "Do answers, reasoning and hidden states agree?"),
-    "compare": ("analysis.comparison:compare", "Compare two runs, question by question."),
+    "compare": ("analysis.comparison:compare", "Compare runs, question by question."),
     "report": ("analysis.page:report", "Write report.html."),
 }
 """Each analysis's function and a line of help, in the order of `cot --help`."""
