@@ -1,39 +1,44 @@
 """Work spread over this machine's processors, in the order of its items.
 
-    for result in spread(read_block, blocks):
+    for result in spread(read_block, blocks, n_items=12):
         ...
 
-A single item, or one processor, starts no process. Processes are joblib's, which start a clean
+Few items, or one processor, start no process. Processes are joblib's, which start a clean
 interpreter: a script needs no `if __name__ == "__main__"`, and no thread of this process is
 copied. `LOKY_MAX_CPU_COUNT` bounds their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 __all__ = ["n_processes", "spread"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+WORTH = 3
+"""Items that a process must get: to start one takes about a second."""
 
 
 def n_processes(n_items: int) -> int:
     """How many processes share so many items."""
     from joblib import cpu_count  # type: ignore[import-untyped]
 
-    return max(1, min(int(cpu_count()), n_items))
+    return max(1, min(int(cpu_count()), n_items // WORTH))
 
 
-def spread(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def spread(
+    function: Callable[[Item], Result], items: Iterable[Item], n_items: int
+) -> Iterator[Result]:
     """`function` of each item, in order, each as soon as it and those before it are done.
 
     Args:
         function: of a module, so that another process finds it.
-        items: what is passed to it; a few are sent ahead.
+        items: what is passed to it; a few are taken and sent ahead.
+        n_items: how many there are; each should take a good part of a second.
     """
-    n = n_processes(len(items))
+    n = n_processes(n_items)
     if n == 1:
         yield from map(function, items)
         return

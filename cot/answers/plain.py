@@ -47,7 +47,9 @@ def plain(text: str) -> Answer | None:
     for mark in ELSEWHERE:
         if mark in text:
             return None
-    if NEW_QUESTION.search(text, 0, match.start() - 1) or text.count("\\boxed") > 1:
+    if "\n" in text and NEW_QUESTION.search(text, 0, match.start() - 1):
+        return None
+    if text.count("\\boxed") > 1:
         return None
     if is_conditional(text, match.start()):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,10 @@ from cot.answers.judge import Judge
 from cot.answers.readers import WEAK
 from cot.answers.reasoning import KNOWN, Thinking, opens_in_prompt
 from cot.errors import InputError
+from cot.processes import spread
 from cot.progress import track
 from cot.store.run import Run
-from cot.types import Answer, FinishReason, Question
+from cot.types import TRACE_KEY, Answer, FinishReason, Question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,6 +198,24 @@ def _reading(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Traces that are read together, as another process gets them."""
+
+    questions: Sequence[str]
+    """question_id, [trace]."""
+    texts: Sequence[str]
+    """[trace]."""
+    reasons: Sequence[FinishReason]
+    """Why each ended, [trace]."""
+    metas: Sequence[Mapping[str, Any]]
+    """[trace]."""
+    readings: Mapping[str, Reading]
+    """question_id to what its answers are read by."""
+    opened: bool
+    """Whether the prompts open the reasoning."""
+
+
 def _reader(
     readings: Mapping[str, Reading], thinking: Thinking
 ) -> Callable[[pd.DataFrame], pd.DataFrame]:
@@ -206,13 +225,27 @@ def _reader(
     def read(traces: pd.DataFrame) -> pd.DataFrame:
         # a run that says so itself is read so; its traces tell of one that doesn't know
         opened = not thinking.opened and _prompt_opens_reasoning(traces, thinking)
-        blocks = []
-        with track("reading", total=len(traces), unit="traces") as advance:
-            for start in range(0, max(1, len(traces)), BLOCK):
+        starts = range(0, max(1, len(traces)), BLOCK)
+
+        def blocks() -> Iterator[_Block]:
+            for start in starts:
                 block = traces.iloc[start : start + BLOCK]
-                blocks.append(_table(block, _read_block(block, readings, opened)))
-                advance(len(block))
-        frame = pd.concat(blocks, ignore_index=True)
+                names = block["question_id"].tolist()
+                yield _Block(
+                    questions=names,
+                    texts=block["text"].tolist(),
+                    reasons=block["finish_reason"].tolist(),
+                    metas=block["meta"].tolist(),
+                    readings={name: readings[name] for name in dict.fromkeys(names)},
+                    opened=opened,
+                )
+
+        found = []
+        with track("reading", total=len(traces), unit="traces") as advance:
+            for part in spread(_read_block, blocks(), len(starts)):
+                found.append(part)
+                advance(len(part))
+        frame = _keyed(traces, pd.concat(found, ignore_index=True))
         late = int(((frame["status"] == "unparsed") & frame["text"].isna()).sum())
         expressions = frame["pattern"] == "expression"
         if late and bool(expressions.any()):
@@ -234,33 +267,41 @@ def _prompt_opens_reasoning(traces: pd.DataFrame, thinking: Thinking) -> bool:
     return 2 * sum(opens_in_prompt(text, thinking) for text in ended) > len(ended)
 
 
-def _read_block(
-    block: pd.DataFrame, readings: Mapping[str, Reading], opened: bool
-) -> list[tuple[Answer, bool | None]]:
-    columns = (block[name].tolist() for name in ("question_id", "text", "finish_reason", "meta"))
+def _read_block(block: _Block) -> pd.DataFrame:
+    """The answers of a block's traces, without their keys."""
     read = []
+    columns = (block.questions, block.texts, block.reasons, block.metas)
     for question_id, text, finish_reason, meta in zip(*columns, strict=True):
-        reading = readings[question_id]
+        reading = block.readings[question_id]
+        cut = block.opened and finish_reason == "length"
         if meta and "answer" in meta:
             answer = _given(meta["answer"], reading)
-        elif opened and finish_reason == "length" and not opens_in_prompt(text, reading.thinking):
+        elif cut and not opens_in_prompt(text, reading.thinking):
             answer = Answer(status="truncated")
         else:
             answer = reading.read(text, finish_reason)
         read.append((answer, meta.get("correct") if meta else None))
-    return read
+    return _table(block.metas, read)
 
 
-def _table(block: pd.DataFrame, read: Sequence[tuple[Answer, bool | None]]) -> pd.DataFrame:
+def _keyed(traces: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """What was found of traces, row for row, with their keys in front."""
+    for place, name in enumerate(TRACE_KEY):
+        found.insert(place, name, traces[name].array)
+    return found
+
+
+def _table(
+    metas: Sequence[Mapping[str, Any]], read: Sequence[tuple[Answer, bool | None]]
+) -> pd.DataFrame:
+    """One row a trace: its answer, and the verdict that it came with."""
     import pandas as pd
 
     answers = [answer for answer, _ in read]
     form = pd.array([answer.canonical for answer in answers], dtype="str")
-    judged = ["correct" in meta if meta else False for meta in block["meta"].tolist()]
+    judged = ["correct" in meta if meta else False for meta in metas]
     return pd.DataFrame(
         {
-            "question_id": block["question_id"].array,
-            "sample_index": block["sample_index"].array,
             "text": pd.array([answer.text for answer in answers], dtype="str"),
             "canonical": form,
             "answer": form,
@@ -326,7 +367,7 @@ def _checker(run: Run, verifier: str, seconds: float) -> Callable[[pd.DataFrame]
                 len(traces),
                 failures[0],
             )
-        return _table(traces, read)
+        return _keyed(traces, _table(traces["meta"].tolist(), read))
 
     return check
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from cot.errors import InputError
 from cot.importers import import_traces
-from cot.store.shards import row_digest
 
 GOOD = {"question_id": "q", "question": "5 + 7?", "sample_index": 0, "text": "The answer is 12."}
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(
@@ -192,15 +191,3 @@ def test_an_import_that_was_killed_goes_on(tmp_path, monkeypatch):
     assert 0 < done.n_new < 20
     assert done.run.traces()["sample_index"].to_list() == list(range(20))
     assert not (tmp_path / "run/.importing").exists()
-
-
-def test_a_digest_is_of_the_row_as_json_writes_it():
-    import hashlib
-
-    for row in [
-        ("q", 0, "", None, None, "tëxt\n\ud83d", None, None, None, None, "stop", "{}"),
-        ("", 5, "v", -(2**63), "s", "", [1, 2], [-0.5, 1e-07, 0.0], [], '{"1": 2}', "length", "é"),
-    ]:
-        content = json.dumps(list(row), ensure_ascii=True).encode()
-        digest = hashlib.blake2b(content, digest_size=8).digest()
-        assert row_digest(row) == int.from_bytes(digest, "little")

@@ -13,7 +13,7 @@ from written import write_table
 import cot.store.shards
 from cot.errors import InputError
 from cot.store.run import create_run, open_run
-from cot.store.shards import ShardWriter, read_shards
+from cot.store.shards import ShardWriter, read_shards, row_digest
 from cot.types import Completion, Question, Trace
 from tests.small import trace_of
 
@@ -214,3 +214,36 @@ def test_unknown_table_lists_those_there(tmp_path):
     run = create_run(tmp_path / "r", {})
     with pytest.raises(InputError, match="has no table 'votes'; it has: none yet"):
         run.table("votes")
+
+
+ROW = st.tuples(
+    *(TEXT, st.integers(0, 3), TEXT, st.none() | st.integers(-2, 2), st.none() | TEXT, TEXT),
+    *(st.none() | st.lists(st.integers(0, 3), max_size=2),) * 3,
+    *(st.none() | TEXT, st.sampled_from(["stop", "length"]), TEXT),
+)
+
+
+@settings(max_examples=200)
+@given(ROW, ROW, st.integers(0, 11))
+def test_rows_that_differ_in_one_value_have_two_digests(row, other, n):
+    changed = (*row[:n], other[n], *row[n + 1 :])
+    assert (row_digest(row) == row_digest(changed)) == (row == changed)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({0: "ab", 5: "c"}, {0: "a", 5: "bc"}),
+        ({4: None}, {4: ""}),
+        ({4: "x", 5: ""}, {4: "", 5: "x"}),
+        ({6: None}, {6: []}),
+        ({6: [1], 7: None}, {6: None, 7: [1]}),
+        ({9: None}, {9: ""}),
+        ({1: 1, 3: None}, {1: 1, 3: 0}),
+        ({5: "1 2"}, {5: "2 1"}),
+    ],
+)
+def test_values_that_run_together_have_two_digests(one, other):
+    row = ("", 0, "", None, None, "", None, None, None, None, "stop", "{}")
+    rows = [[change.get(n, value) for n, value in enumerate(row)] for change in (one, other)]
+    assert row_digest(rows[0]) != row_digest(rows[1])
