@@ -176,6 +176,14 @@ def test_a_point_that_fails_is_named_and_the_others_go_on(tmp_path, capsys):
     assert "2 of 2 points failed" in capsys.readouterr().err
 
 
+def test_runs_that_can_t_be_compared_are_listed_all_the_same(tmp_path, capsys):
+    content = BASE + GRID + "[compare]\nmeasure = ['no such']\n" + STAGES
+    assert run(tmp_path, content, "--json") == 2
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)["runs"]) == 4
+    assert "no such" in captured.err.splitlines()[-1]
+
+
 def test_a_dry_run_counts_what_is_missing_and_writes_nothing(tmp_path, capsys):
     assert run(tmp_path, BASE + GRID + STAGES, "--dry-run", "--json") == 0
     printed = json.loads(capsys.readouterr().out)

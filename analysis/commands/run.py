@@ -197,6 +197,8 @@ def _print_sweep(done: Swept, output: Output) -> None:
             emit(output, {}, note="\n".join(ending))
     if done.failed:
         raise failure(done.failed, len(done.points)) from next(iter(done.failed.values()))
+    if done.not_compared is not None:
+        raise done.not_compared
 
 
 def _few_columns(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -49,6 +49,8 @@ class Swept:
     """The run that holds the comparison's tables; None where there are fewer than two runs."""
     comparison: Any
     """The comparison's main table, or None."""
+    not_compared: Exception | None
+    """Why they could not be compared, or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +92,17 @@ def run_sweep(path: str | Path, out: str | Path | None = None, dataset: str | No
     check_folder(folder)
     failed: dict[str, Exception] = {}
     done: dict[str, Run] = {}
-    compared = table = None
+    compared = table = problem = None
     with keep_models():
         for runs in _sampled(experiment, points, folder, failed):
             _analyse(runs, {point.name: point for point in points}, failed)
             done |= runs
         ordered = {point.name: done[point.name] for point in points if point.name in done}
         if len(ordered) > 1:
-            compared, table = _compare(experiment, folder, ordered)
+            try:
+                compared, table = _compare(experiment, folder, ordered)
+            except Exception as error:  # the runs are there all the same, and it is said
+                problem = error
     return Swept(
         folder=folder,
         points=points,
@@ -105,6 +110,7 @@ def run_sweep(path: str | Path, out: str | Path | None = None, dataset: str | No
         failed=failed,
         compared=compared,
         comparison=table,
+        not_compared=problem,
     )
 
 
