@@ -63,6 +63,7 @@ def write_files(run: Run, files: Sequence[str | Path]) -> list[str]:
             tables["settings"],
             asked["against"],
             asked["over"],
+            narrow=False,
         )
         frames = {
             title: pd.DataFrame(rows).rename(columns={title: "measure", "p_holm": "p (Holm)"})

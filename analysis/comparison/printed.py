@@ -1,12 +1,15 @@
 """The comparison as it is printed: one table a family, 80 columns wide, and as JSON.
 
-A run has a number in these tables; the first table says which. A number stands with its interval in
-one cell, so that the table has five columns whatever is compared.
+A run has a number in these tables, with its value of the setting that was asked for behind it; the
+first table says which it is. An estimate and its interval are one cell, and a long name goes on
+beside the next runs, so that the table has five narrow columns whatever is compared.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import pandas as pd
@@ -23,6 +26,8 @@ Printed = dict[str, Rows]
 """Title to a table's rows."""
 KEY = ["family", "measure", "subject", "n_samples"]
 RUN = "#"
+LABEL, LEAST_LABEL = 24, 14
+"""Characters of a measure's name in a line, so that a table has at most 80 columns."""
 ALPHA = 0.05
 
 
@@ -49,6 +54,8 @@ def printed(
     settings: pd.DataFrame,
     against: str | None,
     over: str | None,
+    *,
+    narrow: bool = True,
 ) -> Printed:
     """The runs, then a table a family; its first column is named for it.
 
@@ -58,12 +65,15 @@ def printed(
         settings: table `compared_settings`.
         against: the run that the others are compared with; the first where None.
         over: a setting that the runs are sorted by.
+        narrow: break names of measures, so that a table has at most 80 columns.
     """
     values = _settings(settings)
     runs = list(values)
     number = {run: place for place, run in enumerate(runs, start=1)}
     order = sorted(runs, key=lambda run: _rank(values[run].get(over, ""))) if over else runs
     found: Printed = {"runs": _legend(values, runs[0] if against is None else against)}
+    at = {run: f" ({values[run].get(over, 'none')})" if over else "" for run in runs}
+    width = max(LEAST_LABEL, LABEL - max(map(len, at.values())))
     apart = {
         (row["run"], *(_plain(row[name]) for name in KEY)): row
         for row in differences.to_dict("records")
@@ -73,21 +83,24 @@ def printed(
         rows: Rows = []
         for key, some in mine.groupby(KEY, sort=False, dropna=False):
             of = {row["run"]: row for row in some.to_dict("records")}
+            cells = []
             for run in (each for each in order if each in of):
-                row, difference = of[run], apart.get((run, *map(_plain, key)))
-                rows.append(
+                difference = apart.get((run, *map(_plain, key)))
+                p = None if difference is None else _plain(difference["p_holm"])
+                cells.append(
                     {
-                        family: "" if rows and rows[-1]["key"] == key else _named(key),
-                        RUN: number[run],
-                        **({over: values[run].get(over, "")} if over else {}),
-                        "estimate": _with_interval(row),
+                        RUN: f"{number[run]}{at[run]}",
+                        "estimate": _with_interval(of[run]),
                         "difference": "" if difference is None else _with_interval(difference, "+"),
-                        "p_holm": None if difference is None else _plain(difference["p_holm"]),
-                        "key": key,
+                        "p_holm": "" if p is None else f"{p:.3f}",
                     }
                 )
+            # a long name goes on beside the next runs
+            labels = _lines(_named(key), width) if narrow else [_named(key)]
+            for label, cell in zip_longest(labels, cells):
+                rows.append({family: label or "", **(cell or dict.fromkeys(cells[0], ""))})
         if rows:
-            found[family] = [{k: v for k, v in row.items() if k != "key"} for row in rows]
+            found[family] = rows
     return found
 
 
@@ -146,6 +159,21 @@ def _named(key: Sequence[Any]) -> str:
     _, measure, subject, n_samples = key
     at = "" if pd.isna(n_samples) else f"n={int(n_samples)}"
     return " ".join(filter(None, [str(measure), str(subject), at]))
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """The text in lines, broken after spaces and underscores; longer words are cut.
+
+    >>> _lines("traces_with_wrong_equation", 20)
+    ['traces_with_wrong_', 'equation']
+    """
+    lines = [""]
+    for word in re.split(r"(?<=[ _])", text):
+        for piece in (word[begin : begin + width] for begin in range(0, len(word), width)):
+            if len(lines[-1]) + len(piece.rstrip()) > width:
+                lines.append("")
+            lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def _with_interval(row: Mapping[str, Any], sign: str = "") -> str:
