@@ -8,6 +8,7 @@ what the equations compute from which numbers, in whatever words.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import pandas as pd
 
 from analysis.catalogue import need
 from analysis.clusters.answers_and_clusters import findings, per_question
+from analysis.clusters.by_dataflow import cluster_by_dataflow, describe_dataflows
 from analysis.clusters.clusterers import (
     AverageLinkage,
     Clusterer,
@@ -24,7 +26,13 @@ from analysis.clusters.clusterers import (
     label_rows,
     silhouettes,
 )
-from analysis.clusters.comparing import Compare, Compared, Settings, compare_traces
+from analysis.clusters.comparing import (
+    Compare,
+    Compared,
+    Settings,
+    compare_traces,
+    no_sections,
+)
 from analysis.clusters.embedding import DEFAULT_EMBEDDER
 from analysis.clusters.maps import map_traces
 from analysis.clusters.names import name_clusters
@@ -33,7 +41,7 @@ from analysis.equations.checks import check_traces
 from cot.errors import InputError
 from cot.registry import build
 from cot.store.run import Run
-from cot.types import TRACE_KEY
+from cot.types import TRACE_KEY, Finding
 
 __all__ = ["paths"]
 
@@ -77,8 +85,10 @@ def _show(run: Run, table: pd.DataFrame) -> Shown:
         "n_traces",
     ]
     rows = findings[[*columns, "n_excluded"]].to_dict("records")
-    note = f"threshold {cut:.3f}, " if cut == cut else ""
-    return Shown(json=json, tables=[rows], note=f"{note}mean silhouette {alone:.3f}{sections}")
+    said = [f"threshold {cut:.3f}"] if cut == cut else []
+    said += [f"mean silhouette {alone:.3f}"] if alone == alone else []
+    note = (", ".join(said) + sections).removeprefix("; ")
+    return Shown(json=json, tables=[rows], note=note)
 
 
 def _compared(run: Run, table: pd.DataFrame) -> tuple[dict[str, Any], str]:
@@ -88,8 +98,9 @@ def _compared(run: Run, table: pd.DataFrame) -> tuple[dict[str, Any], str]:
     if not len(table):
         return used, ""
     used |= {name: table[name].iloc[0] for name in ("compared", "section_cut")}
-    if used["compared"] == "whole":
-        return used, "; whole traces embedded"
+    if used["compared"] != "sections":
+        whole = used["compared"] == "whole"
+        return used, "; whole traces embedded" if whole else "; nothing embedded"
     sections = run.table("path_sections")
     most = table["most_sections"].iloc[0]
     used["most_sections"] = None if pd.isna(most) else int(most)
@@ -116,7 +127,7 @@ def _compared(run: Run, table: pd.DataFrame) -> tuple[dict[str, Any], str]:
 )
 def paths(
     run: Run,
-    embedder: str = DEFAULT_EMBEDDER,
+    embedder: str | None = None,
     clusterer: str = DEFAULT_CLUSTERER,
     threshold: float | None = None,
     mask: Literal["answer", "numbers"] = "answer",
@@ -137,9 +148,10 @@ def paths(
 
     Writes and returns the table `paths`: question_id, sample_index; cluster (0, 1, ... within the
     question, by first appearance; -1 is noise), silhouette (in [-1, 1]; 0 where alone), threshold
-    (NaN where none was used), compared (`whole` or `sections`), section_cut, most_sections (Int64,
-    missing for all); signature (operations in order), dataflow (which operations on which
-    numbers and results), n_checked and n_wrong (equations), n_corrected and n_reaching (wrong ones
+    (NaN where none was used), compared (`whole`, `sections`, or `dataflow` where nothing was
+    embedded and there are no silhouettes), section_cut, most_sections (Int64, missing for all);
+    signature (operations in order), dataflow (which operations on which numbers and results),
+    n_checked and n_wrong (equations), n_corrected and n_reaching (wrong ones
     that the trace takes back, and that its answer comes from; missing where the answer holds no
     number), wrong_used (a wrong result is used later), follows (the answer is a stated result;
     missing without equations).
@@ -151,7 +163,9 @@ def paths(
     `path_questions` (one row a question) and `findings_paths`.
 
     Args:
-        embedder: a sentence-transformers model, or tfidf, which uses no model.
+        embedder: a sentence-transformers model, or tfidf, which uses no model; all-MiniLM-L6-v2
+            by default, and none for the clusterer dataflow, which then has no silhouettes and no
+            map, and serves the largest runs.
         clusterer: how traces are clustered.
         threshold: distance at which average linkage is cut; fitted for the run by default.
         mask: what is hidden before embedding: the final answer, or all numbers too.
@@ -171,7 +185,7 @@ def paths(
     """
     settings = Settings(
         compare=compare,
-        embedder=embedder,
+        embedder=embedder or DEFAULT_EMBEDDER,
         mask=mask,
         section_cut=section_cut,
         most_sections=most_sections,
@@ -194,17 +208,24 @@ def paths(
     )
     checked, equations = check_traces(joined, steps, questions)
     settings = _with_budget_of_before(run, settings)
-    compared = compare_traces(joined, sections, equations, run.path / "cache", settings)
-    found = _cluster(checked, compared, clusterer, threshold)
-    names, places = _describe(found, compared, questions, layout, seed)
+    measured: Sequence[tuple[Finding, tuple[float, float]]] = ()
+    if clusterer == DATAFLOW and embedder is None:
+        found = cluster_by_dataflow(checked)
+        names, places = describe_dataflows(found)
+        shared = no_sections(joined, sections)
+    else:
+        compared = compare_traces(joined, sections, equations, run.path / "cache", settings)
+        found = _cluster(checked, compared, clusterer, threshold)
+        names, places = _describe(found, compared, questions, layout, seed)
+        shared, measured = compared.sections, compared.findings
     per = per_question(found, answers)
     run.write_table("step_checks", equations)
     run.write_table("paths", found)
-    run.write_table("path_sections", compared.sections)
+    run.write_table("path_sections", shared)
     run.write_table("cluster_names", names)
     run.write_table("path_map", places)
     run.write_table("path_questions", per)
-    run.write_table("findings_paths", findings(found, per, answers, steps, compared.findings, seed))
+    run.write_table("findings_paths", findings(found, per, answers, steps, measured, seed))
     return found
 
 
@@ -214,9 +235,10 @@ def _with_budget_of_before(run: Run, settings: Settings) -> Settings:
     if settings.budget is None or "paths" not in run.tables():
         return settings
     made = run.provenance("paths").parameters
+    made = {**made, "embedder": made.get("embedder") or DEFAULT_EMBEDDER}
     same = all(made.get(name) == getattr(settings, name) for name in ("budget", "embedder", "mask"))
     before = run.table("paths")
-    if not same or not len(before) or before["compared"].iloc[0] == "whole":
+    if not same or not len(before) or before["compared"].iloc[0] != "sections":
         return settings
     most = before["most_sections"].iloc[0]
     chosen = None if pd.isna(most) else int(most)

@@ -30,6 +30,7 @@ __all__ = [
     "Settings",
     "by_sections",
     "compare_traces",
+    "no_sections",
     "stored_vectors",
 ]
 
@@ -152,7 +153,7 @@ def compare_traces(
             groups=groups,
             vectors=[vectors[rows] for rows in groups],
             texts=texts,
-            sections=_table(section_texts(traces.iloc[:0], sections, numbers)),
+            sections=no_sections(traces, sections),
             section_cut=np.nan,
             most_sections=None,
             findings=(),
@@ -207,6 +208,11 @@ def compare_traces(
         most_sections=most,
         findings=_findings(table, cut.recognised, most, len(traces), settings.seed),
     )
+
+
+def no_sections(traces: pd.DataFrame, sections: pd.DataFrame) -> pd.DataFrame:
+    """The table `path_sections` where nothing is compared by sections: it has no rows."""
+    return _table(section_texts(traces.iloc[:0], sections, False))
 
 
 def stored_vectors(sections: pd.DataFrame, traces: pd.DataFrame) -> Floats:

@@ -1,11 +1,14 @@
 """`cot paths` on small runs: every table, by hand and on planted templates."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import analysis
 from analysis.answer_table import answers as extract_answers
+from analysis.declaration import declared
+from analysis.page import report
 from cot.errors import InputError
 from cot.store.run import create_run, open_run
 from cot.types import Completion, Question, Trace
@@ -147,6 +150,31 @@ def planted(generator, k=3, each=8):
             texts.append(f"{opening} {told}. The answer is {generator.integers(1, 9)}.")
             truth.append(way)
     return texts, truth
+
+
+def test_dataflow_alone_loads_no_embedder_and_finds_the_same_clusters(tmp_path, monkeypatch):
+    generator = np.random.default_rng(3)
+    made = {f"q{i}": planted(generator)[0] for i in range(4)}
+    run = run_of(tmp_path, {**made, "r": ["", "2 + 3 = 5. The answer is 5.", "", "I do not know."]})
+    embedded = analysis.paths(run, embedder="tfidf", clusterer="dataflow")
+    kept = {name: run.table(name) for name in ("step_checks", "path_questions", "findings_paths")}
+    monkeypatch.setattr("analysis.clusters.comparing.embed", None)
+    paths = analysis.paths(run, clusterer="dataflow")
+    same = [name for name in paths if name not in ("silhouette", "compared")]
+    pd.testing.assert_frame_equal(paths[same], embedded[same])
+    assert paths["silhouette"].isna().all()
+    assert (paths["compared"] == "dataflow").all()
+    for name, table in kept.items():
+        pd.testing.assert_frame_equal(run.table(name), table)
+    names = run.table("cluster_names")
+    flows = paths.groupby(["question_id", "cluster"], sort=False)
+    assert names["size"].to_list() == flows.size().to_list()
+    assert names["medoid"].to_list() == flows["sample_index"].first().to_list()
+    assert names.loc[names["question_id"] == "r", "terms"].to_list()[0] == "no equation"
+    assert len(run.table("path_map")) == len(run.table("path_sections")) == 0
+    shown = declared(analysis.paths).show(run, paths)
+    assert shown.note == "nothing embedded"
+    report(run)
 
 
 def test_dataflow_recovers_planted_ways(tmp_path):
