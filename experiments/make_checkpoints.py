@@ -25,6 +25,7 @@ from random import Random
 from typing import Any
 
 import torch
+from transformers.utils import logging
 
 from analysis.experiments import load_experiment
 from cot import datasets
@@ -81,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=5e-5, help="learning rate")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
+    logging.disable_progress_bar()  # a bar a file that is written
     try:
         _make(given)
     except ConsilienceError as error:
