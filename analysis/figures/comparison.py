@@ -24,7 +24,7 @@ __all__ = ["ALPHA", "Axis", "compared_differences", "compared_measures", "named"
 
 COMMAND = "cot compare RUN OTHER"
 ALPHA = 0.05
-"""A difference is shown where Holm's p is below this."""
+"""A difference is shown where Holm's p is at most this."""
 MOST_PANELS = 6
 """Measures of a family that are drawn; the others are in the table."""
 MOST_SERIES = 6
@@ -107,7 +107,7 @@ def compared_differences(run: Run, family: str = "accuracy", over: str | None = 
     panels, left_out = _panels(table)
     caption = (
         f"n = {_between(table['n_questions'])} questions in both runs. Whiskers: 95%, paired "
-        f"bootstrap over questions. Filled: shown to differ from {_baseline(run)} (p < {ALPHA:g} "
+        f"bootstrap over questions. Filled: shown to differ from {_baseline(run)} (p ≤ {ALPHA:g} "
         f"after Holm's correction over {_between(table['n_comparisons'])} comparisons); hollow: "
         f"not shown.{_more(left_out)}"
     )
@@ -279,11 +279,13 @@ def _drawn(
                 row=row,
                 col=1,
             )
-        elif panel.sampled:
-            figure.update_xaxes(title="samples a question (n)", row=row, col=1)
-        elif axis is not None:
-            ticks = sorted(set(axis.places.values()))
-            figure.update_xaxes(title=shown(axis.setting), tickvals=ticks, row=row, col=1)
+        elif (
+            row == len(panels) or panel.sampled != panels[row].sampled
+        ):  # one title for those above
+            along = "samples a question (n)" if panel.sampled or axis is None else axis.setting
+            figure.update_xaxes(title=shown(along), row=row, col=1)
+        if axis is not None and not panel.sampled:
+            figure.update_xaxes(tickvals=sorted(set(axis.places.values())), row=row, col=1)
     below = {"y": -62 / total, "yanchor": "top", "x": 0, "orientation": "h"}
     return figure.update_layout(legend=below)
 
@@ -319,7 +321,7 @@ def _symbols(rows: pd.DataFrame, marker: Mapping[str, str]) -> list[str]:
     """Differences are filled where they are shown; of measures, the baseline is a diamond."""
     if "p_holm" in rows:
         return [
-            marker["symbol"] if p < ALPHA else f"{marker['symbol']}-open" for p in rows["p_holm"]
+            marker["symbol"] if p <= ALPHA else f"{marker['symbol']}-open" for p in rows["p_holm"]
         ]
     return ["diamond" if is_first else marker["symbol"] for is_first in rows["baseline"]]
 

@@ -210,7 +210,7 @@ def test_differences_that_are_shown_come_first_in_their_family(planted: list[Run
 
 
 def test_what_was_not_compared_is_said_with_its_command(planted: list[Run], page: Page) -> None:
-    assert "warm: depth, table lens: no such table." in " ".join(page.words.split())
+    assert "depth, table lens: no such table, in warm." in " ".join(page.words.split())
     assert f"cot lens {planted[1].path}" in page.words
 
 

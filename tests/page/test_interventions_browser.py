@@ -66,6 +66,16 @@ def background(node: Any) -> str:
     return str(node.value_of_css_property("background-color"))
 
 
+def test_every_column_of_the_effects_is_on_a_laptops_screen(page: Any) -> None:
+    (table,) = some(page, "#interventions .effects")
+    over = "const box = arguments[0].closest('.scroll'); return box.scrollWidth - box.clientWidth"
+    assert page.execute_script(over, table) == 0
+    controls = some(page, "#interventions .effects .controls span:first-child")
+    for each in controls:  # as long as the longest that a method has
+        page.execute_script("arguments[0].textContent = 'random span of as many tokens'", each)
+    assert page.execute_script(over, table) == 0
+
+
 def test_the_step_that_moves_the_answer_most_is_chosen_first(page: Any) -> None:
     assert chosen(page) == ["false", "true", "false"]
     assert some(page, "#hidden-steps .final .tally")[0].text == "loses 1.50\nrandom 0.10"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import figures
-from analysis.comparison.page.differences import HEADS, families
+from analysis.comparison.page.differences import HEADS, families, missing_of
 from analysis.comparison.page.opening import opening
 from analysis.comparison.page.questions import details, matrix
 from analysis.comparison.page.side import Side, read_sides
@@ -94,10 +94,10 @@ def _document(run: Run, sides: list[Side]) -> Document:
             "figures": drawn,
             "heads": HEADS,
             "rows": rows,
-            "missing": tables["compared_missing"].to_dict("records"),
+            "missing": missing_of(tables["compared_missing"]),
             "notices": [notice for side in sides for notice in side.notices],
             "downloads": downloads,
-            "parameters": sorted(made.parameters.items()),
+            "parameters": [each for each in made.parameters.items() if each[1] is not None],
             "versions": made.versions,
         },
         scripts=[

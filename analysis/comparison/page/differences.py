@@ -1,7 +1,7 @@
 """Differences of the runs, measure by measure, as the page writes them.
 
 A difference is shown where its p-value, after Holm's correction over all comparisons of the page,
-is below 0.05. All else is not shown, which is no proof that two runs are alike.
+is at most 0.05. All else is not shown, which is no proof that two runs are alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from analysis.comparison.tables import FAMILIES
 from analysis.figures.comparison import ALPHA, named
 from analysis.figures.text import chance, count, interval, number, percent, points
 
-__all__ = ["HEADS", "Family", "families", "gap_text", "is_shown", "value_text"]
+__all__ = [
+    "HEADS",
+    "Family",
+    "Lacking",
+    "families",
+    "gap_text",
+    "is_shown",
+    "missing_of",
+    "value_text",
+]
 
 HEADS = {
     "differences": [
@@ -84,10 +93,40 @@ def families(tables: Mapping[str, pd.DataFrame]) -> list[Family]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lacking:
+    """What some runs lack to be compared."""
+
+    family: str
+    """Of the measures that can't be read."""
+    what: str
+    """The table, or the measure."""
+    why: str
+    """What is the matter."""
+    runs: Sequence[str]
+    """Which lack it."""
+    commands: Sequence[str]
+    """What adds it, for each; none where nothing does."""
+
+
+def missing_of(table: pd.DataFrame) -> list[Lacking]:
+    """The table `compared_missing`, what several runs lack in one entry."""
+    return [
+        Lacking(
+            family=family,
+            what=what,
+            why=why,
+            runs=list(rows["run"]),
+            commands=[str(command) for command in rows["command"] if command],
+        )
+        for (family, what, why), rows in table.groupby(["family", "what", "why"], sort=False)
+    ]
+
+
 def is_shown(row: Mapping[Any, Any]) -> bool:
     """Whether a difference is shown after Holm's correction."""
     p = number(row["p_holm"])
-    return p is not None and p < ALPHA
+    return p is not None and p <= ALPHA
 
 
 def value_text(value: Any, unit: str) -> str:

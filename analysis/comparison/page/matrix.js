@@ -4,7 +4,7 @@ const STATES = {
   right: ["✓", "right"], wrong: ["✗", "wrong"], tied: ["=", "tied"],
   none: ["∅", "no valid answer"], unjudged: ["?", "no gold"],
 };
-const PAGE = 300;
+const PAGE = 200;
 const MANY = 5; // runs up to which their names stand across
 
 // The words of a cell, which are its label too.
@@ -48,9 +48,9 @@ function Matrix(rows, runs, open) {
   function heads() {
     const cells = columns.map((column) => {
       const active = sort.key === column.key || (sort.key === null && column.key === "spread");
-      const arrow = active ? (sort.down ? " ↓" : " ↑") : "";
-      const name = column.run ? [element("b", { class: "letter" }, column.head), element("span", { class: "name" }, column.run.name)] : column.head;
-      const button = element("button", { type: "button", title: column.run && visible(column.run.name), onclick: () => sortBy(column) }, name, element("span", { "aria-hidden": "true" }, arrow));
+      const sign = element("span", { "aria-hidden": "true" }, active ? (sort.down ? " ↓" : " ↑") : "");
+      const name = column.run ? [element("b", { class: "letter" }, column.head, sign), element("span", { class: "name" }, column.run.name.split(/(?<=,)/).map((part) => [part, element("wbr")]))] : [column.head, sign];
+      const button = element("button", { type: "button", title: column.run && visible(column.run.name), onclick: () => sortBy(column) }, name);
       return element("th", { scope: "col", class: [column.number && "num", column.run && "run"].filter(Boolean).join(" ") || null, "aria-sort": active ? (sort.down ? "descending" : "ascending") : "none" }, button);
     });
     table.tHead.replaceChildren(element("tr", {}, cells));
@@ -101,11 +101,12 @@ function Matrix(rows, runs, open) {
 
   function mark(chosen) {
     current = chosen;
-    for (const row of body.rows) {
-      const own = chosen !== null && row.dataset.id === chosen.id;
-      row.classList.toggle("current", own);
-      for (const cell of row.querySelectorAll("[data-run]")) cell.setAttribute("aria-selected", String(own && chosen.runs.includes(Number(cell.dataset.run))));
-    }
+    for (const cell of body.querySelectorAll("[aria-selected]")) cell.removeAttribute("aria-selected");
+    for (const row of body.querySelectorAll(".current")) row.classList.remove("current");
+    const row = chosen === null ? null : rowOf(chosen.id);
+    if (row === null) return;
+    row.classList.add("current");
+    for (const run of chosen.runs) row.querySelector('[data-run="' + run + '"]')?.setAttribute("aria-selected", "true");
   }
 
   function rowOf(id) {

@@ -19,8 +19,10 @@ __all__ = ["Opening", "RunRow", "Setting", "opening"]
 
 MOST_SETTINGS = 4
 """Settings of a run that the first table names."""
-MOST_RUNS = 3
-"""Runs whose difference the first sentence tells."""
+HASH = 12
+"""Characters of a hash that are shown."""
+MOST_RUNS = 2
+"""Runs of either kind whose difference the first sentence tells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,13 @@ class RunRow:
     """Holm's p."""
     n_settings: int
     """Settings in which it differs from the baseline."""
+
+    @property
+    def named(self) -> bool:
+        """Whether its name says its settings, as that of a sweep's point does."""
+        return not self.more and all(
+            f"{name}={value}" in self.name for name, value in self.settings
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +121,15 @@ def opening(tables: Mapping[str, pd.DataFrame], sides: Sequence[Side]) -> Openin
             for side in sides
         ],
         common=int((questions.groupby("question_id")["run"].nunique() == len(sides)).sum()),
-        settings=[Setting(name=name, values=list(wide.loc[name])) for name in unlike],
+        settings=[Setting(name=name, values=_values(name, wide.loc[name])) for name in unlike],
         equal=[(str(name), str(row.iloc[0])) for name, row in wide.drop(index=unlike).iterrows()],
     )
+
+
+def _values(name: str, values: pd.Series[Any]) -> list[str]:
+    """A setting's values; of a hash, the beginning."""
+    length = HASH if name.endswith("sha256") else None
+    return [str(value)[:length] for value in values]
 
 
 Key = tuple[Any, ...]
@@ -190,7 +205,7 @@ def _verdict(
         return ["Nothing of the runs could be compared."]
     rows = [gaps[side.name] for side in sides if side.name in gaps]
     called = {side.name: f"{side.letter} ({side.name})" for side in sides}
-    if max(len(side.name) for side in sides) > 24 or len(sides) > MOST_RUNS:
+    if max(len(side.name) for side in sides) > 24 or len(sides) > MOST_RUNS + 1:
         called = {side.name: side.letter for side in sides}
     tested = [row for row in rows if number(row["p_holm"]) is not None]
     shown = _largest([row for row in tested if is_shown(row)])
@@ -229,8 +244,8 @@ def _told(
     unit = str(row["unit"])
     size = gap_text(abs(row["estimate"]), unit)
     low, high = (gap_text(row[name], unit) for name in ("low", "high"))
+    side = below if row["estimate"] < 0 else above if row["estimate"] > 0 else "apart"
     return (
         f"{called[str(row['run'])]} {verb}{size} {'points' if unit.startswith('share') else unit} "
-        f"{below if row['estimate'] < 0 else above} (95% {low} to {high}, "
-        f"{count(row['n_questions'])} questions)"
+        f"{side} (95% {low} to {high}, {count(row['n_questions']) or 0:,} questions)"
     )

@@ -104,7 +104,8 @@ class OpenQuestion:
 
 
 def matrix(questions: pd.DataFrame, sides: Sequence[Side]) -> list[Row]:
-    """A row a question of any run; those on which the runs differ most come first.
+    """A row a question of any run; those on which the runs differ most come first, and of those
+    alike in that, those that differ in their verdict.
 
     Args:
         questions: the table `compared_questions`.
@@ -117,7 +118,8 @@ def matrix(questions: pd.DataFrame, sides: Sequence[Side]) -> list[Row]:
         asked.setdefault(key, row)
         cells.setdefault(key, {})[run] = _cell(row, key in tied[run])
     rows = [_row(asked[key], [own.get(side.name) for side in sides]) for key, own in cells.items()]
-    return sorted(rows, key=lambda row: (not row.differs, -(row.spread or 0.0)))
+    known = {row.id: -1.0 if row.spread is None else row.spread for row in rows}
+    return sorted(rows, key=lambda row: (known[row.id], row.differs), reverse=True)
 
 
 def details(
