@@ -36,16 +36,6 @@ TWO = {
 """Three questions in common. Majority right: b 0, c 1, d 0 and b 1, c 1, d 0."""
 
 
-@pytest.fixture(autouse=True)
-def pages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path | None]]:
-    """Where compare.html would be written: a page takes longer than all else, and has tests."""
-    asked: list[tuple[Path, Path | None]] = []
-    monkeypatch.setattr(
-        "analysis.comparison.write_comparison", lambda run, folder: asked.append((run.path, folder))
-    )
-    return asked
-
-
 def made(folder: Path, given, calls=0, **identity) -> Run:
     run = create_run(folder, {"model": "m", **identity})
     with run.lock():
