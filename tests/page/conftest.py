@@ -1,4 +1,5 @@
-"""A headless Chromium that keeps its console and its network log, and a planted report."""
+"""A headless Chromium that keeps its console and its network log, and a planted report, which the
+tests of a process share: they read it and don't write to its run."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from analysis.calibration import calibrate
 from analysis.page import write_report
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a planted run in which one trace, q03 #1, tries everything."""
+    """The page of a planted run with every table, in which one trace, q03 #1, tries everything."""
     run = planted_run(tmp_path_factory.mktemp("report") / "run", texts={("q03", 1): HOSTILE})
     calibrate(run)
     return write_report(run)

@@ -61,8 +61,8 @@ def test_panels_and_rows_say_what_the_tables_say(planted: Run) -> None:
     assert shown == set(map(tuple, curves.to_numpy()))
 
 
-def test_the_page_has_the_section_or_says_how_to_make_it(planted: Run, tmp_path: Path) -> None:
-    page = write_report(planted).read_text(encoding="utf-8")
+def test_the_page_has_the_section_or_says_how_to_make_it(report: Path, tmp_path: Path) -> None:
+    page = report.read_text(encoding="utf-8")
     assert "Does confidence predict correctness?" in page
     assert "There is no table calibration" not in page
     bare = planted_run(tmp_path / "run", tables=["answers"])

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from hypothesis import strategies as st
 from planted import HOSTILE, INPUTS, planted_run
 from written import write_table
 
+import analysis.page
 from analysis.page import as_json, write_report
-from analysis.page.evidence import gather, overview
+from analysis.page.evidence import Evidence, gather, overview
+from analysis.page.figures import Embedded, embedded
+from analysis.page.section import Section
 from analysis.page.sections.questions import question_rows
 from analysis.page.sections.traces.questions import question_details
-from cot.store.run import Run, create_run
+from cot.store.run import Run, create_run, open_run
 from cot.types import Completion, Question, Trace
 
 
@@ -70,14 +74,13 @@ def page_of(run: Run) -> Page:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("page")
-    return planted_run(folder / "run", texts={("q03", 1): HOSTILE})
+def planted(report: Path) -> Run:
+    return open_run(report.parent)
 
 
 @pytest.fixture(scope="module")
-def page(planted: Run) -> Page:
-    return page_of(planted)
+def page(report: Path) -> Page:
+    return Page(report)
 
 
 def test_policy_names_every_script_that_runs_and_no_other(page: Page) -> None:
@@ -128,8 +131,26 @@ def test_json_refuses_nan() -> None:
         as_json([float("nan")])
 
 
+DRAWN: dict[tuple[str, ...], dict[str, Embedded]] = {}
+"""A section's figures, by its name and the tables that it reads and that are there."""
+
+
+def drawn_once(evidence: Evidence, sections: Sequence[Section]) -> dict[str, Embedded]:
+    """`embedded`, where every run's tables are the same."""
+    found: dict[str, Embedded] = {}
+    for each in sections:
+        key = (each.name, *(name for name in each.reads if name in evidence.tables))
+        if key not in DRAWN:
+            DRAWN[key] = embedded(evidence, [each])
+        found |= DRAWN[key]
+    return found
+
+
 @pytest.mark.parametrize("count", range(0, len(INPUTS) + 1, 3))
-def test_any_prefix_of_the_pipeline_gives_a_page(tmp_path: Path, count: int) -> None:
+def test_any_prefix_of_the_pipeline_gives_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(analysis.page, "embedded", drawn_once)
     there = list(INPUTS)[:count]
     page = page_of(planted_run(tmp_path / "run", tables=there))
     assert len(page.json("page-data")["questions"]) == 12
@@ -152,7 +173,7 @@ def test_without_tables_a_run_still_shows_its_traces(tmp_path: Path) -> None:
 
 
 def test_a_stale_table_is_said_where_it_is_shown(tmp_path: Path) -> None:
-    run = planted_run(tmp_path / "run")
+    run = planted_run(tmp_path / "run", tables=["answers", "steps", "votes"])
     with run.lock(), run.writer() as writer:
         completion = Completion(text="More", token_ids=None, logprobs=None, finish_reason="stop")
         late = {"question_id": "q00", "sample_index": 8, "seed": None, "prompt_sha": "planted"}
@@ -247,21 +268,26 @@ def test_a_failed_write_leaves_the_old_page(
     assert path.read_bytes() == before
 
 
-def test_undefined_findings_are_dashes_and_claim_nothing(tmp_path: Path) -> None:
-    run = planted_run(tmp_path / "run")
+WITNESSES = ["answers", "votes", "findings_vote", "probes", "probe_scores", "findings_probe"]
+WITNESSES += [name for name in INPUTS if name.startswith("agreement")] + ["findings_agree"]
+
+
+def test_undefined_findings_are_dashes_and_claim_nothing(tmp_path: Path, page: Page) -> None:
+    run = planted_run(tmp_path / "run", tables=WITNESSES)
     for name in ("findings_vote", "findings_probe", "findings_agree"):
         frame = run.table(name)
         columns = ["estimate", "low", "high", *(["p"] if name == "findings_agree" else [])]
         frame[columns] = float("nan")
         write_table(run, name, pd.DataFrame(frame), command="x", parameters={}, inputs=[])
     words = page_of(run).words
-    assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", words.lower())
+    for said in (words, page.words):
+        assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", said.lower())
     assert "No question has gold" in words
     assert "undefined" in words
 
 
 def test_a_probe_that_could_not_be_tested_says_why(tmp_path: Path) -> None:
-    run = planted_run(tmp_path / "run")
+    run = planted_run(tmp_path / "run", tables=WITNESSES)
     reason = "undefined: all 88 traces are positive"
     nothing = {"best": False, "method": reason, "auroc": float("nan"), "low": float("nan")}
     probes = run.table("probes").assign(**nothing)

@@ -25,6 +25,10 @@ def traces_of(evidence: Evidence, question_id: str) -> list[Trace]:
     return found
 
 
+PATHS = ["answers", "steps", "votes", "paths", "step_checks", "cluster_names", "path_map"]
+PATHS += ["findings_paths"]
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return planted_run(tmp_path_factory.mktemp("paths") / "run")
@@ -47,7 +51,7 @@ def test_places_keep_their_shape_in_a_unit_square(planted: Run) -> None:
 
 
 def test_traces_without_a_place_are_left_out(tmp_path: Path) -> None:
-    run = planted_run(tmp_path / "run")
+    run = planted_run(tmp_path / "run", tables=PATHS)
     places = run.table("path_map")
     places.loc[places["question_id"] == "q00", "x"] = float("nan")
     places.loc[(places["question_id"] == "q01") & (places["sample_index"] > 0), "y"] = np.inf
@@ -85,7 +89,7 @@ def test_equations_are_pieces_with_their_check(planted: Run) -> None:
 
 
 def test_uncheckable_equations_are_not_marked(tmp_path: Path) -> None:
-    run = planted_run(tmp_path / "run")
+    run = planted_run(tmp_path / "run", tables=PATHS)
     replace(run, "step_checks", run.table("step_checks").assign(verdict="uncheckable", value=None))
     trace = traces_of(gather(run), "q02")[6]
     assert trace.checks == []
@@ -119,7 +123,7 @@ def test_noise_is_counted_as_the_paths_command_counts_it(tmp_path: Path) -> None
 
 
 def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:
-    run = planted_run(tmp_path / "run")
+    run = planted_run(tmp_path / "run", tables=PATHS)
     found = run.table("findings_paths")
     ami = found.iloc[[0]].assign(measure="ami", subject="answers × clusters", estimate=0.4)
     both = pd.concat([found, ami], ignore_index=True).assign(
@@ -137,7 +141,7 @@ def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:
 
 
 def test_how_much_of_long_traces_was_embedded_is_said(tmp_path: Path) -> None:
-    run = planted_run(tmp_path / "run")
+    run = planted_run(tmp_path / "run", tables=PATHS)
     paths = run.table("paths").assign(compared="sections", section_cut=0.35, most_sections=12)
     replace(run, "paths", paths)
     found = run.table("findings_paths")
