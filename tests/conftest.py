@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from cot import kept_models
 
 settings.register_profile("untimed", deadline=None)  # how fast is for the benchmarks
 settings.load_profile("untimed")
@@ -39,8 +42,26 @@ def disk() -> Iterator[None]:
         yield
 
 
+SHELF = kept_models._Shelf()
+"""The models that are idle between two tests of this process."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Tests of real models share what they load, as the points of a sweep do; the set-up of their
+    fixtures, of whatever scope, is inside too. A model that comes back changed is not kept."""
+    if not any(item.get_closest_marker(mark) for mark in ("model", "vllm")):
+        return (yield)
+    token = kept_models.SHELF.set(SHELF)
+    try:
+        return (yield)
+    finally:
+        kept_models.SHELF.reset(token)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    SHELF.clear()
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if session.config.getoption("--no-skips") and skipped and session.exitstatus == 0:

@@ -154,10 +154,10 @@ def smollm2_run(folder: Path) -> Run:
     """A question with two traces of the bundled model, with the log-probabilities that it gives
     and with answers."""
     from analysis.answer_table import answers as extract_answers
-    from cot.models import DEFAULT_MODEL, load_model, load_tokenizer, resolve
+    from cot.models import DEFAULT_MODEL, borrow_model, load_tokenizer, resolve
 
     source = resolve(DEFAULT_MODEL)
-    model, words = load_model(source, device="cpu"), load_tokenizer(source)
+    loan, words = borrow_model(source, device="cpu"), load_tokenizer(source)
     start = words.encode("Q: Ann has 3 pens and buys 4 more. How many pens?\nA:")
     texts = [" Ann has 3 + 4 = 7 pens. The answer is 7.", " 3 + 4 = 8. The answer is 8."]
     run = create_run(folder, {"model": DEFAULT_MODEL})
@@ -168,7 +168,7 @@ def smollm2_run(folder: Path) -> Run:
             for index, text in enumerate(texts):
                 ids = words.encode(text)
                 with torch.inference_mode():
-                    logits = model(torch.tensor([start + ids])).logits[0]
+                    logits = loan.value(torch.tensor([start + ids])).logits[0]
                 at = torch.arange(len(ids)) + len(start) - 1
                 done = Completion(
                     text=text,
@@ -185,5 +185,6 @@ def smollm2_run(folder: Path) -> Run:
                         completion=done,
                     )
                 )
+    loan.close()
     extract_answers(run)
     return run
