@@ -112,6 +112,7 @@ def attribute(
     engine: str | None = None,
     device: str | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    workers: int | None = None,
     limit: int | None = None,
     traces: int | None = None,
     steps_per_trace: int = 16,
@@ -144,6 +145,7 @@ def attribute(
         device: a torch device; by default CUDA where there is one.
         tokens_per_batch: most tokens in a batch, prompts included; a sixteenth of it, or one trace,
             has gradients at a time.
+        workers: processes on a Ray cluster that share the traces; by default this one alone.
         limit: take the first so many questions only.
         traces: take the first so many traces of each question.
         steps_per_trace: most steps of a trace that are hidden or taken out, evenly by tokens; 0
@@ -161,7 +163,7 @@ def attribute(
     elif engine not in (None, "transformers"):
         raise InputError(f"--engine {engine}: attributions need transformers")
     asked = _asked(run, method, model, limit, traces, steps_per_trace, checked, seed)
-    done = measure(run, asked, device, tokens_per_batch)
+    done = measure(run, asked, device, tokens_per_batch, workers)
     kept = [target for target in asked.targets if not gapped(done, target)]
     if left := len(asked.targets) - len(kept):
         log.warning("%d traces beyond the log-probability gap are left out", left)

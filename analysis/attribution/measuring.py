@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,15 @@ from analysis.attribution.lab import ModelLab, RandomWeights
 from analysis.attribution.parts import Target
 from analysis.attribution.tables import GAP, REMOVALS, randomised, rows_of
 from analysis.hidden_states.planning import Work
-from analysis.hidden_states.shared_pass import Settings, open_teacher_forcing
+from analysis.hidden_states.shared_pass import Opening, Settings
 from analysis.hidden_states.stored_states import MAX_GAP
 from analysis.interventions.units import Unit, UnitStore
 from cot.progress import track
 from cot.sampling.sampler import trace_seed
 from cot.store.run import Run
+from cot.workers.tasks import Do, shared
 
-__all__ = ["FOLDER", "Asked", "digests", "gapped", "measure"]
+__all__ = ["FOLDER", "Asked", "Attributing", "digests", "gapped", "measure"]
 
 FOLDER = Path("activations") / "attribution"
 VERSION = 1
@@ -54,43 +57,131 @@ class Asked:
 
 
 def measure(
-    run: Run, asked: Asked, device: str | None, tokens_per_batch: int
+    run: Run, asked: Asked, device: str | None, tokens_per_batch: int, workers: int | None = None
 ) -> dict[Unit, list[dict[str, Any]]]:
-    """Every unit's rows; those that are stored are not measured again."""
+    """Every unit's rows; those that are stored are not measured again.
+
+    Args:
+        workers: processes that share the traces; None runs all of them here.
+    """
     wanted = digests(asked)
     with UnitStore(run.path / FOLDER, wanted) as store:
         missing = [unit for unit in wanted if unit not in store.done]
         if not missing:
             return store.done
         settings = Settings(
-            model=asked.work.model, device=device, tokens_per_batch=tokens_per_batch
+            model=asked.work.model,
+            device=device,
+            tokens_per_batch=tokens_per_batch,
+            workers=workers,
         )
-        targets = {target.key: target for target in asked.targets}
-        random = {randomised(spec): spec for spec in asked.methods}
+        task = Attributing(
+            opening=Opening.of(run, settings, (), asked.work.longest),
+            asked=asked,
+            stored=_logprobs(asked.work),
+        )
+        random = {randomised(spec) for spec in asked.methods}
+        own = [unit for unit in missing if unit[2] not in random]
+        drawn = [unit for unit in missing if unit[2] in random]
         with (
-            open_teacher_forcing(run, settings, (), asked.work.longest) as forcing,
+            shared(task, settings.cluster, called=_question) as do,
             track("attributing", total=len(missing), unit="traces and methods") as advance,
         ):
-            model = forcing.model  # type: ignore[attr-defined]  # transformers': see above
-            lab = ModelLab(model, tokens_per_batch, asked.most_steps)
-            stored = _logprobs(asked.work)
-            for unit in missing:
-                if unit[2] not in random:
-                    store.add(unit, _rows(unit, targets[unit[:2]], asked, lab, store, stored))
-                    advance(1)
-            # weights are written over: all else is measured by now
-            weights, drawn = RandomWeights(model), ""
-            for unit in missing:
-                if unit[2] in random:
-                    if unit[0] != drawn:
-                        drawn = unit[0]
-                        weights.draw(trace_seed(asked.seed, drawn, 0, "random weights"))
-                        lab = ModelLab(model, tokens_per_batch, asked.most_steps)
-                    target = targets[unit[:2]]
-                    known = not gapped(store.done, target)
-                    store.add(unit, _random(target, random[unit[2]], asked, lab) if known else ())
+            for units, by, weights in ((own, _trace, False), (drawn, _key_of_question, True)):
+                jobs = [
+                    Units(
+                        units=tuple(some),
+                        gaps={gap: store.done[gap] for gap in map(_gap, some) if gap in store.done},
+                        random=weights,
+                    )
+                    for some in (list(group) for _, group in groupby(units, key=by))
+                ]
+                # the second time, weights are written over: all else is measured by then
+                for _, (unit, rows) in do(jobs):
+                    store.add(unit, rows)
                     advance(1)
         return store.done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Units:
+    """What is measured together: of a trace, or under one question's random weights."""
+
+    units: tuple[Unit, ...]
+    """What, in this order."""
+    gaps: Mapping[Unit, Sequence[Mapping[str, Any]]]
+    """Of their traces, the log-probability gaps that are known."""
+    random: bool
+    """Whether under random weights."""
+
+
+def _trace(unit: Unit) -> tuple[str, int]:
+    return unit[:2]
+
+
+def _key_of_question(unit: Unit) -> tuple[str, int]:
+    return unit[0], 0
+
+
+def _gap(unit: Unit) -> Unit:
+    return (*unit[:2], GAP)
+
+
+def _question(job: Units) -> str:
+    return job.units[0][0]
+
+
+Measured = tuple[Unit, list[dict[str, Any]]]
+"""A unit and its rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Attributing:
+    """The passes as a task; see `cot.workers`."""
+
+    opening: Opening
+    """The model."""
+    asked: Asked
+    """What is asked for."""
+    stored: Mapping[tuple[str, int], Sequence[float] | None]
+    """Log-probabilities of the traces."""
+
+    @contextmanager
+    def open(self) -> Iterator[Do[Units, Measured]]:
+        """Load the model; once a job under random weights was done, no other can be."""
+        targets = {target.key: target for target in self.asked.targets}
+        specs = {randomised(spec): spec for spec in self.asked.methods}
+        with self.opening.open() as forcing:
+            model = forcing.model  # type: ignore[attr-defined]  # transformers': see above
+            lab = self._lab(model)
+            weights: RandomWeights | None = None
+
+            def attribute(jobs: Iterable[Units]) -> Iterator[tuple[Units, Measured]]:
+                nonlocal weights
+                for job in jobs:
+                    done: dict[Unit, Any] = dict(job.gaps)
+                    if job.random:
+                        weights = weights or RandomWeights(model)
+                        seed = trace_seed(self.asked.seed, _question(job), 0, "random weights")
+                        weights.draw(seed)
+                        redrawn = self._lab(model)
+                    elif weights is not None:
+                        raise RuntimeError("the model's weights were written over")
+                    for unit in job.units:
+                        target = targets[unit[:2]]
+                        if not job.random:
+                            rows = list(_rows(unit, target, self.asked, lab, done, self.stored))
+                            done[unit] = rows
+                        elif gapped(done, target):
+                            rows = []
+                        else:
+                            rows = list(_random(target, specs[unit[2]], self.asked, redrawn))
+                        yield job, (unit, rows)
+
+            yield attribute
+
+    def _lab(self, model: Any) -> ModelLab:
+        return ModelLab(model, self.opening.settings.tokens_per_batch, self.asked.most_steps)
 
 
 def _rows(
@@ -98,7 +189,7 @@ def _rows(
     target: Target,
     asked: Asked,
     lab: ModelLab,
-    store: UnitStore,
+    done: Mapping[Unit, Sequence[Mapping[str, Any]]],
     stored: Mapping[tuple[str, int], Sequence[float] | None],
 ) -> Iterator[dict[str, Any]]:
     """What a unit holds."""
@@ -106,7 +197,7 @@ def _rows(
     if name == GAP:
         gap = lab.logprob_gap(target, stored.get(target.key))
         yield {"gap": None if gap != gap else gap}
-    elif gapped(store.done, target):
+    elif gapped(done, target):
         return
     elif name == REMOVALS:
         yield from _removals(target, lab)

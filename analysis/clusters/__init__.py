@@ -137,6 +137,7 @@ def paths(
     most_sections: int | None = None,
     budget: float | None = None,
     dataflow_share: float = 0.0,
+    workers: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Check each trace's equations, and cluster each question's traces by their reasoning.
@@ -177,6 +178,8 @@ def paths(
         budget: seconds that embedding may take; sets most_sections, which is said and stored, and
             taken again when the same budget is given.
         dataflow_share: how much of two traces' overlap is that of their equations, 0 to 1.
+        workers: processes on a Ray cluster that share the texts to embed; by default this one
+            alone.
         seed: seed of the bootstrap, the permutations, the layout and the choice of sections.
 
     Raises:
@@ -191,6 +194,7 @@ def paths(
         most_sections=most_sections,
         budget=budget,
         dataflow_share=dataflow_share,
+        workers=workers,
         seed=seed,
     )
     if threshold is not None and not 0 < threshold < 2:

@@ -62,6 +62,8 @@ class Settings:
     """The equations' part of the overlap, in [0, 1]."""
     seed: int
     """Of the choice of sections, and of the findings' bootstrap."""
+    workers: int | None = None
+    """Processes that share the texts to embed; None embeds all of them here."""
 
     def __post_init__(self) -> None:
         """Raise InputError where a value is out of range."""
@@ -147,7 +149,7 @@ def compare_traces(
                 )
         stated = traces.assign(text=traces["stated"])
         texts = mask_traces(traces["text"], stated, numbers)
-        vectors = embed(texts, settings.embedder, cache)
+        vectors = embed(texts, settings.embedder, cache, settings.workers)
         return Compared(
             by="whole",
             groups=groups,
@@ -165,7 +167,7 @@ def compare_traces(
         most = fit_budget(found["text"], ranks, settings.budget, settings.embedder, cache)
     chosen = np.ones(len(found), dtype=bool) if most is None else ranks < most
     kept = found[chosen]
-    vectors = embed(kept["text"].tolist(), settings.embedder, cache)
+    vectors = embed(kept["text"].tolist(), settings.embedder, cache, settings.workers)
     linked = []
     places = []
     local = np.zeros(len(traces), dtype=np.int64)

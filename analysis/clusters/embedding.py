@@ -20,7 +20,8 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from numpy.typing import NDArray
 
 from cot.progress import track
 from cot.store.atomic import replace_file
+from cot.workers.cluster import cluster_of
+from cot.workers.same_model import SameModel
+from cot.workers.tasks import Do, shared
 
 __all__ = [
     "DEFAULT_EMBEDDER",
@@ -115,7 +119,10 @@ def _value(number: str) -> float:
 
 
 def embed(
-    texts: Sequence[str], model: str = DEFAULT_EMBEDDER, cache: Path | None = None
+    texts: Sequence[str],
+    model: str = DEFAULT_EMBEDDER,
+    cache: Path | None = None,
+    workers: int | None = None,
 ) -> Vectors:
     """Unit vectors, shape [text, d]; equal texts are embedded once.
 
@@ -124,6 +131,7 @@ def embed(
         model: a name that `cot.models.load_embedder` resolves, or `tfidf`.
         cache: a folder that keeps what a model embedded, by the hash of the text; it may be deleted
             at any time. `tfidf` depends on all texts and is fast, so that it is not kept.
+        workers: processes on a Ray cluster that share the texts; None embeds all of them here.
     """
     codes, unique = pd.factorize(np.asarray(texts, dtype=object))
     if not len(unique):
@@ -131,12 +139,10 @@ def embed(
     if model == TFIDF:
         vectors = tfidf_vectors(unique)
     elif cache is None:
-        from cot.models import borrow_embedder
-
-        with closing(borrow_embedder(model)) as loan:
-            vectors = np.concatenate([part for _, part in _encode(unique, loan.value)])
+        parts = dict(_encode_all(unique, model, workers))
+        vectors = np.concatenate([parts[begin] for begin in sorted(parts)])
     else:
-        vectors = _encode_new(unique, model, cache)
+        vectors = _encode_new(unique, model, cache, workers)
     embedded: Vectors = vectors[codes]
     return embedded
 
@@ -152,15 +158,17 @@ def seconds_to_embed(texts: Sequence[str], model: str) -> float:
     from cot.models import borrow_embedder
 
     with closing(borrow_embedder(model)) as loan:
-        for _ in _encode(texts[:1], loan.value):  # the first pass allocates
-            pass
-        begin = time.perf_counter()
-        for _ in _encode(texts, loan.value):
-            pass
+        for some in (texts[:1], texts):  # the first pass allocates
+            begin = time.perf_counter()
+            for at in range(0, len(some), KEPT):
+                for _ in _encode(some[at : at + KEPT], loan.value):
+                    pass
         return time.perf_counter() - begin
 
 
-def _encode_new(texts: Sequence[str], model: str, cache: Path) -> Vectors:
+def _encode_new(
+    texts: Sequence[str], model: str, cache: Path, workers: int | None = None
+) -> Vectors:
     """The texts' vectors; only those that the cache lacks are made."""
     file = _file(model, cache)
     parts = _parts(file)
@@ -173,16 +181,13 @@ def _encode_new(texts: Sequence[str], model: str, cache: Path) -> Vectors:
     places = {key: row for row, key in enumerate(known)}
     new = [row for row, key in enumerate(wanted) if key not in places]
     if new:
-        from cot.models import borrow_embedder
-
-        with closing(borrow_embedder(model)) as loan:
-            for begin, made in _encode([texts[row] for row in new], loan.value):
-                keys = [wanted[row] for row in new[begin : begin + len(made)]]
-                part = file.with_name(f"{file.stem}-{begin:09d}{file.suffix}")
-                _write(part, keys, made)
-                known += keys
-                vectors.append(made)
-                parts.append(part)
+        for begin, made in _encode_all([texts[row] for row in new], model, workers):
+            keys = [wanted[row] for row in new[begin : begin + len(made)]]
+            part = file.with_name(f"{file.stem}-{begin:09d}{file.suffix}")
+            _write(part, keys, made)
+            known += keys
+            vectors.append(made)
+            parts.append(part)
         places = {key: row for row, key in enumerate(known)}
     together: Vectors = np.concatenate(vectors)
     if set(parts) != {file}:
@@ -227,25 +232,97 @@ def _write(file: Path, keys: Sequence[bytes], vectors: Vectors) -> None:
         np.savez(handle, keys=rows, vectors=vectors)
 
 
-def _encode(texts: Sequence[str], embedder: Any) -> Iterator[tuple[int, Vectors]]:
-    """Vectors of up to KEPT texts at a time, each time with the number of the first."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Texts:
+    """Texts that are embedded together."""
+
+    begin: int
+    """Number of the first."""
+    texts: Sequence[str]
+    """At most KEPT."""
+
+
+Embedded = float | tuple[Vectors, int, Any]
+"""The share of some texts that is embedded so far; or their vectors, how many of them were split,
+and the embedder's window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """Embedding as a task; see `cot.workers`."""
+
+    model: str | SameModel
+    """The embedder: its name, or what a worker finds it by."""
+
+    @contextmanager
+    def open(self) -> Iterator[Do[Texts, Embedded]]:
+        """Load the embedder."""
+        from cot.models import borrow_embedder
+
+        name = self.model if isinstance(self.model, str) else self.model.resolve().path
+        with closing(borrow_embedder(name)) as loan:
+
+            def embed(parts: Iterable[Texts]) -> Iterator[tuple[Texts, Embedded]]:
+                for part in parts:
+                    for result in _encode(part.texts, loan.value):
+                        yield part, result
+
+            yield embed
+
+
+def _encode_all(
+    texts: Sequence[str], model: str, workers: int | None
+) -> Iterator[tuple[int, Vectors]]:
+    """Vectors of up to KEPT texts at a time, each time with the number of the first, as they are
+    done."""
+    from cot.models import resolve
+
+    parts = [
+        Texts(begin=begin, texts=texts[begin : begin + KEPT])
+        for begin in range(0, len(texts), KEPT)
+    ]
+    task = Embedding(model=model if workers is None else SameModel.of(resolve(model)))
+    n_split, window, done = 0, None, dict.fromkeys((part.begin for part in parts), 0)
+    with (
+        shared(task, cluster_of(workers), called=lambda part: f"texts from {part.begin}") as do,
+        track("embedding", total=len(texts), unit="texts") as advance,
+    ):
+        for part, result in do(parts):
+            if isinstance(result, float):
+                now = int(result * len(part.texts))
+                advance(now - done[part.begin])
+                done[part.begin] = now
+                continue
+            vectors, own_split, window = result
+            n_split += own_split
+            advance(len(part.texts) - done[part.begin])
+            yield part.begin, vectors
+    if n_split:
+        log.info(
+            "%d of %d texts exceed the embedder's window of %d tokens: embedded in pieces",
+            *(n_split, len(texts), window),
+        )
+
+
+def _encode(texts: Sequence[str], embedder: Any) -> Iterator[Embedded]:
+    """The share of the texts that is embedded, batch by batch; then their vectors."""
     pieces, owners, weights = _pieces(texts, embedder)
-    with track("embedding", total=len(pieces), unit="texts") as advance:
-        for begin in range(0, len(texts), KEPT):
-            end = min(begin + KEPT, len(texts))
-            first, past = np.searchsorted(owners, [begin, end])
-            vectors = _encode_pieces(pieces[first:past], embedder, advance)
-            if len(vectors) > end - begin:
-                # float64: the mean of a text's pieces must not depend on their order
-                sums = np.zeros((end - begin, vectors.shape[1]), dtype=np.float64)
-                weighed = vectors * np.array(weights[first:past])[:, None]
-                np.add.at(sums, np.array(owners[first:past]) - begin, weighed)
-                norms = np.linalg.norm(sums, axis=1, keepdims=True)
-                vectors = (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
-            yield begin, vectors
+    vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
+    for share, made in _encode_pieces(pieces, embedder):
+        vectors = made
+        yield share
+    n_split = int((np.bincount(owners) > 1).sum())
+    if len(vectors) > len(texts):
+        # float64: the mean of a text's pieces must not depend on their order
+        sums = np.zeros((len(texts), vectors.shape[1]), dtype=np.float64)
+        np.add.at(sums, np.array(owners), vectors * np.array(weights)[:, None])
+        norms = np.linalg.norm(sums, axis=1, keepdims=True)
+        vectors = (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
+    yield vectors, n_split, embedder.max_seq_length
 
 
-def _encode_pieces(pieces: Sequence[str], embedder: Any, advance: Callable[[int], None]) -> Vectors:
+def _encode_pieces(pieces: Sequence[str], embedder: Any) -> Iterator[tuple[float, Vectors]]:
+    """The share of the pieces that were embedded, and the vectors, once all were."""
     # longest first: a batch pads to its longest, and a batch too large for memory fails at once
     order = np.argsort([-len(piece) for piece in pieces], kind="stable")
     vectors: Vectors | None = None
@@ -260,9 +337,7 @@ def _encode_pieces(pieces: Sequence[str], embedder: Any, advance: Callable[[int]
         if vectors is None:
             vectors = np.zeros((len(pieces), part.shape[1]), dtype=np.float32)
         vectors[rows] = part
-        advance(len(rows))
-    assert vectors is not None
-    return vectors
+        yield min(1.0, (begin + BATCH) / len(pieces)), vectors
 
 
 def _pieces(texts: Sequence[str], embedder: Any) -> tuple[list[str], list[int], list[int]]:
@@ -280,22 +355,13 @@ def _pieces(texts: Sequence[str], embedder: Any) -> tuple[list[str], list[int], 
     pieces: list[str] = []
     owners: list[int] = []
     weights: list[int] = []
-    n_split = 0
     for owner, text in enumerate(texts):
         fits = text.isascii() and len(text) < room  # a token is a character at least
         parts = [(text, 1)] if fits else _fit(text, count, room)
-        n_split += len(parts) > 1
         for piece, weight in parts:
             pieces.append(piece)
             owners.append(owner)
             weights.append(weight)
-    if n_split:
-        log.info(
-            "%d of %d texts exceed the embedder's window of %d tokens: embedded in pieces",
-            n_split,
-            len(texts),
-            window,
-        )
     return pieces, owners, weights
 
 

@@ -107,6 +107,7 @@ def intervene(
     engine: str | None = None,
     device: str | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    workers: int | None = None,
     limit: int | None = None,
     traces: int | None = None,
     steps_per_trace: int = 16,
@@ -155,6 +156,7 @@ def intervene(
         engine: transformers; states can't be written into vLLM.
         device: a torch device; by default CUDA where there is one.
         tokens_per_batch: most tokens in a batch, prompts included.
+        workers: processes on a Ray cluster that share the questions; by default this one alone.
         limit: take the first so many questions only.
         traces: take the first so many traces of each question.
         steps_per_trace: most steps of a trace that are patched or hidden, evenly by tokens; 0 takes
@@ -190,13 +192,14 @@ def intervene(
         log.warning("states can't be written into vLLM: traces are run with transformers here")
     elif engine not in (None, "transformers"):
         raise InputError(f"--engine {engine}: states can be written with transformers only")
-    done = measure(run, asked, device, tokens_per_batch)
+    done = measure(run, asked, device, tokens_per_batch, workers)
     sampled = sample_changed(
         run,
         variants(asked, samples),
         model=model,
         engine="transformers",
         device=device,
+        workers=workers,
         limit=limit,
         seed=seed,
     )

@@ -29,18 +29,22 @@ from analysis.hidden_states.edits import Change, Edit, Writer
 from analysis.hidden_states.hooks import HookTeacherForcing
 from analysis.hidden_states.teacher_forcing import ForcedTrace, Job
 from cot.engines import never
+from cot.engines.ray_engine import RayEngine
 from cot.engines.transformers import Row, TransformersEngine
 from cot.errors import InputError
-from cot.models import encode
+from cot.models import ResolvedModel, encode
 from cot.types import Completion, Request
+from cot.workers.cluster import cluster_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ChangedEngine", "ChangedRequest"]
+__all__ = ["ChangedEngine", "ChangedRequest", "changed_engines"]
 
 SCORED_TOGETHER = 2048
 """Generated tokens of ended traces that are scored in one go; a trace waits for no more."""
+ROOM = 256
+"""Requests that a worker holds: those that run, that wait, and that are not scored yet."""
 NO_SPOTS = np.empty((0, 2), dtype=np.int64)
 
 Ended = tuple[Request, Completion]
@@ -93,18 +97,30 @@ class ChangedEngine(TransformersEngine):
         Raises:
             RuntimeError: states were not written as they were meant.
         """
+        source, exhausted = iter(requests), False
         ended: list[Ended] = []
-        for request, completion in super().generate(requests, cancelled):
-            self._check(request, completion)
-            if not isinstance(request, ChangedRequest) or not completion.token_ids:
-                yield request, completion
-                continue
-            ended.append((request, completion))
-            if sum(len(each.token_ids or ()) for _, each in ended) >= SCORED_TOGETHER:
+
+        def until_it_waits() -> Iterator[Request | None]:
+            nonlocal exhausted
+            for request in source:
+                if request is None and ended:
+                    return  # it may wait for those that are not scored yet
+                yield request
+            exhausted = True
+
+        while not exhausted:
+            for request, completion in super().generate(until_it_waits(), cancelled):
+                self._check(request, completion)
+                if not isinstance(request, ChangedRequest) or not completion.token_ids:
+                    yield request, completion
+                    continue
+                ended.append((request, completion))
+                if sum(len(each.token_ids or ()) for _, each in ended) >= SCORED_TOGETHER:
+                    yield from self._scored(ended)
+                    ended.clear()
+            if ended:
                 yield from self._scored(ended)
-                ended = []
-        if ended:
-            yield from self._scored(ended)
+                ended.clear()
         self._counted.clear()  # of cancelled requests
 
     def close(self) -> None:
@@ -168,6 +184,23 @@ class ChangedEngine(TransformersEngine):
             if done.sample_index is not None:
                 request, completion = ended[done.sample_index]
                 yield request, replace(completion, logprobs=done.logprobs)
+
+
+def changed_engines(
+    model: ResolvedModel, *, dtype: str, workers: int, device: str | None
+) -> RayEngine:
+    """Copies of the engine in workers on a Ray cluster."""
+    cluster = cluster_of(workers, device)
+    assert cluster is not None
+    return RayEngine(
+        model,
+        dtype=dtype,
+        inner=ChangedEngine,
+        workers=workers,
+        gpus=cluster.gpus,
+        device=device,
+        room=ROOM,
+    )
 
 
 class _Counted:

@@ -70,6 +70,7 @@ def count(
     limit: int | None,
     seed: int,
     method: Sequence[str],
+    workers: int | None = None,
     **others: Any,
 ) -> tuple[list[dict[str, Any]], str]:
     notes = []

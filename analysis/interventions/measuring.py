@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from analysis.hidden_states.planning import Work
-from analysis.hidden_states.shared_pass import Settings, open_teacher_forcing
+from analysis.hidden_states.shared_pass import Opening, Settings
 from analysis.interventions.asking import Asked, digests
 from analysis.interventions.lab import ModelLab
 from analysis.interventions.units import Unit, UnitStore, plain
 from cot.progress import track
 from cot.store.atomic import replace_file
 from cot.store.run import Run
+from cot.workers.tasks import Do, shared
 
-__all__ = ["FOLDER", "measure", "speed"]
+__all__ = ["FOLDER", "Measuring", "measure", "speed"]
 
 log = logging.getLogger("cot")
 FOLDER = Path("activations") / "interventions"
@@ -26,41 +30,93 @@ SPEED = "speed.json"
 
 
 def measure(
-    run: Run, asked: Asked, device: str | None, tokens_per_batch: int
+    run: Run, asked: Asked, device: str | None, tokens_per_batch: int, workers: int | None = None
 ) -> dict[Unit, list[dict[str, Any]]]:
-    """Every unit's rows; those that are stored are not measured again."""
+    """Every unit's rows; those that are stored are not measured again.
+
+    Args:
+        workers: processes that share the questions; None measures all of them here.
+    """
     wanted = digests(asked)
     with UnitStore(run.path / FOLDER, wanted) as store:
         missing = [
-            (case, spec)
-            for case in asked.cases
+            (place, spec)
+            for place, case in enumerate(asked.cases)
             for spec in asked.methods
             if (*case.key, spec) not in store.done
         ]
         if not missing:
             return store.done
         settings = Settings(
-            model=asked.work.model, device=device, tokens_per_batch=tokens_per_batch
+            model=asked.work.model,
+            device=device,
+            tokens_per_batch=tokens_per_batch,
+            workers=workers,
         )
-        stored = _logprobs(asked.work)
+        task = Measuring(
+            opening=Opening.of(run, settings, asked.plan.layers, asked.work.longest),
+            asked=asked,
+            stored=_logprobs(asked.work),
+        )
+        # a question's unchanged states serve all that is measured of it
+        questions = [tuple(some) for _, some in groupby(missing, key=task.question)]
         with (
-            open_teacher_forcing(run, settings, asked.plan.layers, asked.work.longest) as forcing,
+            shared(task, settings.cluster, called=lambda some: task.question(some[0])) as do,
             track("intervening", total=len(missing), unit="traces and methods") as advance,
         ):
-            lab = ModelLab(asked.plan, forcing, stored)
-            began, gapped = time.monotonic(), set()
-            for case, spec in missing:
-                if lab.beyond_gap(case):
+            began, gapped, tokens = time.monotonic(), set(), 0.0
+            for _, ((place, spec), rows, own_tokens) in do(questions):
+                case = asked.cases[place]
+                if rows is None:
                     gapped.add(case.key)
-                    store.add((*case.key, spec), ())
-                else:
-                    measured = asked.methods[spec].measure(case, lab)
-                    store.add((*case.key, spec), map(plain, measured))
+                store.add((*case.key, spec), rows or ())
+                tokens += own_tokens
                 advance(1)
             if gapped:
                 log.warning("%d traces beyond the log-probability gap are left out", len(gapped))
-            _keep_speed(run, lab.tokens_run, time.monotonic() - began)
+            _keep_speed(run, tokens, time.monotonic() - began)
     return store.done
+
+
+Place = tuple[int, str]
+"""Number of a case, and a method."""
+Measured = tuple[Place, list[dict[str, Any]] | None, float]
+"""What was measured, its rows (None beyond the log-probability gap), and the tokens run for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measuring:
+    """Forced passes as a task, question by question; see `cot.workers`."""
+
+    opening: Opening
+    """The model."""
+    asked: Asked
+    """What is asked for."""
+    stored: Mapping[tuple[str, int], Sequence[float] | None]
+    """Log-probabilities of the traces."""
+
+    def question(self, place: Place) -> str:
+        """Whose trace is measured."""
+        return self.asked.cases[place[0]].question_id
+
+    @contextmanager
+    def open(self) -> Iterator[Do[tuple[Place, ...], Measured]]:
+        """Load the model."""
+        with self.opening.open() as forcing:
+            lab = ModelLab(self.asked.plan, forcing, self.stored)
+
+            def measure(
+                questions: Iterable[tuple[Place, ...]],
+            ) -> Iterator[tuple[tuple[Place, ...], Measured]]:
+                for question in questions:
+                    for place in question:
+                        case, method = self.asked.cases[place[0]], self.asked.methods[place[1]]
+                        rows, before = None, lab.tokens_run
+                        if not lab.beyond_gap(case):
+                            rows = [plain(row) for row in method.measure(case, lab)]
+                        yield question, (place, rows, lab.tokens_run - before)
+
+            yield measure
 
 
 def _logprobs(work: Work) -> Mapping[tuple[str, int], Sequence[float] | None]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -28,11 +28,13 @@ from analysis.catalogue import need
 from analysis.faithfulness_tests.trace_selection import AnswerReader
 from analysis.hidden_states.edits import Edit
 from analysis.hidden_states.planning import prompt_ids
-from analysis.interventions.changed_engine import ChangedEngine, ChangedRequest
+from analysis.interventions.changed_engine import ChangedEngine, ChangedRequest, changed_engines
 from analysis.model_queries import ModelQueries, run_sampling
 from cot.answers.judge import Judge
 from cot.answers.reasoning import Thinking
+from cot.engines import Engine
 from cot.errors import InputError
+from cot.models import ResolvedModel, load_config
 from cot.sampling.sampler import trace_seed
 from cot.store.run import Run
 from cot.types import Request
@@ -97,6 +99,7 @@ def sample_changed(
     model: str | None = None,
     engine: str | None = None,
     device: str | None = None,
+    workers: int | None = None,
     limit: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -116,6 +119,7 @@ def sample_changed(
         model: the model to sample; by default the run's own.
         engine: `transformers`, or None; `vllm` gets a notice.
         device: a torch device; CUDA by default where there is one.
+        workers: processes on a Ray cluster that share the samples; by default this one alone.
         limit: the first so many questions of the run only.
         seed: of sampling, where the run was imported and has none.
 
@@ -127,7 +131,7 @@ def sample_changed(
     if not variants:
         return _typed([])
     _check_engine(run, engine)
-    with _queries(run, model, device) as queries:
+    with _queries(run, model, device, workers) as queries:
         asked = _asked(run, variants, queries, limit, seed)
         rows = queries.ask(PURPOSE, [request for _, request in asked])
     table = _table(run, [variant for variant, _ in asked], rows)
@@ -196,8 +200,12 @@ def _check_engine(run: Run, engine: str | None) -> None:
         )
 
 
-def _queries(run: Run, model: str | None, device: str | None) -> ModelQueries:
-    make = partial(ChangedEngine, device=device)
+def _queries(
+    run: Run, model: str | None, device: str | None, workers: int | None = None
+) -> ModelQueries:
+    make: Callable[..., Engine] = partial(ChangedEngine, device=device)
+    if workers is not None:
+        make = partial(changed_engines, workers=workers, device=device)
     return ModelQueries(run, model=model, engine_name="transformers", make_engine=make)
 
 
@@ -206,7 +214,7 @@ def _asked(
 ) -> list[tuple[Variant | None, Request]]:
     """Each sample's variant (None: unchanged) and request, by question, sample and variant."""
     engine: Any = queries.engine
-    _check_variants(variants, engine)
+    _check_variants(variants, engine.model)
     sampling = run_sampling(run)
     own_seed = seed if run.identity.seed is None else run.identity.seed
     names = run.questions()["question_id"].tolist()[:limit]
@@ -235,13 +243,14 @@ def _asked(
     return asked
 
 
-def _check_variants(variants: Sequence[Variant], engine: ChangedEngine) -> None:
+def _check_variants(variants: Sequence[Variant], model: ResolvedModel) -> None:
     names = [UNCHANGED, *(each.name for each in variants)]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"variants of the same name: {', '.join(twice)}")
-    if high := [each.layer for each in variants if not 0 <= each.layer <= engine.n_blocks]:
-        raise InputError(f"layer {high[0]}: {engine.model.name} has layers 0 to {engine.n_blocks}")
+    n_blocks = int(load_config(model).num_hidden_layers)
+    if high := [each.layer for each in variants if not 0 <= each.layer <= n_blocks]:
+        raise InputError(f"layer {high[0]}: {model.name} has layers 0 to {n_blocks}")
 
 
 def _prompts(

@@ -18,8 +18,13 @@ OBJECT_STORE = 512 * 2**20
 """Bytes of shared memory of a cluster that is started here: results are small, and taken soon."""
 STARTS = 2
 """Times that a cluster on this machine is tried to be started: Ray gives up after 30 s."""
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""Environment of a cluster that is started here: it tells nobody that it runs, and has no tip."""
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",
+}
+"""Environment of a cluster that is started here: it tells nobody that it runs, warns of nothing to
+come, and its workers are scheduled as this process is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

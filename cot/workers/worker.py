@@ -128,6 +128,10 @@ class Worker:
             found.append(each)
         return found
 
+    def pid(self) -> int:
+        """Of the worker's process."""
+        return os.getpid()
+
     def close(self) -> None:
         """End the work, so that what it loaded is freed."""
         self._given.end()

@@ -177,7 +177,7 @@ def test_a_second_call_runs_no_model_and_says_the_same(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = run.table("attributions")
-    monkeypatch.setattr("analysis.attribution.measuring.open_teacher_forcing", None)
+    monkeypatch.setattr("analysis.attribution.measuring.Opening", None)
     pd.testing.assert_frame_equal(attribute(run, METHODS, checked=2), before)
 
 
@@ -216,7 +216,7 @@ def test_a_dry_run_counts_at_least_what_is_run_and_loads_no_model(
     bare: Run, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = {"model": None, "limit": None, "traces": None, "steps_per_trace": 16, "seed": 0}
-    monkeypatch.setattr("analysis.attribution.measuring.open_teacher_forcing", None)
+    monkeypatch.setattr("analysis.attribution.measuring.Opening", None)
     rows = {row["method"]: row for row in _count(bare, method=METHODS, checked=0, **asked)}
     done = run.table("attribution_traces").groupby("method")[["n_forward", "n_backward"]].sum()
     for method in METHODS[:2]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ PORTS = (
     *("port", "dashboard-agent-grpc-port", "dashboard-agent-listen-port"),
     *("runtime-env-agent-port", "metrics-export-port", "dashboard-port"),
 )
-"""Given, so that Ray doesn't wait 15 seconds for each and then die, as it does on a busy machine.
-"""
+"""Given where they can be: Ray waits 15 seconds for an agent to say one, and then ends the node."""
+STARTS = 5
+"""Times that it is tried: an agent that takes longer all the same ends the node."""
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_register_timeout_seconds": "300",
+    "RAY_worker_niceness": "0",
     "OMP_NUM_THREADS": "1",
     # what workers import from the tests
     "PYTHONPATH": str(Path(__file__).parent.parent.parent),
@@ -31,7 +34,11 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Address of a cluster of two cores; analyses and subprocesses find it by RAY_ADDRESS."""
+    """Address of a cluster of two cores; analyses and subprocesses find it by RAY_ADDRESS. Where
+    that names one already, it is that one."""
+    if address := os.environ.get("RAY_ADDRESS"):
+        yield address
+        return
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
@@ -40,27 +47,43 @@ def cluster() -> Iterator[str]:
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         import ray
 
-        free = free_ports(len(PORTS))
-        given = [f"--{name}={number}" for name, number in zip(PORTS, free, strict=True)]
-        given += ["--num-cpus=2", "--object-store-memory=200000000", "--include-dashboard=false"]
-        with subprocess.Popen(
-            [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *given],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as head:
-            try:
-                host = ray.util.get_node_ip_address()
-                wait_for(host, free[0], head)
+        host = ray.util.get_node_ip_address()
+        for left in reversed(range(STARTS)):
+            free = free_ports(len(PORTS))
+            given = [f"--{name}={number}" for name, number in zip(PORTS, free, strict=True)]
+            given += ["--num-cpus=2", "--object-store-memory=200000000"]
+            with head_node(given) as head:
+                try:
+                    wait_for(host, free[0], head)
+                    ray.init(f"{host}:{free[0]}", log_to_driver=False)
+                except (ConnectionError, RuntimeError):
+                    if not left:
+                        raise
+                    continue
                 patch.setenv("RAY_ADDRESS", f"{host}:{free[0]}")
                 yield f"{host}:{free[0]}"
                 ray.shutdown()
-            finally:
-                head.terminate()
-                try:
-                    head.wait(30)
-                finally:
-                    os.killpg(head.pid, signal.SIGKILL)
+                return
+
+
+@contextmanager
+def head_node(options: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that runs Ray's others, which end with it."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+    with subprocess.Popen(
+        [*command, "--include-dashboard=false", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as head:
+        try:
+            yield head
+        finally:
+            head.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                head.wait(30)
+            with suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)
 
 
 def free_ports(count: int) -> list[int]:

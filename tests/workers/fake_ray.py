@@ -1,11 +1,12 @@
 """As much of Ray as the pool asks for, with threads in place of processes: quick, and no cluster.
 
 An actor's method runs in a thread of its own; `kill` makes what it was asked, and what it is asked
-from then on, raise `RayActorError`.
+from then on, raise `RayActorError`. What travels is pickled where `pickled` is set.
 """
 
 from __future__ import annotations
 
+import pickle
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError
 from concurrent.futures import wait as wait_futures
@@ -34,8 +35,8 @@ class FakeRay:
         RayError=RayError, RayActorError=RayActorError, RayTaskError=RayTaskError
     )
 
-    def __init__(self, cpus=2):
-        self.cpus = cpus
+    def __init__(self, cpus=2, pickled=False):
+        self.cpus, self.pickled = cpus, pickled
         self.actors = []
 
     def is_initialized(self):
@@ -48,7 +49,10 @@ class FakeRay:
         return value
 
     def get(self, ref):
-        return ref.result()
+        return self.travel(ref.result())
+
+    def travel(self, value):
+        return pickle.loads(pickle.dumps(value)) if self.pickled else value
 
     def wait(self, refs, num_returns=1, timeout=None):
         done, _ = wait_futures(refs, timeout, FIRST_COMPLETED)
@@ -60,18 +64,18 @@ class FakeRay:
 
     def remote(self, kind):
         def make(*arguments):
-            self.actors.append(Actor(kind(*arguments)))
+            self.actors.append(Actor(self, kind(*self.travel(arguments))))
             return self.actors[-1]
 
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=make))
 
 
 class Actor:
-    def __init__(self, made):
-        self._made, self._alive, self._refs = made, True, []
+    def __init__(self, ray, made):
+        self._ray, self._made, self._alive, self._refs = ray, made, True, []
 
     def __getattr__(self, name):
-        return SimpleNamespace(remote=lambda *arguments: self._call(name, arguments))
+        return SimpleNamespace(remote=lambda *given: self._call(name, self._ray.travel(given)))
 
     def _call(self, name, arguments):
         ref = Future()
