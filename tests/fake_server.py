@@ -137,6 +137,8 @@ class FakeServer:
         self.port = port
         self.asked: list[dict[str, Any]] = []
         """Bodies of completions, questions about the server left out."""
+        self.last: tuple[str, dict[str, Any]] = ("", {})
+        """Route and body of the last completion."""
         self.keys: set[str] = set()
         """Authorization headers."""
         self.flying = self.most = 0
@@ -243,6 +245,7 @@ class FakeServer:
         if mishap == "no choices":
             await send(writer, 200, {"id": "x", "object": "text_completion"})
             return True
+        self.last = (path, body)
         reply = self._write(path, body)
         if mishap == "half":
             content = json.dumps(reply).encode()

@@ -26,9 +26,9 @@ from cot import models
 from cot.engines import ServerFacts, failure, never
 from cot.engines.endpoint_address import Key, addresses
 from cot.engines.endpoint_client import Client, Outlet, Server
-from cot.engines.endpoint_dialects import RefusedError
 from cot.engines.endpoint_facts import CONTINUED, DIALECTS, UNBOUNDED, Card, ask_behaviour, ask_card
 from cot.engines.endpoint_http import TroubleError
+from cot.engines.endpoint_replies import RefusedError
 from cot.engines.vllm_requests import Pending
 from cot.errors import ConsilienceError, InputError
 from cot.types import Completion, Request

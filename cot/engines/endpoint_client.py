@@ -25,8 +25,9 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from cot.engines.endpoint_address import Address, Key
-from cot.engines.endpoint_dialects import BadReplyError, Dialect, RefusedError
+from cot.engines.endpoint_dialects import Dialect
 from cot.engines.endpoint_http import TroubleError, exchange, open_http
+from cot.engines.endpoint_replies import BadReplyError, RefusedError, check_spelling
 from cot.engines.vllm_requests import Part, Pending
 from cot.errors import ConsilienceError
 from cot.types import Completion
@@ -43,6 +44,8 @@ QUESTION_SECONDS = 60.0
 """Time for an answer to a question about the server itself."""
 STRIKES = 3
 """Failures in a row after which a server is left alone."""
+SHAPES = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What a reply with other types than it should have, at any depth, ends in."""
 LOST_IN_A_ROW = 20
 """Requests that failed for good, with none answered between, after which nothing more is asked."""
 LONGEST_PAUSE = 30.0
@@ -249,10 +252,13 @@ class Client:
         try:
             part = dialect.read(reply, request, notes)
             if dialect.takes_ids and part.ids is not None:
-                _check_spelling(pending, prompt, part)
+                check_spelling(pending.tokenizer, prompt, part, request.sampling.stop)
         except BadReplyError as error:
             said = f"{server.address.api}: {self.key.hide(error)}"
             raise TroubleError(said, "broken") from None
+        except SHAPES as error:
+            said = f"{server.address.api}: its reply has another shape than those of {dialect.kind}"
+            raise TroubleError(f"{said} ({type(error).__name__})", "broken") from None
         if not self.raw and request.sampling.temperature > 0:
             if part.scores is not None:
                 raise RefusedError(f"{server.address.api}: its probabilities are after temperature")
@@ -382,40 +388,3 @@ class Client:
         return float(
             min(LONGEST_PAUSE, self.pause * 2 ** min(again - 1, 20)) * self._dice.uniform(0.5, 1.5)
         )
-
-
-CONTEXT = 8
-"""Tokens decoded before the first, for its leading space."""
-BROKEN = "\ufffd"
-"""What decoders write for part of a character."""
-
-
-def _check_spelling(pending: Pending, prompt: list[int], part: Part) -> None:
-    """Refuse ids that don't spell the text: then the server's tokenizer is another one.
-
-    A text may end before a stop string, and in the middle of a character; white space at its ends
-    depends on the decoder.
-    """
-    decode = pending.tokenizer.decode
-    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
-    before = prompt[-CONTEXT:]
-    head, spelled = decode(before, **options), decode([*before, *(part.ids or ())], **options)
-    own = (
-        spelled[len(head) :]
-        if spelled.startswith(head)
-        else decode(list(part.ids or ()), **options)
-    )
-    text = part.text
-    own, text = own.strip(), text.strip()
-    if BROKEN in own or BROKEN in text:  # compared up to the first character that is not whole
-        n = min(len(each.split(BROKEN)[0]) for each in (own, text))
-        own, text = own[:n], text[:n]
-    rest = own[len(text) :]
-    stops = [stop for stop in pending.request.sampling.stop if stop]
-    if own.startswith(text) and (
-        not rest.strip() or (not part.cut and any(stop.strip() in rest for stop in stops))
-    ):
-        return
-    raise BadReplyError(
-        "its token ids don't spell its text by this model's tokenizer: is it the same model?"
-    )

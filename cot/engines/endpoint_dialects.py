@@ -18,31 +18,18 @@ Sources: vllm/entrypoints/openai/completion/protocol.py (0.32), SGLang's docs/ba
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cot.engines.vllm_requests import Part, mean_of_largest
+from cot.engines import endpoint_replies as replies
+from cot.engines.endpoint_replies import BadReplyError, RefusedError
+from cot.engines.vllm_requests import Part
 from cot.importers import chat
-from cot.importers import fields as check
 from cot.importers.fields import BadRecordError
 from cot.types import Request
 
-__all__ = ["BadReplyError", "Chat", "Dialect", "LlamaCpp", "RefusedError", "SgLang", "Vllm"]
-
-UNFINISHED = (None, "", "abort", "error", "none")
-"""Reasons for an end that are none: the server gave the request up."""
-UNKNOWN = -9999.0
-"""What servers write for a log-probability that isn't finite."""
-
-
-class BadReplyError(Exception):
-    """A reply that can't be used; the same request may be sent again."""
-
-
-class RefusedError(Exception):
-    """The server refuses this request; sending it again would not help."""
+__all__ = ["Chat", "Dialect", "LlamaCpp", "SgLang", "Vllm"]
 
 
 class Dialect(Protocol):
@@ -117,27 +104,28 @@ class Vllm:
         }
 
     def read(self, reply: Mapping[str, Any], request: Request, notes: list[str]) -> Part:
-        choice = _choice(reply)
-        ids = _ids(choice.get("token_ids"))
-        said = _mapping(choice.get("logprobs"), "logprobs")
-        values = _as_many(said.get("token_logprobs"), ids, "logprobs")
-        tops = _as_many(said.get("top_logprobs"), ids, "top_logprobs")
+        choice = replies.choice(reply)
+        ids = replies.ids(choice.get("token_ids"))
+        said = replies.mapping(choice.get("logprobs"), "logprobs")
+        values = replies.as_many(said.get("token_logprobs"), ids, "logprobs")
+        tops = replies.as_many(said.get("top_logprobs"), ids, "top_logprobs")
         means = scores = None
         if request.score_tokens is not None:
             if not tops or not isinstance(tops[0], Mapping):
                 raise BadReplyError("no probabilities of the tokens that were asked for")
             scores = {
-                token: _chance(tops[0].get(f"token_id:{token}")) for token in request.score_tokens
+                token: replies.chance(tops[0].get(f"token_id:{token}"))
+                for token in request.score_tokens
             }
         elif (k := request.sampling.top_logprobs) and tops is not None:
-            means = _means([_mapping(top, "top_logprobs") for top in tops], k, notes)
+            means = replies.means([replies.mapping(top, "top_logprobs") for top in tops], k, notes)
         return Part(
-            text=_text(choice.get("text")),
+            text=replies.text(choice.get("text")),
             ids=ids,
-            logprobs=_logprobs(values, notes),
+            logprobs=replies.logprobs(values, notes),
             means=means,
             scores=scores,
-            cut=_is_cut(choice.get("finish_reason"), notes),
+            cut=replies.is_cut(choice.get("finish_reason"), notes),
         )
 
 
@@ -175,15 +163,15 @@ class SgLang:
         }
 
     def read(self, reply: Mapping[str, Any], request: Request, notes: list[str]) -> Part:
-        _no_error(reply)
-        about = _mapping(reply.get("meta_info"), "meta_info")
-        ids = _ids(reply.get("output_ids"))
-        drawn = _as_many(about.get("output_token_logprobs"), ids, "output_token_logprobs")
-        values = None if drawn is None else [_entry(each)[0] for each in drawn]
+        replies.no_error(reply)
+        about = replies.mapping(reply.get("meta_info"), "meta_info")
+        ids = replies.ids(reply.get("output_ids"))
+        drawn = replies.as_many(about.get("output_token_logprobs"), ids, "output_token_logprobs")
+        values = None if drawn is None else [replies.entry(each)[0] for each in drawn]
         if drawn is not None:
-            own = [_entry(each)[1] for each in drawn]
+            own = [replies.entry(each)[1] for each in drawn]
             if ids is None:
-                ids = _ids(own)
+                ids = replies.ids(own)
             elif own != list(ids):
                 raise BadReplyError("its log-probabilities are of other tokens than its ids")
         means = scores = None
@@ -191,21 +179,24 @@ class SgLang:
             first = (about.get("output_token_ids_logprobs") or [None])[0]
             if not isinstance(first, list):
                 raise BadReplyError("no probabilities of the tokens that were asked for")
-            found = {token: value for value, token in map(_entry, first)}
-            scores = {token: _chance(found.get(token)) for token in request.score_tokens}
+            found = {token: value for value, token in map(replies.entry, first)}
+            scores = {token: replies.chance(found.get(token)) for token in request.score_tokens}
         elif k := request.sampling.top_logprobs:
-            tops = _as_many(about.get("output_top_logprobs"), ids, "output_top_logprobs")
+            tops = replies.as_many(about.get("output_top_logprobs"), ids, "output_top_logprobs")
             if tops is not None:
-                listed = [{token: value for value, token in map(_entry, top)} for top in tops]
-                means = _means(listed, k, notes)
+                listed = [
+                    {token: value for value, token in map(replies.entry, top)} for top in tops
+                ]
+                means = replies.means(listed, k, notes)
         reason = about.get("finish_reason")
+        reason = reason.get("type") if isinstance(reason, Mapping) else reason
         return Part(
-            text=_text(reply.get("text")),
+            text=replies.text(reply.get("text")),
             ids=ids,
-            logprobs=_logprobs(values, notes),
+            logprobs=replies.logprobs(values, notes),
             means=means,
             scores=scores,
-            cut=_is_cut(reason.get("type") if isinstance(reason, Mapping) else reason, notes),
+            cut=replies.is_cut(reason, notes),
         )
 
 
@@ -245,12 +236,12 @@ class LlamaCpp:
         }
 
     def read(self, reply: Mapping[str, Any], request: Request, notes: list[str]) -> Part:
-        _no_error(reply)
+        replies.no_error(reply)
         if reply.get("truncated"):
             raise RefusedError("the server's context was too short, and it dropped what came first")
-        ids = _ids(reply.get("tokens"))
+        ids = replies.ids(reply.get("tokens"))
         listed = reply.get("completion_probabilities", reply.get("probs"))
-        entries = None if listed is None else [_mapping(each, "probabilities") for each in listed]
+        entries = replies.mappings(listed, "probabilities")
         if ids is not None and entries is not None:
             if [each.get("id") for each in entries] != list(ids[: len(entries)]):
                 raise BadReplyError("its log-probabilities are of other tokens than its ids")
@@ -262,22 +253,18 @@ class LlamaCpp:
         means = None
         if entries is not None and (k := request.sampling.top_logprobs):
             tops = [
-                {
-                    top.get("id"): top.get("logprob")
-                    for top in each.get("top_logprobs") or ()
-                    if isinstance(top, Mapping)
-                }
+                {top.get("id"): top.get("logprob") for top in each.get("top_logprobs") or ()}
                 for each in entries
             ]
-            means = _means(tops, k, notes)
+            means = replies.means(tops, k, notes)
         values = None if entries is None else [each.get("logprob") for each in entries]
         return Part(
-            text=_text(reply.get("content")),
+            text=replies.text(reply.get("content")),
             ids=ids,
-            logprobs=_logprobs(values, notes),
+            logprobs=replies.logprobs(values, notes),
             means=means,
             scores=None,
-            cut=_is_cut(reply.get("stop_type"), notes),
+            cut=replies.is_cut(reply.get("stop_type"), notes),
         )
 
 
@@ -334,14 +321,14 @@ class Chat:
         return {name: value for name, value in sent.items() if name not in self.without}
 
     def read(self, reply: Mapping[str, Any], request: Request, notes: list[str]) -> Part:
-        choice = _choice(reply)
-        logprobs = _mapping(choice.get("logprobs"), "logprobs")
+        choice = replies.choice(reply)
+        logprobs = replies.mapping(choice.get("logprobs"), "logprobs")
         k = request.sampling.top_logprobs
         values: list[Any] | None
         if isinstance(request.prompt, str):
-            text = _text(choice.get("text"))
+            text = replies.text(choice.get("text"))
             values, tops = logprobs.get("token_logprobs"), logprobs.get("top_logprobs")
-            listed = [_mapping(top, "top_logprobs") for top in tops] if k and tops else None
+            listed = [replies.mapping(top, "top_logprobs") for top in tops] if k and tops else None
         else:
             try:
                 said = chat.reply(choice.get("message"))
@@ -349,12 +336,13 @@ class Chat:
                 raise BadReplyError(str(error)) from None
             text = said.whole
             notes += [f"{each} of a reply" for each in said.left_out]
-            usage = _mapping(reply.get("usage"), "usage")
-            hidden = _mapping(usage.get("completion_tokens_details"), "completion_tokens_details")
+            usage = replies.mapping(reply.get("usage"), "usage")
+            hidden = replies.mapping(
+                usage.get("completion_tokens_details"), "completion_tokens_details"
+            )
             if hidden.get("reasoning_tokens") and not said.reasoning:
                 notes.append("reasoning: the server keeps it to itself")
-            content = logprobs.get("content")
-            entries = None if content is None else [_mapping(each, "logprobs") for each in content]
+            entries = replies.mappings(logprobs.get("content"), "logprobs")
             values = None if entries is None else [each.get("logprob") for each in entries]
             listed = (
                 [
@@ -367,126 +355,13 @@ class Chat:
         return Part(
             text=text,
             ids=None,
-            logprobs=_logprobs(values, notes),
-            means=None if listed is None else _means(listed, k, notes),
+            logprobs=replies.logprobs(values, notes),
+            means=None if listed is None else replies.means(listed, k, notes),
             scores=None,
-            cut=_is_cut(choice.get("finish_reason"), notes),
+            cut=replies.is_cut(choice.get("finish_reason"), notes),
         )
 
 
 def short_seed(seed: int) -> int:
     """A seed of 63 bits as one of 31, which every server takes: its last bits."""
     return seed % 2**31
-
-
-def _choice(reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The only choice of a reply."""
-    _no_error(reply)
-    choices = reply.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], Mapping):
-        n = len(choices) if isinstance(choices, list) else "no"
-        raise BadReplyError(f"a reply with {n} choices, where one was asked for")
-    return choices[0]
-
-
-def _no_error(reply: Mapping[str, Any]) -> None:
-    """Raise where a reply is an error, whatever its status."""
-    error = reply.get("error")
-    if error or reply.get("object") == "error":
-        message = error.get("message") if isinstance(error, Mapping) else error
-        raise BadReplyError(f"an error in place of a completion: {message or reply.get('message')}")
-
-
-def _mapping(value: Any, name: str) -> Mapping[str, Any]:
-    """An object, or an empty one in place of null."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise BadReplyError(f"{name} is no object")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise BadReplyError("a completion without a text")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise BadReplyError("its text holds half of a surrogate pair") from None
-    return value
-
-
-def _ids(value: Any) -> tuple[int, ...] | None:
-    try:
-        return check.token_ids(value)
-    except BadRecordError as error:
-        raise BadReplyError(str(error)) from None
-
-
-def _as_many(value: Any, ids: Sequence[int] | None, name: str) -> list[Any] | None:
-    """A list with an entry for each token, or None."""
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise BadReplyError(f"{name} is no list")
-    if ids is not None and len(value) != len(ids):
-        raise BadReplyError(f"{len(value)} {name} of {len(ids)} tokens")
-    return value
-
-
-def _entry(value: Any) -> tuple[Any, Any]:
-    """(log-probability, token id) as SGLang lists them."""
-    if not isinstance(value, list | tuple) or len(value) < 2:
-        raise BadReplyError("a log-probability is no list of a number and a token id")
-    return value[0], value[1]
-
-
-def _logprobs(values: Any, notes: list[str]) -> Any:
-    """Log-probabilities, or None where one of them is null, -9999 or not finite."""
-    before = len(notes)
-    try:
-        found = check.logprobs(values, notes)
-    except BadRecordError as error:
-        raise BadReplyError(str(error)) from None
-    if len(notes) > before:
-        notes[before:] = ["log-probabilities: one of a trace is null or not finite"]
-    return found
-
-
-def _means(tops: Sequence[Mapping[Any, Any]], k: int, notes: list[str]) -> list[float] | None:
-    """Mean of the k largest log-probabilities at each token; None where some are not finite."""
-    if any(len(top) < k for top in tops):
-        raise BadReplyError(f"fewer than {k} largest log-probabilities at a token")
-    for top in tops:
-        if not all(_is_finite(value) for value in top.values()):
-            notes.append("means of the largest log-probabilities: one is null or not finite")
-            return None
-    return [mean_of_largest(top, k) for top in tops]
-
-
-def _chance(value: Any) -> float:
-    """The probability whose logarithm this is."""
-    if not _is_finite(value):
-        raise BadReplyError("no probability of a token that was asked for")
-    return min(math.exp(value), 1.0)
-
-
-def _is_finite(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > UNKNOWN
-
-
-def _is_cut(reason: Any, notes: list[str]) -> bool:
-    """Whether a completion ended at the limit of tokens."""
-    if reason in UNFINISHED:
-        raise BadReplyError(f"the server gave the request up (finish_reason {reason!r})")
-    if reason in ("eos", "word"):
-        return False
-    if reason == "limit":
-        return True
-    if reason not in ("stop", "length"):
-        notes.append(f"completions that ended for {str(reason)[:40]!r}")
-    try:
-        return check.finish_reason(reason) == "length"
-    except BadRecordError as error:
-        raise BadReplyError(str(error)) from None

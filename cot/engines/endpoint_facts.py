@@ -19,8 +19,9 @@ import numpy as np
 
 from cot.engines import ServerFacts
 from cot.engines.endpoint_client import Client, Server
-from cot.engines.endpoint_dialects import Chat, Dialect, LlamaCpp, RefusedError, SgLang, Vllm
+from cot.engines.endpoint_dialects import Chat, Dialect, LlamaCpp, SgLang, Vllm
 from cot.engines.endpoint_http import TroubleError
+from cot.engines.endpoint_replies import RefusedError
 from cot.engines.vllm_requests import Pending
 from cot.errors import InputError
 from cot.types import Completion, Prompt, Request, Sampling

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from cot.engines.endpoint_address import KEY, Address, Key
-from cot.engines.endpoint_dialects import RefusedError
+from cot.engines.endpoint_replies import RefusedError
 from cot.errors import InputError
 
 __all__ = ["TroubleError", "exchange", "open_http"]

@@ -190,6 +190,8 @@ class SampleSettings:
         pairs("--chat-arg", self.chat_arg)
         if self.url:
             addresses(self.url)  # refuses one that holds a secret before anything shows it
+        if any(pair.partition("=")[0].strip() == "url" for pair in self.engine_arg):
+            raise InputError("--engine-arg url: give a server's address as --url")
         _ = self.part_of  # says what is wrong with it
         if self.top_logprobs == 1 or self.top_logprobs < 0:
             raise InputError(f"--top-logprobs is {self.top_logprobs}: 0, or at least 2")

@@ -19,6 +19,8 @@ from cot.engines.contract import (
     _survives_a_long_prompt,
     _truncates_by_min_p,
 )
+from cot.engines.endpoint_http import TroubleError
+from cot.engines.endpoint_replies import RefusedError
 from cot.errors import InputError
 from cot.types import Request, Sampling
 from tests.engines.endpoints import answers, requests, sample, texts
@@ -226,3 +228,49 @@ def test_a_text_is_continued_where_there_are_no_ids(serve: Any, endpoint: Any) -
             engine,
             [Request(question_id="q", sample_index=0, prompt=(1, 2), sampling=Sampling(), seed=1)],
         )
+
+
+def test_a_reply_of_any_shape_is_a_completion_or_trouble(serve: Any, endpoint: Any) -> None:
+    """Each value of a reply in turn is something else."""
+    odd: tuple[Any, ...] = (None, 3, -1e400, "x", [], {}, [[]], [None], {"a": [1]}, True)
+    for kind in ("vllm", "sglang", "llama.cpp", "other"):
+        server = serve(kind=kind, served="m")
+        settings = {"served": "m"} if kind != "other" else {"model": "m"}
+        engine = endpoint(server, attempts=1, **settings)
+        (asked,) = (chats if kind == "other" else requests)(1, top_logprobs=2, max_tokens=3)
+        good = answers(engine, [asked])[0]
+        reply = server._write(*server.last)
+        pending = engine._pending(asked)
+        client = engine._client
+        for place in places(reply):
+            for value in odd:
+                changed = put(reply, place, value)
+
+                async def post(*_: Any, changed: Any = changed) -> Any:
+                    return changed
+
+                client.post = post
+                try:
+                    part = client.call(client.once(client.servers[0], pending, []))
+                except (TroubleError, RefusedError):
+                    continue
+                assert part.ids is None or part.ids == good.token_ids
+                assert part.logprobs is None or np.isfinite(part.logprobs).all()
+                assert part.means is None or all(-9999 < each < 0.01 for each in part.means)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where values stand in a JSON value."""
+    if not isinstance(value, dict | list):
+        return [path]
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:2])
+    return [path, *(each for key, item in inner for each in places(item, (*path, key)))]
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The value with something else in one place; an object still, on the outside."""
+    if not path:
+        return new if isinstance(new, dict) else {"object": new}
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[path[0]] = new if len(path) == 1 else put(value[path[0]], path[1:], new)
+    return changed

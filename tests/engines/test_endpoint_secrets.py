@@ -99,11 +99,14 @@ def test_what_a_server_repeats_is_not_shown(
 def test_an_address_that_holds_a_secret_is_refused(
     tmp_path: Path, url: str, capsys: Any, said: Any
 ) -> None:
-    for given in (["--url", url], ["--engine-arg", f"url={url}"]):
+    for given, said_so in (
+        (["--url", url], "COT_ENDPOINT_KEY"),
+        (["--engine-arg", f"url={url}"], "as --url"),
+    ):
         arguments = ["sample", "arithmetic", "--engine", "endpoint", *given]
         assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
         captured = capsys.readouterr()
-        assert "COT_ENDPOINT_KEY" in captured.err
+        assert said_so in captured.err
         assert SECRET not in captured.err + captured.out + said()
         assert not (tmp_path / "run").exists()
 
