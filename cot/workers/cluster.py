@@ -67,8 +67,8 @@ def cluster_of(workers: int | None, device: str | None = None) -> Cluster | None
     return Cluster(workers=workers, gpus=0 if device == "cpu" else None)
 
 
-_connected: str | None = None
-"""The address that this process asked for when it connected: it has one cluster at a time."""
+_connected = ""
+"""The cluster that was connected to here: a process has one at a time."""
 
 
 def connect(cluster: Cluster) -> None:
@@ -81,24 +81,31 @@ def connect(cluster: Cluster) -> None:
     global _connected
     if find_spec("ray") is None:
         raise InputError("workers need Ray: pip install 'consilience[ray]'")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     import ray
 
     address = cluster.address or os.environ.get("RAY_ADDRESS")
     if ray.is_initialized():
-        if cluster.address is not None and _connected not in (None, address):
+        if cluster.address is not None and _connected not in ("", address):
             raise InputError(
                 f"address is {address}, and this process is on the cluster at {_connected}: use "
                 "one, or call ray.shutdown() first"
             )
         return
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    _connected = address
     settings: dict[str, Any] = {
         "runtime_env": dict(cluster.runtime_env) if cluster.runtime_env else None,
         "log_to_driver": cluster.verbose,
         "logging_level": logging.INFO if cluster.verbose else logging.ERROR,
     }
+    _start(ray, address, settings)
+    _connected = address or "the address that Ray found"
+    # Ray prints what happens on the cluster to stdout, where results go; what matters is logged
+    ray._private.worker._worker_logs_enabled = cluster.verbose
+
+
+def _start(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
+    """Connect to the cluster at the address; where there is none, to one that is started here."""
     if address != "local":
         try:
             ray.init(address or "auto", **settings)
@@ -110,7 +117,7 @@ def connect(cluster: Cluster) -> None:
     for left in reversed(range(STARTS)):
         try:
             ray.init("local", object_store_memory=OBJECT_STORE, include_dashboard=False, **settings)
-            break
+            return
         except Exception as error:  # Ray raises no narrower one
             ray.shutdown()
             if not left:

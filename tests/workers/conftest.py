@@ -26,6 +26,8 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_worker_niceness": "0",
+    # it ends workers where others fill the machine's memory
+    "RAY_memory_monitor_refresh_ms": "0",
     "OMP_NUM_THREADS": "1",
     # what workers import from the tests
     "PYTHONPATH": str(Path(__file__).parent.parent.parent),

@@ -81,7 +81,9 @@ def test_contract(engine: RayEngine) -> None:
 
 
 @pytest.mark.parametrize("how", ["killed by Ray", "SIGKILL"])
-def test_a_worker_that_is_killed_loses_no_request(engine: RayEngine, model: Path, how: str) -> None:
+def test_a_worker_that_is_killed_loses_no_request(
+    engine: RayEngine, model: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     import ray
 
     asked = requests(40, max_tokens=60)
@@ -102,6 +104,7 @@ def test_a_worker_that_is_killed_loses_no_request(engine: RayEngine, model: Path
                 ray.kill(seat.actor)
             killed = True
     assert len(keys) == len(set(keys)) == len(asked)
+    assert capsys.readouterr().out == "", "results go there, and Ray's messages don't"
 
 
 # -- the command -----------------------------------------------------------------------------------
@@ -115,7 +118,7 @@ def sampling(model: Path, run: Path, n: int) -> list[str]:
 
 
 def on_workers(model: Path, run: Path, n: int) -> list[str]:
-    given = ("workers=2", "inner=transformers", "cpus=1", "batch_rows=4")
+    given = ("workers=2", "inner=transformers", "cpus=1", "batch_rows=8")
     own = [part for each in given for part in ("--engine-arg", each)]
     return [*sampling(model, run, n), "--engine", "ray", *own]
 
@@ -128,7 +131,7 @@ def command(arguments: list[str]) -> list[str]:
 def test_a_killed_driver_loses_nothing_that_was_stored_and_is_resumed(
     cluster: str, model: Path, tmp_path: Path
 ) -> None:
-    n = 400
+    n = 150
     with subprocess.Popen(command(on_workers(model, tmp_path / "run", n))) as driver:
         shards = tmp_path / "run" / "traces"
         while driver.poll() is None and not (shards.is_dir() and any(shards.glob("part-*"))):
