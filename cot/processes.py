@@ -5,12 +5,16 @@
 
 Few items, or one processor, start no process. Processes are joblib's, which start a clean
 interpreter: a script needs no `if __name__ == "__main__"`, and no thread of this process is
-copied. `LOKY_MAX_CPU_COUNT` bounds their number.
+copied. `LOKY_MAX_CPU_COUNT` bounds their number. They end with this process, however it ends.
 """
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import TypeVar
 
 __all__ = ["n_processes", "spread"]
@@ -45,4 +49,22 @@ def spread(
     from joblib import Parallel, delayed
 
     run = Parallel(n_jobs=n, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
-    yield from run(delayed(function)(item) for item in items)
+    yield from run(delayed(_work)(function, item, os.getpid()) for item in items)
+
+
+def _work(function: Callable[[Item], Result], item: Item, parent: int) -> Result:
+    _end_with(parent)
+    return function(item)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, which may be killed: what it still wrote would lie
+    in the way of whoever starts again."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

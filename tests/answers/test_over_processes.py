@@ -9,7 +9,6 @@ import pytest
 import cot.answers.table
 from analysis.answer_table import answers
 from cot.importers import import_traces
-from cot.processes import spread
 
 ENDS = (
     *("The answer is 12.", "The answer is $1,234.50.", "#### 7", "\\boxed{3/4}", "So 5 + 7 = 12"),
@@ -67,10 +66,3 @@ def test_a_judge_is_started_and_ended_as_before(run, monkeypatch):
     answers(run, format="latex")
     (judge,) = started
     assert judge._worker is None, "the checker's process is ended"
-
-
-def test_items_come_back_in_order_and_an_error_comes_through(monkeypatch):
-    monkeypatch.setattr("cot.processes.n_processes", lambda n: 2)
-    assert list(spread(abs, range(-20, 0), 20)) == list(range(20, 0, -1))
-    with pytest.raises(ValueError, match="invalid literal"):
-        list(spread(int, ["1", "x", "2"], 3))
