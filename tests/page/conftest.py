@@ -1,5 +1,5 @@
-"""A headless Chromium that keeps its console and its network log, and a planted report, which the
-tests of a process share: they read it and don't write to its run."""
+"""A headless Chromium that keeps its console and its network log, and a planted report: one of
+each for all tests of a process, which read the report and don't write to its run."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(run)
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A driver of the installed Chromium."""
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A driver of the installed Chromium, which starts once."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.support.ui import WebDriverWait
@@ -56,3 +56,18 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield browser
     finally:
         browser.quit()
+
+
+@pytest.fixture(scope="module")
+def chromium(browser: Any) -> Any:
+    """The browser, without what another module's tests set or stored."""
+    browser.get("about:blank")
+    for command, given in (
+        ("Emulation.clearDeviceMetricsOverride", {}),
+        ("Emulation.setEmulatedMedia", {"media": "", "features": []}),
+        ("Storage.clearDataForOrigin", {"origin": "file://", "storageTypes": "all"}),
+    ):
+        browser.execute_cdp_cmd(command, given)
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    return browser
