@@ -179,12 +179,12 @@ def _parts(counts: NDArray[Any], features: Any) -> Iterator[NDArray[Any]]:
 
 
 def _ratio_sums(tables: Sequence[pd.DataFrame], questions: pd.Index[Any], levels: int) -> list[Any]:
-    columns = ["above", "below"]
-    aligned = (
-        table if table.index is questions or table.index.equals(questions) else table.loc[questions]
-        for table in tables
-    )
-    return [table[columns].to_numpy(dtype=float) for table in aligned]
+    aligned = (table if table.index.equals(questions) else table.loc[questions] for table in tables)
+    # column by column: to choose both at once takes pandas longer than all that is computed
+    return [
+        np.column_stack([table[name].to_numpy(dtype=float) for name in ("above", "below")])
+        for table in aligned
+    ]
 
 
 def _ratio(sums: Floats) -> Floats:
