@@ -220,6 +220,7 @@ def test_the_bundled_model_in_8_and_4_bits(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.filterwarnings("ignore")  # what vLLM and its compiler warn of is theirs
 def test_vllm_runs_the_rounded_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COT_CACHE")
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     asked = Request(
         question_id="q",
         sample_index=0,
