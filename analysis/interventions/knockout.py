@@ -6,8 +6,8 @@ over their tokens of KL(unchanged ‖ changed), where a token's prediction is re
 it. The masking is that of arXiv 2506.19143, which hides the step from itself too, and reads logits
 that are not shifted; both are traps.
 
-Controls: a random span of as many tokens, one after another, of the other steps before the answer's;
-and the same step in other words, in the question's other traces (`importance.py`).
+Controls: a random span of as many tokens, one after another, of the other steps before the
+answer's; and the same step in other words, in the question's other traces (`importance.py`).
 """
 
 from __future__ import annotations
