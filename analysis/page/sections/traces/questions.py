@@ -173,7 +173,7 @@ def question_details(
         shades: the log-probabilities of traces' tokens, by (question_id, sample_index); see
             shades.py.
     """
-    questions = evidence.questions.set_index("question_id")
+    questions = {row["question_id"]: row for row in evidence.questions.to_dict("records")}
     agreement = evidence.by_question("agreement")
     votes = evidence.votes()
     traces, names, maps = read_traces(evidence), _names(evidence), methods(evidence)
@@ -182,7 +182,7 @@ def question_details(
     prompts, greedy, doubts = read_prompts(evidence), read_greedy(evidence), _doubts(evidence)
     details, used = {}, 0
     for key in ids:
-        question, rows = questions.loc[key], traces.get(key, [])
+        question, rows = questions[key], traces.get(key, [])
         used += sum(len(row.text) for row in rows)
         used += sum(len(said) for prompt in prompts.get(key, []) for _, said in prompt)
         places = [(key, row.index) for row in rows]
