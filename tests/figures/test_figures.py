@@ -161,12 +161,18 @@ def test_a_missing_table_names_the_command(bare, name):
 
 def test_curve(run):
     table = run.table("curve")
-    band, series, greedy = figures.curve(run).data
+    band, series, *others, greedy = figures.curve(run).data
     assert list(series.x) == list(table["n"])
     np.testing.assert_allclose(series.y, table["accuracy"])
     np.testing.assert_allclose(np.array(series.customdata, float), table[["low", "high"]])
     np.testing.assert_allclose(band.y, [*table["high"], *table["low"][::-1]])
     assert list(greedy.y) == [1.0, 1.0]
+    points = run.table("compared_measures").query("family == 'curve'")
+    lines = {each.name: each for each in others if each.name and each.showlegend is not False}
+    assert list(lines) == [f"majority ({name})" for name in NAMES[1:]]  # the first is this run
+    for name in NAMES[1:]:
+        expected = points.loc[points["run"] == name, "estimate"]
+        np.testing.assert_allclose(lines[f"majority ({name})"].y, expected)
 
 
 def test_votes(run):
