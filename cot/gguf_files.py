@@ -63,6 +63,9 @@ def _filled(gguf: Path, source: dict[str, Any]) -> Any:
             "join the parts of a split file first, or give the model as a folder"
         )
     model.tie_weights()
+    state = model.state_dict()
+    if apart := [name for name in missing if not state[name].equal(state[tied[name]])]:
+        raise RuntimeError(f"{gguf}: {apart[0]} is not tied to {tied[apart[0]]}, as it should be")
     return model.to(_dtype(gguf))
 
 

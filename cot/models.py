@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -54,7 +55,8 @@ __all__ = [
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
-
+ONE_AT_A_TIME = threading.RLock()
+"""Held while something is loaded; see `_loading`."""
 
 log = logging.getLogger("cot")
 
@@ -246,7 +248,7 @@ def fetch(model: ResolvedModel) -> Path:
         _cache() / f"{stem[-60:]}-{model.checkpoint}-{model.quantize}-by{quantized_models.GROUP}"
     )
     if not folder.exists():
-        with _quiet():
+        with _loading():
             quantized_models.write_quantized(checkpoint, folder, model.quantize)
     return folder
 
@@ -256,12 +258,12 @@ def _fetch_checkpoint(model: ResolvedModel) -> Path:
     folder = Path(model.path)
     bundle = BUNDLES.get(model.name)
     if model.source == "hub":
-        with _quiet():
+        with _loading():
             model_hub.download(bundle.hub if bundle else model.name, folder)
     elif model.source in ("bundled", "gguf") and not folder.exists():
         file = bundle.path if bundle else Path(model.name)
         assert file is not None
-        with _quiet():
+        with _loading():
             gguf_files.unpack(file, folder)
     return folder
 
@@ -274,7 +276,7 @@ def fetch_adapter(adapter: ResolvedAdapter) -> tuple[Path, Mapping[str, Any]]:
     """
     folder = Path(adapter.path)
     if adapter.source == "hub":
-        with _quiet():
+        with _loading():
             model_hub.download(adapter.name, folder, ADAPTER)
     config = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
     kind = str(config.get("peft_type"))
@@ -300,7 +302,7 @@ def load_tokenizer(model: ResolvedModel, *, trust_remote_code: bool = False) -> 
 
     def load() -> Any:
         folder = _fetch_checkpoint(model)
-        with _quiet():
+        with _loading():
             from transformers import AutoTokenizer
 
             return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
@@ -337,7 +339,7 @@ def load_model(
     device = device or ("cuda" if on_cuda else "cpu")
     if dtype == "auto" and (device == "cpu" or (device == "auto" and not on_cuda)):
         dtype = "float32"
-    with _quiet():
+    with _loading():
         from transformers import AutoModelForCausalLM
 
         loaded = AutoModelForCausalLM.from_pretrained(
@@ -392,7 +394,7 @@ def _condition(model: Any) -> tuple[Any, ...]:
 def load_config(model: ResolvedModel, *, trust_remote_code: bool = False) -> Any:
     """The text model's transformers configuration."""
     folder = _fetch_checkpoint(model)
-    with _quiet():
+    with _loading():
         from transformers import AutoConfig
 
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
@@ -409,7 +411,7 @@ def weights_type(config: Any, dtype: str, *, cpu: bool) -> str:
 def load_embedder(name: str = DEFAULT_EMBEDDER) -> Any:
     """A SentenceTransformer, resolved as any other model."""
     folder = fetch(resolve(name))
-    with _quiet():
+    with _loading():
         from sentence_transformers import SentenceTransformer
 
         return SentenceTransformer(str(folder))
@@ -496,17 +498,24 @@ def _add_file(digest: Any, file: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the Hugging Face libraries' notices and progress bars off the terminal."""
+def _loading() -> Iterator[None]:
+    """Load alone in this process, with the Hugging Face libraries' notices and progress bars off
+    the terminal.
+
+    While transformers loads a model it switches the tying of weights off for the whole process: of
+    two threads that load at once, the second leaves it off, and every later model that shares its
+    embeddings with its head gets a head of random numbers.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after every fork
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+    with ONE_AT_A_TIME:
+        level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(level)
+            if bars:
+                logging.enable_progress_bar()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import gguf
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import HfApi
 
 from cot import gguf_files, model_hub, models
@@ -331,3 +333,30 @@ def test_weights_of_a_gguf_file_are_the_models_and_none_is_made_up(tmp_path: Pat
     write_llama(file, left_out="blk.0.ffn_up.weight")
     with pytest.raises(InputError, match=r"1 of the model's weights are not in this file \(model"):
         gguf_files._filled(file, source)
+
+
+def test_models_are_loaded_one_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of two that transformers loads at once, the second leaves weights untied for good."""
+    import transformers
+
+    running, most = 0, 0
+
+    def from_pretrained(*_: object, **__: object) -> torch.nn.Module:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)
+        running -= 1
+        return torch.nn.Linear(1, 1)
+
+    monkeypatch.setattr(
+        transformers.AutoModelForCausalLM, "from_pretrained", staticmethod(from_pretrained)
+    )
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    model = models.resolve(str(tmp_path))
+    threads = [Thread(target=models.load_model, args=(model,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1

@@ -94,7 +94,11 @@ def test_an_empty_dataset(capsys, out, tmp_path):
         ("--top-logprobs", "1", "--top-logprobs is 1"),
         ("-n", "many", "many"),
         ("--flavour", "sweet", "--flavour"),
-        ("--engine", "abacus", "unknown engine 'abacus': choose from replay, transformers, vllm"),
+        (
+            "--engine",
+            "abacus",
+            "unknown engine 'abacus': choose from endpoint, ray, replay, transformers, vllm",
+        ),
         ("--prompt", "haiku", "answer_only, few_shot_cot, zero_shot"),
         ("--exemplars", "haiku", "arithmetic, multiple_choice, yes_no"),
         ("--form", "verse", "unknown --form 'verse'"),

@@ -165,12 +165,12 @@ def test_two_runs_are_compared_on_the_questions_that_both_have(tmp_path):
     other = run_with_answers(
         tmp_path / "other", {"b": ("1", ["1", "1", "1"]), "c": ("5", ["5", "5", "5"])}
     )
-    row = analysis.compare(one, other.path, n=[3]).iloc[0]
-    assert row[["accuracy", "other", "difference"]].to_list() == [0.0, 1.0, -1.0]
+    for run in (one, other):
+        analysis.curve(run, ["majority"], n=[3])
+    table = analysis.compare(one, [other.path], family=["curve"])
+    row = table[(table["subject"] == "majority") & (table["n_samples"] == 3)].iloc[0]
+    assert row[["value", "other", "estimate"]].to_list() == [1.0, 0.0, 1.0]
     assert row[["n_questions", "n_excluded"]].to_list() == [1, 2]
-    third = run_with_answers(tmp_path / "third", {"z": ("7", ["7", "7", "7"])})
-    with pytest.raises(InputError, match="no question with gold in common"):
-        analysis.compare(one, third.path)
 
 
 def test_a_rule_that_asks_about_all_traces_has_no_curve(tmp_path):
