@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from cot.errors import InputError
+from cot.workers.cluster import Cluster, connect
+
 PORTS = (
     *("port", "dashboard-agent-grpc-port", "dashboard-agent-listen-port"),
     *("runtime-env-agent-port", "metrics-export-port", "dashboard-port"),
@@ -57,8 +60,8 @@ def cluster() -> Iterator[str]:
             with head_node(given) as head:
                 try:
                     wait_for(host, free[0], head)
-                    ray.init(f"{host}:{free[0]}", log_to_driver=False)
-                except (ConnectionError, RuntimeError):
+                    connect(Cluster(workers=2, address=f"{host}:{free[0]}"))
+                except (InputError, RuntimeError):
                     if not left:
                         raise
                     continue

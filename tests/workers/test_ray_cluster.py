@@ -31,7 +31,21 @@ from tests.hidden_states.tiny_models import save_model, small_run
 # what Ray warns of is its own
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
+LONGEST = 300
+"""Seconds of a test: one that waits for a cluster that is full or gone would wait for ever."""
 PROMPTS = ("Q: Tom has 3 apples and gets 4 more. How many has he?\nA:", "1,", "The capital is")
+
+
+@pytest.fixture(autouse=True)
+def limited() -> Iterator[None]:
+    def end(*_: object) -> None:
+        raise TimeoutError(f"more than {LONGEST} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(LONGEST)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("model"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def engine(cluster: str, model: Path) -> Iterator[RayEngine]:
     engine = RayEngine(str(model), inner="transformers", workers=2, cpus=1, batch_rows=6)
     yield engine
