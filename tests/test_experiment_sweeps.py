@@ -14,6 +14,7 @@ import pytest
 import analysis
 import cot.models
 from analysis.experiments import load_experiment
+from cot import kept_models
 from cot.cli import main
 from cot.errors import InputError
 from cot.sampling.point_names import point_settings
@@ -211,7 +212,7 @@ def test_a_dry_run_counts_what_is_missing_and_writes_nothing(tmp_path, capsys):
 
 @pytest.fixture
 def loads(monkeypatch):
-    """The models that were loaded, by name."""
+    """The models that were loaded, by name; none is there from other tests."""
     found = []
     plain = cot.models.load_model
 
@@ -220,7 +221,9 @@ def loads(monkeypatch):
         return plain(model, **options)
 
     monkeypatch.setattr(cot.models, "load_model", counting)
-    return found
+    token = kept_models.SHELF.set(None)
+    yield found
+    kept_models.SHELF.reset(token)
 
 
 def test_a_grid_of_12_points_loads_each_model_once(tmp_path, loads):
