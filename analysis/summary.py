@@ -64,7 +64,7 @@ def following_commands(run: Run) -> dict[str, str]:
 
 def _sampled(run: Run) -> Iterator[str]:
     traces, answers = len(run.traces([])), _table(run, "answers")
-    model = run.identity.model or "a model that is not named"
+    model = run.identity.model_named or "a model that is not named"
     said = f"{traces:,} traces of {model}, questions: {len(run.questions()):,}"
     if answers is None:
         yield f"Sampled: {said}."

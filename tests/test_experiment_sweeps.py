@@ -1,4 +1,4 @@
-"""[sweep] in an experiment file: a run a point, analysed and compared; what can't be is refused."""
+"""[sweep] in an experiment file: a run a point, analysed and compared."""
 
 import json
 import os
@@ -13,37 +13,14 @@ import pytest
 
 import analysis
 import cot.models
-from analysis.experiments import load_experiment
 from cot import kept_models
-from cot.cli import main
-from cot.errors import InputError
 from cot.sampling.point_names import point_settings
 from cot.store.run import open_run
 from tests.planted_model import plant
+from tests.planted_sweeps import BASE, GRID, STAGES, points, run, write
 from tests.slow_engine import SlowEngine
 
 ROOT = Path(__file__).parent.parent
-BASE = """
-dataset = "arithmetic"
-out = "unused"
-[sample]
-engine = "tests.slow_engine:SlowEngine"
-n = 4
-limit = 3
-greedy = false
-"""
-STAGES = """
-[answers]
-[vote]
-rule = ["majority"]
-[curve]
-n = [1, 4]
-"""
-GRID = """
-[sweep]
-temperature = [0.4, 1.0]
-seed = [0, 1]
-"""
 
 
 class Failing(SlowEngine):
@@ -54,21 +31,6 @@ class Failing(SlowEngine):
             if request.sampling.temperature > 1:
                 raise RuntimeError("out of memory")
             yield request, completion
-
-
-def write(path, content):
-    file = path / "study.toml"
-    file.write_text(content)
-    return file
-
-
-def run(path, content, *more):
-    out = [] if "--out" in more else ["--out", str(path / "out")]
-    return main(["run", str(write(path, content)), *out, *map(str, more)])
-
-
-def points(path):
-    return [point.name for point in load_experiment(path).points]
 
 
 # -- what is done ----------------------------------------------------------------------------------
@@ -207,6 +169,15 @@ def test_a_dry_run_counts_what_is_missing_and_writes_nothing(tmp_path, capsys):
     assert "12 traces are missing" in capsys.readouterr().out
 
 
+def test_another_dataset_goes_into_folders_of_its_own(tmp_path, capsys):
+    assert run(tmp_path, BASE + GRID, "--dataset", "arithmetic:level=2") == 0
+    names = {
+        open_run(tmp_path / "out" / name).identity.dataset
+        for name in points(tmp_path / "study.toml")
+    }
+    assert names == {"arithmetic:level=2"}
+
+
 # -- one load a model ------------------------------------------------------------------------------
 
 
@@ -314,115 +285,6 @@ family = ["cost"]
         )
 
 
-# -- what is refused -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (
-            BASE + "temperature = [0.7, 1.0]\n" + STAGES,
-            "[sample] temperature is [0.7, 1.0]: one value belongs here; to run each of them, move "
-            "it to [sweep]",
-        ),
-        (
-            BASE + "[paths]\nclusterer = ['kmeans', 'hdbscan']\n",
-            '[paths] clusterer is ["kmeans", "hdbscan"]: one value belongs here; to run each of '
-            "them, move it to [sweep.paths]",
-        ),
-        (
-            BASE + "[vote]\nrule = [['majority'], ['cisc']]\n",
-            '[vote] rule is [["majority"], ["cisc"]]: a list belongs here; to run each of them',
-        ),
-        (
-            BASE + "[sweep]\ntemperature = 0.7\n",
-            "[sweep] temperature is 0.7: give a list of values",
-        ),
-        (BASE + "[sweep]\ntemperature = []\n", "temperature is an empty list"),
-        (BASE + "[sweep]\n", "nothing to sweep over"),
-        (BASE + "[sweep]\nseed = [1]\nzip = 1\n", "zip is 1: give true or false"),
-        (
-            BASE + "[sweep]\nzip = true\ntemperature = [0.4, 1.0]\nseed = [1, 2, 3]\n",
-            "[sweep]: zip needs lists of one length: temperature has 2, seed has 3",
-        ),
-        (BASE + "[sweep]\ntemprature = [1]\n", "in [sweep]: did you mean 'temperature'?"),
-        (BASE + "[sweep]\nseed = [1]\n[sweep.vot]\n", "unknown key 'vot' in [sweep]: did you mean"),
-        (
-            BASE + STAGES + "[sweep.vote]\nrules = [1]\n",
-            "unknown key 'rules' in [sweep] vote: did you mean 'rule'?",
-        ),
-        (
-            BASE + "[sweep.vote]\nrule = ['majority', 'cisc']\n",
-            "[sweep] changes vote: add the section [vote] itself",
-        ),
-        (BASE + "[sweep]\nvote = ['majority']\n", 'vote is ["majority"]: write its parameters'),
-        (
-            BASE + "[sweep]\nn = [4, 8]\n",
-            "n is in [sample] and in [sweep]: leave it in one of them",
-        ),
-        (BASE + "[sweep]\ndataset = ['a']\n", "dataset is in the file and in [sweep]"),
-        (
-            BASE + STAGES + "[sweep.vote]\nrule = ['cisc']\n",
-            "vote.rule is in [vote] and in [sweep]: leave it in one of them",
-        ),
-        (
-            BASE + "[sweep]\ntemperature = [0.4, -1]\n",
-            "[sweep] temperature=-1: --temperature is -1.0: at least 0",
-        ),
-        (
-            BASE + "[sweep]\ntemperature = [0.4, 'hot']\n",
-            "[sweep] temperature=hot: --temperature is 'hot': give a number",
-        ),
-        (BASE + "[sweep]\nseed = [2026-01-01]\n", "is no value of a setting"),
-        (BASE + "[sweep.points]\na = 1\n", "write [sweep.points.NAME] for each"),
-        (BASE + "[sweep.points.a]\nsed = 1\n", "'sed' in [sweep.points.a]: did you mean 'seed'?"),
-        (BASE + "[sweep]\nseed = [1]\n[sweep.points.a]\n", "give one of the two"),
-        (BASE + GRID + "against = 'seed=7'\n", "no point 'seed=7': choose from temperature=0.4,"),
-        (BASE + GRID + "[compare]\nother = ['x']\n", "[compare] other: a sweep sets it"),
-        (
-            BASE + "[sweep]\nseed = [1, 1]\n",
-            "two points of the sweep are the same run: seed=1 and seed=1",
-        ),
-        (BASE + "[sweep.points.a]\n[sweep.points.b]\ntemperature = 0.7\n", "same run: a and b"),
-        (BASE + "[sweep.points.a]\n[sweep.points.A]\nseed = 1\n", "same run: a and A"),
-        ("sweep = [1]\n" + BASE, "sweep is not a section: write [sweep]"),
-        (BASE + "temperature = 'hot'\n", "[sample]: --temperature is 'hot': give a number"),
-    ],
-)
-def test_what_is_refused_and_what_is_said(tmp_path, capsys, content, said):
-    assert run(tmp_path, content) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert error.startswith("cot: ")
-    assert len(error.strip().splitlines()) == 1
-    assert "study.toml" in error or "same run" in error
-    assert not (tmp_path / "out").exists()
-
-
-def test_options_that_a_sweep_does_not_take(tmp_path, capsys):
-    content = BASE + GRID + STAGES
-    assert run(tmp_path, content, "--on", tmp_path) == 2
-    assert "has [sweep], whose runs are its own" in capsys.readouterr().err
-    assert main(["run", str(write(tmp_path, content)), "--dataset", "arithmetic:level=2"]) == 2
-    assert "--dataset needs --out" in capsys.readouterr().err
-    with pytest.raises(InputError, match=r"call analysis.run_sweep"):
-        analysis.run_experiment(write(tmp_path, content))
-    with pytest.raises(InputError, match=r"call analysis.run_experiment"):
-        analysis.run_sweep(write(tmp_path, BASE + STAGES))
-    cot.sample("arithmetic", out=tmp_path / "out", engine="tests.slow_engine:SlowEngine", limit=1)
-    assert run(tmp_path, content) == 2
-    assert "is a run, and a sweep is a folder of runs" in capsys.readouterr().err
-
-
-def test_another_dataset_goes_into_folders_of_its_own(tmp_path, capsys):
-    assert run(tmp_path, BASE + GRID, "--dataset", "arithmetic:level=2") == 0
-    names = {
-        open_run(tmp_path / "out" / name).identity.dataset
-        for name in points(tmp_path / "study.toml")
-    }
-    assert names == {"arithmetic:level=2"}
-
-
 # -- killed ----------------------------------------------------------------------------------------
 
 KILLED = (
@@ -462,44 +324,3 @@ def test_a_sweep_that_is_killed_ends_as_one_that_is_not(tmp_path):
         pd.testing.assert_frame_equal(one.table("curve"), other.table("curve"))
         assert one.tables() == other.tables()
         assert len(one.traces([])) == 48
-
-
-# -- cot show FOLDER -------------------------------------------------------------------------------
-
-
-def test_the_runs_below_a_folder_are_listed(tmp_path, capsys):
-    run(tmp_path, BASE + GRID + STAGES)
-    (tmp_path / "out/more/broken").mkdir(parents=True)
-    (tmp_path / "out/more/broken/run.json").write_text("no")
-    capsys.readouterr()
-    assert main(["show", str(tmp_path / "out")]) == 0
-    printed = capsys.readouterr().out
-    assert "temperature=1.0,seed=1" in printed
-    assert (
-        "same in all: model smollm2-135m-instruct, prompt few_shot_cot, dataset arithmetic"
-        in printed
-    )
-    assert "left out: more/broken:" in printed
-    assert main(["show", str(tmp_path / "out"), "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert shown["differ"] == ["seed", "temperature"] or shown["differ"] == ["temperature", "seed"]
-    names = [each["name"] for each in shown["runs"]]
-    assert names == [*points(tmp_path / "study.toml"), "more/broken"]
-    assert [each["n_traces"] for each in shown["runs"]] == [12, 12, 12, 12, 0]
-    assert main(["show", str(tmp_path)]) == 0, "runs further down are found too"
-    assert "out/temperature=1.0,seed=1" in capsys.readouterr().out
-
-
-def test_what_a_sweep_set_of_an_analysis_is_listed_too(tmp_path, capsys):
-    sweep = "[sweep.curve]\nn = [[1], [1, 4]]\n"
-    run(tmp_path, BASE + sweep + "[answers]\n[curve]\n")
-    capsys.readouterr()
-    assert main(["show", str(tmp_path / "out"), "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert shown["differ"] == ["curve.n"]
-    assert [each["settings"]["curve.n"] for each in shown["runs"]] == ["[1]", "[1, 4]"]
-
-
-def test_a_folder_without_runs_is_no_run(tmp_path, capsys):
-    assert main(["show", str(tmp_path)]) == 2
-    assert "is not a run" in capsys.readouterr().err

@@ -109,9 +109,6 @@ def compare(
     answers = {name: answer_measures.voting_answers(each) for name, each in runs.items()}
     asked = {name: each.run.questions() for name, each in runs.items()}
     check_same_questions(asked)
-    settings = {name: settings_of(each.run, answers[name]) for name, each in runs.items()}
-    if over is not None:
-        _check_setting(over, settings)
     k = _smallest(answers.values())
     readers = _readers(k)
     found = {
@@ -119,6 +116,11 @@ def compare(
     }
     found = _chosen(measure, found)
     _name_missing(runs, found)
+    settings = {
+        name: settings_of(each.run, answers[name], each.read) for name, each in runs.items()
+    }
+    if over is not None:
+        _check_setting(over, settings)
     questions = {name: pd.Index(frame["question_id"]) for name, frame in asked.items()}
     n_settings = {name: len(differing(settings[base], mine)) for name, mine in settings.items()}
     _warn(questions, base, n_settings, settings)

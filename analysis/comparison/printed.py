@@ -44,7 +44,7 @@ def show(run: Run, table: pd.DataFrame) -> Shown:
             "missing": missing,
         },
         tables=list(shown.values()),
-        note=_note(table, missing),
+        note=_note(table, missing, n_runs=tables["settings"]["run"].nunique()),
     )
 
 
@@ -131,12 +131,16 @@ def _legend(values: Mapping[str, Mapping[str, str]], against: str) -> Rows:
         unlike = differing(values[against], mine)
         told = ", ".join(f"{name} {mine.get(name, 'none')}" for name in unlike)
         many = f"{len(unlike)} settings differ: " if len(unlike) > 1 else ""
-        same = "the others are compared with it" if run == against else "no setting differs"
+        same = (
+            "the others are compared with it"
+            if run == against
+            else "no setting that counts differs"
+        )
         rows.append({RUN: place, "run": run, "differs in": many + told if told else same})
     return rows
 
 
-def _note(differences: pd.DataFrame, missing: Sequence[Mapping[str, Any]]) -> str:
+def _note(differences: pd.DataFrame, missing: Sequence[Mapping[str, Any]], n_runs: int) -> str:
     n = int(differences["n_comparisons"].max()) if len(differences) else 0
     found = int((differences["p_holm"] <= ALPHA).sum())
     lines = [
@@ -150,6 +154,7 @@ def _note(differences: pd.DataFrame, missing: Sequence[Mapping[str, Any]]) -> st
         left.setdefault((f"{row['family']}: {row['what']}", row["why"]), []).append(row)
     for (what, why), rows in left.items():
         names = ", ".join(str(row["run"]) for row in rows)
+        names = "every run" if len(rows) == n_runs else names
         command = f" ({rows[0]['command']})" if rows[0]["command"] else ""
         lines.append(f"left out: {what} of {names}: {why}{command}")
     return "\n".join(lines)

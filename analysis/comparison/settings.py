@@ -1,7 +1,8 @@
 """The runs that are compared: their names, their settings, and in how many settings two differ.
 
-A setting is a field of the run's identity, named as an experiment file names it, and `n`, the
-traces a question. Some fields follow from others and count with them: a model's revision with the
+A setting is a field of the run's identity, named as an experiment file names it, `n`, the traces a
+question, and a parameter of an analysis of both runs that the compared tables come from, such as
+`paths.threshold`. Some fields follow from others and count with them: a model's revision with the
 model, a prompt's hash and its stop strings with the prompt. The file that traces were imported from
 is listed and not counted; library versions are no settings.
 """
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.catalogue import names as analyses
 from analysis.comparison.tables import as_frame
 from cot.store.identity import SamplingIdentity, as_compared
 from cot.store.run import Run
@@ -32,6 +34,10 @@ WITH = {
     "adaptive.format": "adaptive",
 }
 """Setting to the one that it counts with."""
+NO_SETTINGS = {"also", "device", "fitted", "tokens_per_batch", "workers"}
+"""Parameters of analyses that say with what a thing is computed or where it is kept."""
+CHOICES = {"method", "n", "rule", "signal", "target", "test"}
+"""Those that say what is measured: listed and not counted, as measures are matched by it."""
 SAMPLING = {each.name for each in fields(SamplingIdentity)}
 """Settings of sampling."""
 NONE = "none"
@@ -55,11 +61,12 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def settings_of(run: Run, answers: pd.DataFrame | None) -> dict[str, str]:
-    """The run's settings as text, and n.
+def settings_of(run: Run, answers: pd.DataFrame | None, read: Iterable[str] = ()) -> dict[str, str]:
+    """The run's settings as text, n, and the parameters of analyses.
 
     Args:
         answers: the run's table, for n; None where it can't be read.
+        read: the tables that are compared.
     """
     found = {}
     for name, value in _flat(as_compared(run.identity)).items():
@@ -68,6 +75,11 @@ def settings_of(run: Run, answers: pd.DataFrame | None) -> dict[str, str]:
         sizes = answers["question_id"].value_counts()
         low, high = int(sizes.min()), int(sizes.max())
         found["n"] = str(low) if low == high else f"{low} to {high}"
+    for table in _with_inputs(run, read):
+        made = run.provenance(table)
+        for name, value in made.parameters.items():
+            if name not in NO_SETTINGS:
+                found[f"{made.command}.{name}"] = _text(value)
     return found
 
 
@@ -76,7 +88,9 @@ def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     unlike = [
         name
         for name in dict.fromkeys([*one, *other])
-        if one.get(name, NONE) != other.get(name, NONE) and not name.startswith("imported.")
+        if one.get(name, NONE) != other.get(name, NONE)
+        and not name.startswith("imported.")
+        and (not _of_analysis(name) or _counts(name, one, other))
     ]
     if any(name in one for name in SAMPLING) != any(name in other for name in SAMPLING):
         # how imported traces were sampled is not known: that is one difference
@@ -96,7 +110,12 @@ def settings_table(
         paths: run to its folder.
     """
     every = list(dict.fromkeys(name for mine in settings.values() for name in mine))
-    values = {name: [mine.get(name, NONE) for mine in settings.values()] for name in every}
+    values = {}
+    for name in every:
+        own = _of_analysis(name)  # a run without the analysis has no value
+        found = [mine.get(name, NONE) for mine in settings.values() if name in mine or not own]
+        if set(found) != {NONE} and not (own and len(set(found)) == 1):  # most are never touched
+            values[name] = found
     rows = [
         {
             "run": run,
@@ -106,10 +125,32 @@ def settings_table(
             "differs": len(set(values[name])) > 1,
         }
         for run, mine in settings.items()
-        for name in every
-        if set(values[name]) != {NONE}
+        for name in values
+        if name in mine or not _of_analysis(name)
     ]
     return as_frame("compared_settings", rows)
+
+
+def _counts(name: str, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether a parameter of an analysis can set two runs apart."""
+    return name in one and name in other and name.rpartition(".")[2] not in CHOICES
+
+
+def _with_inputs(run: Run, tables: Iterable[str]) -> list[str]:
+    """The tables that the run has of these, and those that they were made from."""
+    there, found, left = run.tables(), [], sorted(tables, reverse=True)
+    while left:
+        table = left.pop()
+        if table in there and table not in found:
+            found.append(table)
+            left += run.provenance(table).inputs
+    return found
+
+
+def _of_analysis(name: str) -> bool:
+    """Whether the setting is a parameter of an analysis."""
+    analysis, dot, _ = name.partition(".")
+    return bool(dot) and analysis in analyses()
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

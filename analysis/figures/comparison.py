@@ -139,7 +139,7 @@ def setting_axis(settings: pd.DataFrame, over: str | None = None) -> Axis | None
     runs = list(dict.fromkeys(settings["run"]))
     wide = settings[settings["differs"]].pivot(index="run", columns="setting", values="value")
     wide = wide.reindex(index=runs, columns=list(dict.fromkeys(settings["setting"])))
-    wide = wide.dropna(axis="columns", how="all")
+    wide = wide.dropna(axis="columns", how="all").fillna("none")
     numeric = {
         name: [float(value) for value in values]
         for name, values in wide.items()
@@ -267,7 +267,7 @@ def _drawn(
             zero(0, line={"dash": "dash", "color": NEUTRAL}, row=row, col=1)
         format_ = {"tickformat": ".0%"} if panel.form == ".1%" else {}
         (figure.update_xaxes if values == "x" else figure.update_yaxes)(
-            nticks=5, row=row, col=1, **format_
+            nticks=5, row=row, col=1, **format_, **_range(panel)
         )
         if flat[row - 1]:
             order = [_wrapped(name) for name in runs]
@@ -288,6 +288,14 @@ def _drawn(
             figure.update_xaxes(tickvals=sorted(set(axis.places.values())), row=row, col=1)
     below = {"y": -62 / total, "yanchor": "top", "x": 0, "orientation": "h"}
     return figure.update_layout(legend=below)
+
+
+def _range(panel: Panel) -> dict[str, list[float]]:
+    """Of an axis on which all is at one place: a little about it, as plotly takes one each side."""
+    ends = panel.rows[["estimate", "low", "high"]]
+    low, high = float(ends.min(axis=None)), float(ends.max(axis=None))
+    margin = 0.1 * (abs(low) or 1)
+    return {"range": [low - margin, low + margin]} if low == high else {}
 
 
 def _series(

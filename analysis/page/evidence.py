@@ -151,7 +151,7 @@ def overview(evidence: Evidence) -> Overview:
     dataset = identity.dataset or imported or evidence.run.path.name
     return Overview(
         dataset=PurePath(str(dataset)).name if imported else str(dataset),
-        model=identity.model or "an unnamed model (imported traces)",
+        model=identity.model_named or "an unnamed model (imported traces)",
         run=evidence.run.path.name,
         counts=_counts(evidence),
         settings=[*_settings(as_mapping(identity)), *_reading(evidence.get("answers"))],

@@ -106,7 +106,8 @@ class Identity:
     adapter_revision: str | None = None
     """Which one that was: a hub commit, or a hash of its files."""
     quantize: str | None = field(default=None, metadata={"absent": "none"})
-    """How the model's weights were rounded: `int8`, `int4` or `none`; the adapter's never are."""
+    """How the model's weights were rounded: `int8`, `int4` or `none`; the adapter's never are. None
+    where a server ran it, which doesn't say."""
     engine: str | None = None
     """The engine's name."""
     dtype: str | None = None
@@ -147,6 +148,12 @@ class Identity:
     """Where the traces come from that were made elsewhere."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that this version does not know."""
+
+    @property
+    def model_named(self) -> str | None:
+        """The model's name, and how its weights were rounded; None where the model is not known."""
+        rounded = self.quantize not in (None, "none")
+        return f"{self.model}, weights rounded to {self.quantize}" if rounded else self.model
 
 
 Part = Identity | SamplingIdentity | AdaptiveIdentity | ImportIdentity

@@ -234,7 +234,7 @@ class Run:
         """What the run is, how much there is of it, and which of its tables are stale."""
         imported = self.identity.imported.file if self.identity.imported else None
         said = {
-            "model": self.identity.model or "not named",
+            "model": self.identity.model_named or "not named",
             "dataset": self.identity.dataset or imported or "not named",
         }
         if (self.path / "questions.parquet").exists():

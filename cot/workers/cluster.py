@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 from cot.errors import ConsilienceError, InputError
 
@@ -16,6 +18,8 @@ __all__ = ["Cluster", "cluster_of", "connect", "cpus_each", "gpus_each", "how_ma
 
 OBJECT_STORE = 512 * 2**20
 """Bytes of shared memory of a cluster that is started here: results are small, and taken soon."""
+PORT = 6379
+"""Of a Ray cluster whose address names none."""
 STARTS = 2
 """Times that a cluster on this machine is tried to be started: Ray gives up after 30 s."""
 ENVIRONMENT = {
@@ -85,7 +89,7 @@ def connect(cluster: Cluster) -> None:
         os.environ.setdefault(name, value)
     import ray
 
-    address = cluster.address or os.environ.get("RAY_ADDRESS")
+    address = cluster.address or os.environ.get("RAY_ADDRESS") or None
     if ray.is_initialized():
         if cluster.address is not None and _connected not in ("", address):
             raise InputError(
@@ -106,14 +110,19 @@ def connect(cluster: Cluster) -> None:
 
 def _start(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
     """Connect to the cluster at the address; where there is none, to one that is started here."""
-    if address != "local":
+    found = address if address not in (None, "auto", "local") else None
+    if address in (None, "auto"):
+        found = _running()
+    if found is not None and _answers(found):
         try:
-            ray.init(address or "auto", **settings)
+            ray.init(found, **settings)
+            return
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             if address is not None:
                 raise InputError(f"no Ray cluster answers at {address}: {error}") from None
-        else:
-            return
+    elif address not in (None, "local"):
+        where = "on this machine" if address == "auto" else f"at {address}"
+        raise InputError(f"no Ray cluster answers {where}")
     for left in reversed(range(STARTS)):
         try:
             ray.init("local", object_store_memory=OBJECT_STORE, include_dashboard=False, **settings)
@@ -122,6 +131,28 @@ def _start(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
             ray.shutdown()
             if not left:
                 raise ConsilienceError(f"Ray doesn't start on this machine: {error}") from error
+
+
+def _running() -> str | None:
+    """The address of the cluster that Ray knows of on this machine."""
+    from ray._private.services import get_ray_address_from_environment
+
+    try:
+        found: str | None = get_ray_address_from_environment("auto", None)
+    except ConnectionError:
+        return None
+    return found
+
+
+def _answers(address: str) -> bool:
+    """Whether anything listens there. A cluster that was killed leaves its address behind, and Ray
+    waits for minutes for one that is gone."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or PORT), timeout=10):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def gpus_each(cluster: Cluster) -> float:

@@ -309,6 +309,34 @@ def test_settings_that_follow_from_another_count_with_it(change, counted, tmp_pa
     assert sorted(differing(one, other)) == counted
 
 
+def test_a_parameter_of_an_analysis_that_is_compared_is_a_setting(runs: list[Run]) -> None:
+    first, second = runs
+    analysis.vote(first, rule=["majority", "sum_prob"])
+    analysis.vote(second, seed=1)
+    analysis.curve(first, seed=3)
+    analysis.compare(first, [second.path], family=["accuracy"])
+    settings = first.table("compared_settings")
+    ours = settings[settings["setting"].str.startswith("vote.")]
+    assert ours[["run", "setting", "value", "differs"]].values.tolist() == [
+        ["one", "vote.rule", '["majority", "sum_prob"]', True],
+        ["one", "vote.seed", "0", True],
+        ["two", "vote.rule", '["majority"]', True],
+        ["two", "vote.seed", "1", True],
+    ]
+    one = {"temperature": "1.0", "vote.seed": "0", "curve.seed": "3"}
+    assert differing(one, {**one, "vote.seed": "1"}) == ["vote.seed"]
+    assert differing(one, {"temperature": "1.0", "vote.seed": "0"}) == []
+    assert differing({"vote.rule": "majority"}, {"vote.rule": "cisc"}) == []  # matched by it
+
+
+def test_what_every_run_lacks_is_said_in_one_line(runs: list[Run], capsys) -> None:
+    printed = compared(capsys, *(run.path for run in runs))
+    assert (
+        f"left out: curve: table curve of every run: there is none (cot curve {runs[0].path})"
+        in (" ".join(printed.split()))
+    )
+
+
 def test_names_tell_runs_of_one_name_apart(tmp_path: Path) -> None:
     paths = [tmp_path / each for each in ("x/run", "y/run", "z")]
     assert names_of(paths) == ["x/run", "y/run", "z"]

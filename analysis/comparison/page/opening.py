@@ -104,6 +104,7 @@ def opening(tables: Mapping[str, pd.DataFrame], sides: Sequence[Side]) -> Openin
     own, gaps = _by_run(measures, key), _by_run(differences, key)
     wide = settings.pivot(index="setting", columns="run", values="value")
     wide = wide.reindex(index=settings["setting"].unique(), columns=[each.name for each in sides])
+    wide = wide.fillna("–")  # a parameter of an analysis that the run doesn't have
     unlike = [str(name) for name in settings.loc[settings["differs"], "setting"].unique()]
     told = [name for name in unlike if not name.endswith("sha256")] or unlike
     ends = [number(row[end]) for row in own.values() for end in ("estimate", "low", "high")]
