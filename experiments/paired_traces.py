@@ -26,7 +26,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ from cot.errors import ConsilienceError, InputError
 from cot.store.run import Run
 from cot.types import TRACE_KEY
 
-Pairs = pd.DataFrame
+Pairs: TypeAlias = pd.DataFrame
 """Traces of one question in two runs: columns of the first end in _1, of the second in _2."""
 
 

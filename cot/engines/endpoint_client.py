@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 from cot.engines.endpoint_address import Address, Key
 from cot.engines.endpoint_dialects import Dialect
-from cot.engines.endpoint_http import TroubleError, exchange, open_http
+from cot.engines.endpoint_http import Connections, TroubleError, exchange
 from cot.engines.endpoint_replies import BadReplyError, RefusedError, check_spelling
 from cot.engines.vllm_requests import Part, Pending
 from cot.errors import ConsilienceError
@@ -118,7 +118,7 @@ class Client:
         self._answered = 0.0
         self._lost = 0
         self._dice = random.Random()
-        self._http = open_http(addresses, key, timeout)
+        self._connections = Connections(addresses, key, timeout)
         self._thread = threading.Thread(target=self._run, name="cot-endpoint", daemon=True)
         self._thread.start()
 
@@ -165,7 +165,7 @@ class Client:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._http.aclose()
+        await self._connections.aclose()
 
     def _begin(self, number: int, pending: Pending, outlet: Outlet) -> None:
         if self.fatal is not None:
@@ -268,12 +268,12 @@ class Client:
     async def post(self, server: Server, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """A server's reply, whatever it says."""
         where, seconds = server.address, self.timeout
-        return await exchange(self._http, self.key, where, route, seconds=seconds, body=body)
+        return await exchange(self._connections, self.key, where, route, seconds=seconds, body=body)
 
     async def get(self, server: Server, route: str) -> Mapping[str, Any]:
         """A server's answer to a question about itself."""
         seconds = min(self.timeout, QUESTION_SECONDS)
-        return await exchange(self._http, self.key, server.address, route, seconds=seconds)
+        return await exchange(self._connections, self.key, server.address, route, seconds=seconds)
 
     # -- servers ---------------------------------------------------------------------------------
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Literal
 
 from cot.engines.endpoint_address import KEY, Address, Key
 from cot.engines.endpoint_replies import RefusedError
 from cot.errors import InputError
 
-__all__ = ["TroubleError", "exchange", "open_http"]
+__all__ = ["Connections", "TroubleError", "exchange"]
 
 CONNECT_SECONDS = 10.0
 """Time to reach a server."""
@@ -41,21 +43,48 @@ class TroubleError(Exception):
         """Seconds that a busy server asks to wait, or None."""
 
 
-def open_http(addresses: tuple[Address, ...], key: Key, seconds: float) -> Any:
-    """An httpx client for these servers; the environment's proxies lead to none on this machine."""
-    import httpx
+class Connections:
+    """Connections to these servers, each an httpx client of its own: a client of many looks through
+    all of them at each request, and the idle ones each through all others (httpcore's pool), which
+    at 128 at once takes longer than all else. The environment's proxies lead to no server on this
+    machine.
+    """
 
-    return httpx.AsyncClient(
-        headers=key.headers(),
-        timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS, pool=None),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-        follow_redirects=False,
-        trust_env=not all(each.is_local for each in addresses),
-    )
+    def __init__(self, addresses: tuple[Address, ...], key: Key, seconds: float) -> None:
+        import httpx
+
+        trust_env = not all(each.is_local for each in addresses)
+        self._open = partial(
+            httpx.AsyncClient,
+            headers=key.headers(),
+            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            trust_env=trust_env,
+            verify=httpx.create_ssl_context(trust_env=trust_env),
+        )
+        self._idle: list[Any] = []
+        self._all: list[Any] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        """A client that nobody else uses meanwhile."""
+        if not self._idle:
+            self._all.append(self._open())
+            self._idle.append(self._all[-1])
+        client = self._idle.pop()
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+
+    async def aclose(self) -> None:
+        """Close them all."""
+        for client in self._all:
+            await client.aclose()
 
 
 async def exchange(
-    http: Any,
+    connections: Connections,
     key: Key,
     address: Address,
     route: str,
@@ -80,11 +109,11 @@ async def exchange(
     where = address.api
     url = f"{address.root}{route}" if route.startswith("/") else f"{where}/{route}"
     try:
-        async with asyncio.timeout(seconds):  # httpx's own limits each read, not their sum
-            if body is None:
-                response = await http.get(url)
-            else:
-                response = await http.post(url, json=body)
+        # httpx's own limits are each read's, not those of their sum
+        with connections.one() as http:
+            async with asyncio.timeout(seconds):
+                sent = http.get(url) if body is None else http.post(url, json=body)
+                response = await sent
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         said = key.hide(error) or "time-out"
         raise TroubleError(f"{where} can't be reached: {said}", "away") from None

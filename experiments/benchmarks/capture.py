@@ -39,11 +39,12 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from analysis.hidden_states import capture, shared_pass
+from analysis.hidden_states import capture
 from analysis.hidden_states.hooks import HookTeacherForcing
 from analysis.hidden_states.teacher_forcing import ForcedTrace, Job
 from analysis.logit_lens import lens
 from analysis.step_attention import attention
+from cot.kept_models import keep_models
 from cot.models import encode, load_model, load_tokenizer, resolve
 from cot.store.run import Run, create_run, open_run
 from cot.types import Completion, Question, Trace
@@ -73,9 +74,9 @@ def main() -> None:
         return
 
     resolved = resolve(asked.model)
-    model = load_model(resolved)
-    shared_pass.load_model = lambda *_, **__: model  # loading is not what is measured
-    with tempfile.TemporaryDirectory() as scratch:
+    # loading is not what is measured: each way takes the model that was loaded before it
+    with tempfile.TemporaryDirectory() as scratch, keep_models():
+        model = load_model(resolved)
         source = asked.run
         if asked.tokens:
             source = _joined(asked, load_tokenizer(resolved), model, Path(scratch) / "long")

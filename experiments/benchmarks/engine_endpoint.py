@@ -3,11 +3,12 @@
     python experiments/benchmarks/engine_endpoint.py --rounds 8
     python experiments/benchmarks/engine_endpoint.py --url http://127.0.0.1:8000/v1
 
-Both sides send the same bodies to the same server at the same concurrency, in turns. Without --url
-the server is a made one in a process of its own: it answers as vLLM does, a token each
---seconds-per-token, so that what is measured is the client. Client and server then share the
-machine's cores; process CPU time of each client stands beside the rates. Two such servers have
-sleeping work only, and so two cores' worth of it.
+Both sides send the same bodies to one server at the same concurrency, in turns; the bare client
+is asyncio's own streams. Without --url the server is a made one in a process of its own: it answers
+as vLLM does, a token each --seconds-per-token, so that what is measured is the client. Client and
+servers share the machine's cores; processor time of each client stands beside the rates. One server
+is compared with two of them at --slow-seconds-per-token, so that three processes on two cores have
+time left: there what is measured is whether both are kept busy.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 PROMPT = (
     "Q: Tom has 3 apples and gets 4 more. How many apples has he?\n"
@@ -38,13 +40,15 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--seconds-per-token", type=float, default=0.005)
+    parser.add_argument("--slow-seconds-per-token", type=float, default=0.02)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         asyncio.run(serve(options))
         return
-    servers = [] if options.url else [start(options) for _ in range(2)]
+    paces = [options.seconds_per_token, *[options.slow_seconds_per_token] * 2]
+    servers = [] if options.url else [start(options, pace) for pace in paces]
     try:
         measure(options, [options.url] if options.url else [url for _, url in servers])
     finally:
@@ -54,16 +58,18 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, urls: list[str]) -> None:
-    """The rates of both sides, and of one server against two."""
+    """The rates of both sides at the first server, and of the second against it and the third."""
     from cot.engines.endpoint import EndpointEngine
     from cot.types import Request, Sampling
 
     sampling = Sampling(max_tokens=options.max_tokens, stop=("\n\n", "Q:"))
+    groups = {"engine": urls[:1]} | ({"one": urls[1:2], "two": urls[1:]} if urls[1:] else {})
     engines = {
-        n: EndpointEngine(options.model, url=urls[:n], concurrency=options.concurrency)
-        for n in range(1, len(urls) + 1)
+        name: EndpointEngine(options.model, url=some, concurrency=options.concurrency)
+        for name, some in groups.items()
     }
-    ids = [tuple(engines[1].tokenizer(PROMPT.format(n))["input_ids"]) for n in range(8)]
+    plain = engines["engine"]
+    ids = [tuple(plain.tokenizer(PROMPT.format(n))["input_ids"]) for n in range(8)]
 
     def requests(turn: int) -> list[Request]:
         return [
@@ -77,17 +83,17 @@ def measure(options: argparse.Namespace, urls: list[str]) -> None:
             for n in range(options.requests)
         ]
 
-    def ours(turn: int, n_servers: int = 1) -> tuple[float, float]:
+    def ours(turn: int, name: str = "engine") -> tuple[float, float]:
         began, cpu = time.perf_counter(), time.process_time()
-        found = engines[n_servers].generate(iter(requests(turn)))
+        found = engines[name].generate(iter(requests(turn)))
         n = sum(len(got.token_ids or ()) for _, got in found)
         return n / (time.perf_counter() - began), time.process_time() - cpu
 
     def bare(turn: int) -> tuple[float, float]:
-        client = engines[1]._client
+        client = plain._client
         bodies = []
         for request in requests(turn):
-            pending = engines[1]._pending(request)
+            pending = plain._pending(request)
             assert pending is not None
             prompt = list(pending.prompt)
             bodies.append(client.dialect.body(client.served, request, prompt, pending.settings()))
@@ -98,15 +104,15 @@ def measure(options: argparse.Namespace, urls: list[str]) -> None:
     for engine in engines.values():
         print(engine.facts.kind, engine.facts.version, flush=True)
     sides: dict[str, Any] = {"engine": ours, "bare": bare}
-    rates: dict[str, list[float]] = {"engine": [], "bare": [], "two": []}
+    rates: dict[str, list[float]] = {"engine": [], "bare": [], "one": [], "two": []}
     seconds: dict[str, list[float]] = {"engine": [], "bare": []}
     for turn in range(options.rounds + 1):
         for name in sides if turn % 2 else reversed(sides):
             rate, cpu = sides[name](turn)
             rates[name].append(rate)
             seconds[name].append(cpu)
-        if len(urls) > 1:
-            rates["two"].append(ours(turn, 2)[0])
+        for name in [each for each in ("one", "two") if each in engines]:
+            rates[name].append(ours(turn, name)[0])
         print({name: round(values[-1]) for name, values in rates.items() if values}, flush=True)
     for engine in engines.values():
         engine.close()
@@ -121,7 +127,7 @@ def measure(options: argparse.Namespace, urls: list[str]) -> None:
         "cores": os.cpu_count(),
     }
     if len(urls) > 1:
-        two = zip(rates["two"][1:], rates["engine"][1:], strict=True)
+        two = zip(rates["two"][1:], rates["one"][1:], strict=True)
         result |= {"two_servers_ratio": round(statistics.median(a / b for a, b in two), 3)}
         result |= {"two_servers_goal": 1.8}
     ratio = statistics.median(a / b for a, b in pairs)
@@ -129,25 +135,35 @@ def measure(options: argparse.Namespace, urls: list[str]) -> None:
 
 
 async def ask_all(url: str, bodies: list[dict[str, Any]], concurrency: int) -> int:
-    """The plainest client: so many at once, and their tokens counted."""
-    import httpx
+    """The plainest client: so many connections, each with one request after the other, and the
+    tokens of the replies counted."""
+    parts = urlsplit(url)
+    left = iter(bodies)
 
-    room = asyncio.Semaphore(concurrency)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async def ask() -> int:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        n = 0
+        for body in left:
+            content = json.dumps(body).encode()
+            head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            writer.write(head.encode() + content)
+            length = 0
+            while (line := await reader.readline()).strip():
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            reply = json.loads(await reader.readexactly(length))
+            n += len(reply["choices"][0]["token_ids"])
+        writer.close()
+        return n
 
-    async def ask(client: httpx.AsyncClient, body: dict[str, Any]) -> int:
-        async with room:
-            reply = await client.post(url, json=body)
-            return len(json.loads(reply.content)["choices"][0]["token_ids"])
-
-    async with httpx.AsyncClient(timeout=600, limits=limits, trust_env=False) as client:
-        return sum(await asyncio.gather(*(ask(client, body) for body in bodies)))
+    return sum(await asyncio.gather(*(ask() for _ in range(concurrency))))
 
 
-def start(options: argparse.Namespace) -> tuple[subprocess.Popen[str], str]:
+def start(options: argparse.Namespace, pace: float) -> tuple[subprocess.Popen[str], str]:
     """A made server in a process of its own, and its address."""
     command = [sys.executable, __file__, "--serve", "--model", options.model]
-    command += ["--seconds-per-token", str(options.seconds_per_token)]
+    command += ["--seconds-per-token", str(pace)]
     command += ["--concurrency", str(options.concurrency)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

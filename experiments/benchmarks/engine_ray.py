@@ -1,6 +1,6 @@
 """Tokens/s of two workers of the engine `ray` against one.
 
-    python experiments/benchmarks/engine_ray.py --questions 4 --rows 16
+    python experiments/benchmarks/engine_ray.py --questions 2 --rows 16 --max-tokens 40
     python experiments/benchmarks/engine_ray.py --inner vllm --model Qwen/Qwen3-8B --fresh
 
 Both sides sample the same requests with the same seeds, in turns, on one cluster. Workers are
@@ -19,6 +19,7 @@ import argparse
 import json
 import statistics
 import time
+from typing import Any
 
 from cot.engines.ray_engine import RayEngine
 from cot.types import Completion, Request, Sampling
@@ -42,17 +43,26 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16, help="traces a question")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--max-tokens", type=int, default=96)
+    parser.add_argument(
+        "--batch-rows",
+        type=int,
+        default=8,
+        help="traces at a time in a transformers worker: full batches, or two workers would have\n"
+        "half of one each, which takes nearly as long",
+    )
     parser.add_argument("--fresh", action="store_true", help="start workers for each turn")
     parser.add_argument("--address", help="of the Ray cluster; by default as `cot sample` finds it")
     options = parser.parse_args()
 
     settings = Sampling(max_tokens=options.max_tokens)
-    shared = {
+    shared: dict[str, Any] = {
         "inner": options.inner,
         "address": options.address,
         # half a core is what Ray counts, so that all three have room; each uses one
         "cpus": None if options.fresh else 0.5,
     }
+    if options.inner == "transformers":
+        shared["batch_rows"] = options.batch_rows
     engines = {
         "one": RayEngine(options.model, workers=1, **shared),
         "two": RayEngine(options.model, workers=2, **shared),

@@ -60,8 +60,8 @@ def main() -> None:
     whole, _ = side(asked.model, share=False)
     costs: dict[str, list[Cost]] = {"shared": [], "whole": []}
     for turn in range(-1, asked.rounds):
-        size = (asked.questions, asked.traces) if turn >= 0 else (1, 1)
-        requests = early_answers(tokenizer, *size, turn)
+        n_questions, n_traces = (asked.questions, asked.traces) if turn >= 0 else (1, 1)
+        requests = early_answers(tokenizer, n_questions, n_traces, turn)
         sides = {"shared": shared, "whole": whole}
         for name, way in sides.items() if turn % 2 else reversed(sides.items()):
             cost = way(requests)

@@ -20,7 +20,9 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -83,13 +85,17 @@ def main() -> None:
     n_bare += sum(map(len, {case.prompt_ids for case in usable}))
     ways: dict[str, Callable[[], object]] = {"bare": lambda: _bare(forcing, usable)}
     counted = {}
+
+    def measured(method: Any) -> object:
+        return [list(method.measure(case, lab)) for case in usable]
+
     for name in METHODS:
         method, counting = load_intervention(name), CountingLab(plan)
         for case in usable:
             list(method.measure(case, counting))
             lab.beyond_gap(case)  # the unchanged states, which methods share
         counted[name] = counting
-        ways[name] = lambda method=method: [list(method.measure(case, lab)) for case in usable]
+        ways[name] = partial(measured, method)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(asked.rounds):
         for name, way in ways.items():
@@ -104,8 +110,8 @@ def main() -> None:
         passes = counting.passes / len(usable)
         each = cost[name] / len(usable)
         token = cost[name] / counting.tokens / per_bare
-        times = cost[name] / cost["bare"]
-        print(f"{name:10} {passes:8.1f} {each:10.3f} {times:11.1f} {token:10.2f}")
+        ratio = cost[name] / cost["bare"]
+        print(f"{name:10} {passes:8.1f} {each:10.3f} {ratio:11.1f} {token:10.2f}")
     changed = sum(cost[name] for name in METHODS) / sum(one.tokens for one in counted.values())
     times = {name: round(cost[name] / cost["bare"], 1) for name in METHODS}
     about = {"benchmark": "interventions", "n_traces": len(usable), "times_bare": times}

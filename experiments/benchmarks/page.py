@@ -27,13 +27,12 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from long_text import reasoning
+from long_text import reasoning  # type: ignore[import-not-found]  # beside this file
 
 import analysis
-from analysis.page import write_report
+from analysis.page import FOLDER, write_report
 from analysis.page.evidence import gather
 from analysis.page.sections.questions import question_rows
-from analysis.page.shards import FOLDER
 from cot.store.run import Run, create_run, open_run
 from cot.types import Completion, Question, Trace
 
