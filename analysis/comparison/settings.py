@@ -34,10 +34,12 @@ WITH = {
     "adaptive.format": "adaptive",
 }
 """Setting to the one that it counts with."""
-NO_SETTINGS = {"also", "device", "fitted", "tokens_per_batch", "workers"}
-"""Parameters of analyses that say with what a thing is computed or where it is kept."""
-CHOICES = {"method", "n", "rule", "signal", "target", "test"}
-"""Those that say what is measured: listed and not counted, as measures are matched by it."""
+NO_SETTINGS = {
+    *("method", "n", "rule", "signal", "target", "test"),
+    *("also", "device", "fitted", "tokens_per_batch", "workers"),
+}
+"""Parameters of analyses that don't count: those that choose what is measured (measures are matched
+by that), and those that say with what it is computed or where it is kept."""
 SAMPLING = {each.name for each in fields(SamplingIdentity)}
 """Settings of sampling."""
 NONE = "none"
@@ -90,7 +92,7 @@ def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
         for name in dict.fromkeys([*one, *other])
         if one.get(name, NONE) != other.get(name, NONE)
         and not name.startswith("imported.")
-        and (not _of_analysis(name) or _counts(name, one, other))
+        and ((name in one and name in other) or not _of_analysis(name))
     ]
     if any(name in one for name in SAMPLING) != any(name in other for name in SAMPLING):
         # how imported traces were sampled is not known: that is one difference
@@ -129,11 +131,6 @@ def settings_table(
         if name in mine or not _of_analysis(name)
     ]
     return as_frame("compared_settings", rows)
-
-
-def _counts(name: str, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether a parameter of an analysis can set two runs apart."""
-    return name in one and name in other and name.rpartition(".")[2] not in CHOICES
 
 
 def _with_inputs(run: Run, tables: Iterable[str]) -> list[str]:
