@@ -155,3 +155,13 @@ def test_measures_in_words() -> None:
     assert named("pass@k", "", 8) == "pass@8"
     assert named("accuracy", "majority", pd.NA) == "accuracy, majority"
     assert named("mean_answer_entropy", "") == "mean answer entropy"
+
+
+def test_a_measure_that_is_the_same_everywhere_has_a_narrow_axis(run: Run) -> None:
+    table = run.table("compared_measures")
+    table.loc[table["subject"] == "majority", ["estimate", "low", "high"]] = 0.5
+    table.loc[table["subject"] == "single", ["estimate", "low", "high"]] = 0.0
+    write_table(run, "compared_measures", table, command="compare", parameters={"seed": 0})
+    drawn = figures.compared_measures(run).layout
+    assert drawn.xaxis.range == pytest.approx((0.45, 0.55))
+    assert drawn.xaxis2.range == pytest.approx((-0.1, 0.1))

@@ -17,7 +17,7 @@ from written import write_table
 
 from analysis.comparison.page import write_comparison
 from analysis.comparison.page.differences import families
-from analysis.comparison.page.opening import opening
+from analysis.comparison.page.opening import _told, opening
 from analysis.comparison.page.questions import details, matrix
 from analysis.comparison.page.side import read_sides
 from analysis.comparison.tables import MAKES
@@ -273,3 +273,10 @@ def test_runs_that_were_not_compared_and_a_run_that_is_gone_are_named(runs: list
     shutil.rmtree(runs[2].path)
     with pytest.raises(InputError, match="run 'warm-zero', which was compared: "):
         write_comparison(runs[0])
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_direction() -> None:
+    row = {"run": "b", "unit": "share of questions", "n_questions": 9, "low": -0.1, "high": 0.1}
+    for estimate, said in ((0.0004, "0.0 points apart"), (0.0006, "0.1 points above")):
+        told = _told({**row, "estimate": estimate}, {"b": "B"}, "", "below", "above")
+        assert told.startswith(f"B {said} (")

@@ -245,7 +245,8 @@ def _told(
     unit = str(row["unit"])
     size = gap_text(abs(row["estimate"]), unit)
     low, high = (gap_text(row[name], unit) for name in ("low", "high"))
-    side = below if row["estimate"] < 0 else above if row["estimate"] > 0 else "apart"
+    side = below if row["estimate"] < 0 else above
+    side = side if size.strip("0.") else "apart"
     return (
         f"{called[str(row['run'])]} {verb}{size} {'points' if unit.startswith('share') else unit} "
         f"{side} (95% {low} to {high}, {count(row['n_questions']) or 0:,} questions)"
