@@ -44,13 +44,19 @@ STAGES: dict[str, Callable[[Path, Path], object]] = {
     "answers": lambda file, run: analysis.answers(open_run(run)),
     "vote": lambda file, run: analysis.vote(open_run(run)),
     "groupby": lambda file, run: majority_by_groupby(open_run(run)),
-    "curve": lambda file, run: analysis.curve(open_run(run), n=[1, 5, 10, 20, 40]),
+    "curve": lambda file, run: curve(open_run(run)),
     "stop asc_beta": lambda file, run: analysis.stop(open_run(run), ["asc_beta"], order="file"),
     "stop esc": lambda file, run: analysis.stop(open_run(run), ["esc"], order="file"),
     "calibrate": lambda file, run: analysis.calibrate(open_run(run)),
     "paths": lambda file, run: analysis.paths(open_run(run), clusterer="dataflow"),
     "report": lambda file, run: analysis.report(open_run(run)),
 }
+
+
+def curve(run: Run) -> object:
+    """At numbers of samples that each question has."""
+    each = len(run.traces([])) // len(run.questions())
+    return analysis.curve(run, n=[n for n in (1, 5, 10, 20, 40) if n <= each])
 
 
 def main() -> None:
@@ -143,7 +149,7 @@ def _run(name: str, file: Path, run: Path) -> dict[str, float]:
     """A stage in a process of its own; its processor time is that of its workers too."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, __file__, "--stage", name, str(file), str(run)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {**json.loads(done.stdout.splitlines()[-1]), "cpu": round(cpu, 2)}

@@ -81,8 +81,8 @@ function Matrix(rows, runs, open) {
     else if (!sort.down) shown.reverse();
     heads();
     body.replaceChildren(...shown.slice(0, limit).map((row) => element("tr", { "data-id": row.id }, columns.map((column) => cellNode(row, column)))));
-    find("shown").textContent = shown.length === rows.length ? plural(rows.length, "question") : shown.length + " of " + plural(rows.length, "question");
-    find("more").hidden = shown.length <= limit;
+    find("shown").textContent = shown.length === rows.length ? plural(rows.length, "question") : grouped(shown.length) + " of " + plural(rows.length, "question");
+    offerMore(find("more"), shown.length - limit);
     place = [0, 1];
     reach(place);
     mark(current);
@@ -167,7 +167,7 @@ function Matrix(rows, runs, open) {
   table.closest(".scroll").classList.toggle("many", runs.length > MANY);
   find("search").addEventListener("input", update);
   find("differing").addEventListener("change", update);
-  find("more").addEventListener("click", () => { limit = Infinity; update(); });
+  find("more").addEventListener("click", () => { limit += MORE; update(); });
   update();
   return { mark, reveal, neighbour, back };
 }

@@ -41,8 +41,20 @@ function percent(value) {
   return value === null || value === undefined ? "–" : (100 * value).toFixed(0) + "%";
 }
 
+function grouped(n) {
+  return n.toLocaleString("en");
+}
+
 function plural(n, noun) {
-  return n + " " + noun + (n === 1 ? "" : "s");
+  return grouped(n) + " " + noun + (n === 1 ? "" : "s");
+}
+
+const MORE = 5000; // rows that a browser adds in a moment
+
+// What the button below a long table does with the rows that are not in it yet.
+function offerMore(button, left) {
+  button.hidden = left <= 0;
+  button.textContent = left <= MORE ? "Show all" : "Show " + grouped(MORE) + " more";
 }
 
 // Traces that a clusterer gave to no cluster are noise, -1.

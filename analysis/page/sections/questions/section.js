@@ -80,8 +80,8 @@ function QuestionList(rows, open) {
       element("tr", { "data-id": row.id, onclick: () => choose(row.id) },
         columns.map((column) => cell(column, row)))));
     find("shown").textContent = shown.length === rows.length
-      ? plural(rows.length, "question") : shown.length + " of " + plural(rows.length, "question");
-    find("more").hidden = shown.length <= limit;
+      ? plural(rows.length, "question") : grouped(shown.length) + " of " + plural(rows.length, "question");
+    offerMore(find("more"), shown.length - limit);
     mark(current);
   }
 
@@ -134,7 +134,7 @@ function QuestionList(rows, open) {
   }
 
   find("search").addEventListener("input", update);
-  find("more").addEventListener("click", () => { limit = Infinity; update(); });
+  find("more").addEventListener("click", () => { limit += MORE; update(); });
   chips();
   update();
   return { mark, reveal, neighbour, filter, current: () => current, kind: () => chosen, onfilter: (tell) => { told = tell; } };
