@@ -155,6 +155,7 @@ def test_what_is_not_declared_is_refused():
         declared(stored)
 
 
+@pytest.mark.slow
 def test_the_lock_is_held_from_python(run, made):
     """While another process writes, and while another thread does."""
     errors = []

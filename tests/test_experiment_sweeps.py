@@ -20,6 +20,8 @@ from tests.planted_model import plant
 from tests.planted_sweeps import BASE, GRID, STAGES, points, run, write
 from tests.slow_engine import SlowEngine
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -35,6 +35,7 @@ def test_shipped_experiments_are_valid(path):
     assert path.name in (ROOT / "experiments" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_stages_run_once_and_again_only_where_something_changed(tmp_path, capsys):
     study, out = tmp_path / "study.toml", tmp_path / "run"
 
@@ -71,6 +72,7 @@ def test_stale_prerequisites_are_made_again_and_said(tmp_path, capsys):
     assert run.table("votes")["n_ballots"].sum() == 30
 
 
+@pytest.mark.slow
 def test_stages_are_done_on_a_run_that_there_is(tmp_path, capsys):
     study = tmp_path / "study.toml"
     study.write_text(STUDY)

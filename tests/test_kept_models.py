@@ -77,6 +77,7 @@ def test_few_models_are_idle_at_a_time(loader):
         assert loader.loaded.count("embedder e") == 1
 
 
+@pytest.mark.slow
 def test_a_gpu_is_left_to_the_model_in_use(loader, monkeypatch):
     import torch
 

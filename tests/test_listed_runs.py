@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
 from cot.cli import main
 from tests.planted_sweeps import BASE, GRID, STAGES, points, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_runs_below_a_folder_are_listed(tmp_path, capsys):

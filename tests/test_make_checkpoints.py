@@ -95,6 +95,7 @@ def test_the_model_learns_and_each_checkpoint_is_a_model(
         call(tiny, experiment, out)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_training(tiny: Path, experiment: Path, tmp_path: Path) -> None:
     def last(name: str, *more: str) -> torch.Tensor:
         call(tiny, experiment, tmp_path / name, *more)

@@ -11,6 +11,7 @@ from analysis.statistics.mutual_information import ami, compare
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=20)
 
 
+@pytest.mark.slow
 @given(LABELS)
 def test_equals_scikit_learn(rows):
     a, b = zip(*rows, strict=True)
@@ -92,6 +93,7 @@ def test_the_null_explains_shuffled_labels_and_not_equal_ones(measure):
     assert compare(shuffled, measure=measure, permutations=99).p > 0.05
 
 
+@pytest.mark.slow
 def test_p_is_not_below_chance_over_many_seeds():
     values = []
     for seed in range(200):

@@ -15,6 +15,8 @@ from small import run_with_answers, trace_of
 
 from cot.store.run import Run, open_run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 GIVEN = {"a": ("1", ["1", "2"]), "b": ("2", ["2", "2"])}
 

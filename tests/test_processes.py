@@ -43,6 +43,7 @@ def is_running(pid):
     return state != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_workers_end_with_a_process_that_is_killed(tmp_path):
     asker = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)])  # no __main__ guard

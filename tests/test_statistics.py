@@ -58,6 +58,7 @@ def test_questions_of_one_class_are_left_out():
     assert within_question_auroc([1, 1, 0, 0], [1, 2, 3, 4], ["a", "a", "b", "b"])[3] == 0
 
 
+@pytest.mark.slow
 def test_mean_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(1)
     covered = 0

@@ -21,6 +21,8 @@ from cot.store.vectors import Place, VectorWriter
 from cot.types import TRACE_KEY
 from tests.small import run_with_answers
 
+pytestmark = pytest.mark.slow
+
 N_QUESTIONS, N_TRACES = 6, 12
 
 

@@ -215,6 +215,7 @@ def moved_run(path):
     return run, table
 
 
+@pytest.mark.slow
 def test_agreement_lists_what_moved_the_answers(tmp_path):
     run, table = moved_run(tmp_path)
     without = analysis.agree(run)
@@ -249,6 +250,7 @@ def test_agreement_lists_what_moved_the_answers(tmp_path):
     assert shown["suspicious"][0]["states_moved"] == 0.5
 
 
+@pytest.mark.slow
 def test_without_interventions_agreement_is_as_before_and_names_nothing_missing(tmp_path):
     run, table = moved_run(tmp_path)
     without = analysis.agree(run)
@@ -266,6 +268,7 @@ def test_without_interventions_agreement_is_as_before_and_names_nothing_missing(
         pd.testing.assert_frame_equal(run.table(name), then[name])
 
 
+@pytest.mark.slow
 def test_stale_interventions_are_left_out_and_said(tmp_path):
     run, table = moved_run(tmp_path)
     write_table(run, "interventions", table, command="intervene", inputs=["answers"])
@@ -278,6 +281,7 @@ def test_stale_interventions_are_left_out_and_said(tmp_path):
     assert missing.loc["interventions", "command"].startswith("cot intervene")
 
 
+@pytest.mark.slow
 def test_states_alone_or_steps_alone_are_read_too(tmp_path):
     run, table = moved_run(tmp_path)
     patched = table[table["method"] == "patching"]

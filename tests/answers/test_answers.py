@@ -261,6 +261,7 @@ PIECES = [r"\boxed{", "}", "{", "$", "The answer is ", "\n", "<think>", "</think
 TEXTS = st.text() | st.lists(st.sampled_from([*PIECES, " ", "-", "x", "=", "5"])).map("".join)
 
 
+@pytest.mark.slow
 @given(TEXTS, st.sampled_from((*FORMATS, REGEX)), st.sampled_from(["stop", "length"]))
 def test_any_text_gives_a_status_and_an_exact_span(text, format, finish):
     answer = extract(text, format, CHOICES, finish)
@@ -301,6 +302,7 @@ EXPLOSIVE = r"(x|xx)+[^x]{2}$|(\d|\d\d)+!{2}"
 """Takes exponential time on some of these."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("format", [*FORMATS, REGEX])
 def test_hostile_text_is_cheap_and_inert(name, format, tmp_path, monkeypatch):
@@ -333,6 +335,7 @@ def test_of_a_long_line_the_end_alone_is_read(format):
     assert work[0] == work[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["one word", "digits"])
 def test_an_expression_that_takes_too_long_is_unparsed_without_a_text(name):
     answer = extract(HOSTILE[name], EXPLOSIVE)

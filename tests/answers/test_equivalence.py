@@ -57,6 +57,7 @@ UNEQUAL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other", "equal"),
     [(*pair, True) for pair in EQUAL] + [(*pair, False) for pair in UNEQUAL],
@@ -79,6 +80,7 @@ def test_plain_forms_are_not_asked_about(unasked, one, other):
     assert Judge().equal(one, other) is (one == other)
 
 
+@pytest.mark.slow
 def test_a_pair_that_hangs_is_killed_and_the_next_one_works(judge):
     judge.equal("x", "1+x-1")
     killed = judge._worker
@@ -89,6 +91,7 @@ def test_a_pair_that_hangs_is_killed_and_the_next_one_works(judge):
     judge.timed_out = 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_counted_and_started_again(judge):
     judge.equal("x", "1+x-1")
     judge._worker.kill()
@@ -141,6 +144,7 @@ def test_what_is_not_passed_on(unasked, form):
         assert not Judge().equal(form, "x+1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_answers_are_cheap_and_inert(judge, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -113,6 +113,7 @@ def test_an_expression_as_format(run, capsys):
     assert "did you mean number" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_traces_that_take_the_expression_too_long_are_said(tmp_path, caplog):
     run = run_with_answers(tmp_path, {"a": ("7", ["7", "x" * 100])})
     table = extract_answers(run, r"(x|xx)+!{2}|answer is (?P<answer>\d)")

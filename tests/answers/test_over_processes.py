@@ -39,6 +39,7 @@ def run(tmp_path_factory):
     return import_traces(folder / "f.jsonl", folder / "run").run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["number", "latex", "text", r"answer is (\d+)"])
 def test_processes_and_the_shortcut_change_no_verdict(run, monkeypatch, format):
     monkeypatch.setattr("cot.answers.table.BLOCK", 25)

@@ -45,6 +45,7 @@ FORMS = {
 STATEMENTS = ("The answer is {}.", "**Answer:** {}", "<answer>{}</answer>", r"So \boxed{{{}}}.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMS)
 @given(data=st.data())
 def test_what_stands_around_a_statement_changes_nothing(format, data):
@@ -83,6 +84,7 @@ PIECES = st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @settings(derandomize=True, max_examples=300)
 @given(PIECES, st.sampled_from(["", "The answer is "]))
 def test_no_number_is_a_part_of_a_longer_one(pieces, cue):

@@ -113,6 +113,7 @@ def checked(tmp_path, monkeypatch) -> Run:
     return write(tmp_path, questions, [("q", text, "stop", {}) for text in texts])
 
 
+@pytest.mark.slow
 def test_a_verifier_reads_and_judges(checked, capsys):
     assert main(["answers", str(checked.path), "--verifier", "my_checker:last", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -124,6 +125,7 @@ def test_a_verifier_reads_and_judges(checked, capsys):
     assert table["answer"].to_list()[:3] == ["7", "7", "8"]
 
 
+@pytest.mark.slow
 def test_the_checker_of_the_docs(checked, capsys):
     docs = (Path(__file__).parents[2] / "docs/reading-answers.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", docs, re.S)
@@ -133,6 +135,7 @@ def test_the_checker_of_the_docs(checked, capsys):
     assert json.loads(capsys.readouterr().out)["ok"] == 3
 
 
+@pytest.mark.slow
 def test_a_verifier_that_always_fails_is_an_error(checked):
     with pytest.raises(InputError, match="no such thing"):
         extract_answers(checked, verifier="my_checker:broken")

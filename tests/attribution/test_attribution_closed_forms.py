@@ -94,6 +94,7 @@ def test_the_parts_hold_each_token_once():
     assert len(one.token_ids) == len(tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [GradXInput(), IntegratedGradients()])
 @pytest.mark.parametrize("baseline", ["mean", "zero"])
 def test_a_linear_read_out_gives_weight_times_what_differs_from_the_baseline(method, baseline):

@@ -12,6 +12,7 @@ from analysis.attribution.contract import Attribution, Values
 from cot.registry import names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [*names("attributions"), "shapley:samples=1"])
 def test_a_built_in_attribution_keeps_the_contract(spec: str) -> None:
     check_attribution(spec)

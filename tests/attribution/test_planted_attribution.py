@@ -24,6 +24,8 @@ from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("grad_x_input", "integrated_gradients:steps=32", "shapley", "occlusion")
 TOTAL = log_odds()
 Key = ["question_id", "sample_index"]

@@ -88,6 +88,7 @@ def test_numbers_and_counts_by_hand(tmp_path):
     assert (finding["n_questions"], finding["n_excluded"]) == (4, 1)
 
 
+@pytest.mark.slow
 def test_signals_of_every_kind(tmp_path):
     run = rich_run(tmp_path)
     paths = pd.DataFrame(
@@ -139,6 +140,7 @@ def test_surplus_traces_neither_vote_nor_count(tmp_path):
     assert table.loc["length_control", ["n", "no_answer"]].to_list() == [2, 4]
 
 
+@pytest.mark.slow
 def test_a_probe_is_read_at_the_cell_that_was_chosen_without_the_question(tmp_path):
     run = run_with_answers(tmp_path, GIVEN)
     calibrate(run, ["vote_share"])
@@ -153,6 +155,7 @@ def test_a_probe_is_read_at_the_cell_that_was_chosen_without_the_question(tmp_pa
     assert "cross-fitted" in row["note"]
 
 
+@pytest.mark.slow
 def test_the_model_is_asked_only_where_p_true_is_named(tmp_path, monkeypatch):
     asked = []
 
@@ -220,6 +223,7 @@ def test_curves_are_what_the_numbers_come_from(tmp_path):
     assert ("mean_logp", "reliability") not in curves.index
 
 
+@pytest.mark.slow
 def test_without_gold_nothing_is_scored_but_the_entropy(tmp_path):
     run = run_with_answers(tmp_path, {"a": (None, ["7", "8"])})
     table = calibrate(run)
@@ -233,6 +237,7 @@ def test_without_gold_nothing_is_scored_but_the_entropy(tmp_path):
     assert finding["estimate"] == pytest.approx(np.log(2))
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_signal(tmp_path, capsys):
     run = run_with_answers(tmp_path, GIVEN)
     calibrate_command(run.path, signal=ASKED, output=Output(json=True))

@@ -140,6 +140,7 @@ def test_nothing_at_all():
     assert len(risks([], [])) == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(ITEMS, st.floats(0.1, 10), st.floats(-5, 5), st.randoms())
 def test_ranking_is_free_of_scale_and_order(items, factor, offset, random):

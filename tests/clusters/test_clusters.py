@@ -52,6 +52,7 @@ def test_row_order_changes_only_the_names(order):
     assert mixed[0] == 0, "numbered by first appearance"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [
@@ -99,6 +100,7 @@ def test_equidistant_rows_are_cut_alike_in_any_order():
         assert (mixed[:, None] == mixed).tolist() == (labels[:, None] == labels).tolist()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 50))
 def test_the_fitted_threshold_has_the_largest_silhouette(seed):
@@ -128,6 +130,7 @@ def test_noise_has_no_silhouette_and_is_no_cluster():
     assert not many[2:].any()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 50), st.lists(st.integers(0, 3), min_size=4, max_size=12))
 def test_silhouettes_equal_scikit_learn(seed, labels):
@@ -178,6 +181,7 @@ def test_all_numbers_can_be_masked():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["pca", "tsne"])
 def test_maps_are_defined_for_few_and_equal_rows(method):
     for n in range(8):

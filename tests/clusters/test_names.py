@@ -52,6 +52,7 @@ def test_noise_has_no_name_and_no_rows_none():
     assert name_clusters(["", "."], np.array([0, 1]), "", np.eye(2))["terms"].tolist() == ["", ""]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(), min_size=1, max_size=6))
 def test_any_text_gives_terms_of_words_alone(texts):

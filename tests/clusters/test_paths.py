@@ -13,6 +13,8 @@ from cot.errors import InputError
 from cot.store.run import create_run, open_run
 from cot.types import Completion, Question, Trace
 
+pytestmark = pytest.mark.slow
+
 TABLES = {"steps", "step_checks", "paths", "cluster_names", "path_map", "path_questions"}
 
 

@@ -161,6 +161,7 @@ def by_mean(texts, embedder):
     return AverageLinkage(fit_threshold([cosine_distances(means)])).fit_predict(means)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_strategies_in_few_sections_are_told_apart_and_a_mean_cannot(tmp_path, seed):
     texts, truth = planted(seed, 10, 50, 0.14)
@@ -179,6 +180,7 @@ def test_strategies_in_8000_tokens_are_told_apart_by_sections_alone(tmp_path):
     assert adjusted_rand_score(truth, analysis.paths(run, compare="whole")["cluster"]) < 0.5
 
 
+@pytest.mark.slow
 def test_short_traces_are_compared_whole_and_settings_of_sections_refused(tmp_path):
     run = run_of(tmp_path, {"q": ["5 + 1 = 6. The answer is 6.", "The answer is 3."]})
     paths = analysis.paths(run, embedder="tfidf")
@@ -200,6 +202,7 @@ def test_short_traces_are_compared_whole_and_settings_of_sections_refused(tmp_pa
     assert set(by_sections["compared"]) == {"sections"}
 
 
+@pytest.mark.slow
 def test_what_was_embedded_is_stored_and_a_choice_is_seeded(tmp_path):
     texts, _ = planted(2, 4, 12, 0.25)
     run = run_of(tmp_path, {"q": texts})
@@ -265,6 +268,7 @@ def test_a_budget_becomes_the_largest_number_that_fits(tmp_path, monkeypatch, ca
     assert fit_budget(texts, ranks, 1.0, "tfidf", tmp_path) is None
 
 
+@pytest.mark.slow
 def test_the_same_budget_gives_the_number_of_before(tmp_path, monkeypatch):
     texts, _ = planted(5, 4, 12, 0.25)
     run = run_of(tmp_path, {"q": texts})
@@ -277,6 +281,7 @@ def test_the_same_budget_gives_the_number_of_before(tmp_path, monkeypatch):
     assert set(analysis.paths(run, embedder="tfidf", budget=99.0)["most_sections"]) == {7}
 
 
+@pytest.mark.slow
 def test_a_share_of_dataflow_tells_the_same_words_over_other_numbers_apart(tmp_path):
     filler = "\n\n".join(each.format(a="some", b="other") for each in SHARED)
     ways = ("It is 5 + 7 = 12 in all, then.", "It is 4 * 3 = 12 in all, then.")
@@ -288,6 +293,7 @@ def test_a_share_of_dataflow_tells_the_same_words_over_other_numbers_apart(tmp_p
     assert both["cluster"].to_list() == [0, 1, 0, 1, 0, 1]
 
 
+@pytest.mark.slow
 def test_centroid_votes_and_signals_read_the_stored_overlaps(tmp_path):
     texts, _ = planted(4, 6, 10, 0.2)
     run = run_of(tmp_path, {"q": [f"{text}\n\nThe answer is {i}." for i, text in enumerate(texts)]})

@@ -110,6 +110,7 @@ def test_bad_settings(capsys, out, option, value, said):
     refused(capsys, ["sample", "arithmetic", *usual, "--out", out, option, value], said)
 
 
+@pytest.mark.slow
 def test_an_unknown_model_with_the_hub_out_of_reach(out):
     command = [sys.executable, "-m", "cot.cli", *ARITHMETIC, "--model", "no-one/no-model"]
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
@@ -148,6 +149,7 @@ def test_sampling_into_a_folder_that_is_not_a_run(capsys, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_a_run_made_with_other_settings(capsys, made):
     refused(capsys, [*ARITHMETIC, "--out", made], "made with other settings", "model was None")
 

@@ -21,6 +21,8 @@ from cot.store.run import Run, create_run
 from cot.types import Question
 from tests.small import text_of, trace_of
 
+pytestmark = pytest.mark.slow
+
 ONE = {
     "a": ("1", ["1", "1", "1", "2"]),
     "b": ("1", ["1", "2", "2", "2"]),

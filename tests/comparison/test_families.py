@@ -20,6 +20,8 @@ from analysis.interventions.asking import load_intervention
 from analysis.interventions.effects import effects_of_rows, effects_of_samples
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 CAUSAL = ["intervention_effects", "interventions", "interventions_sampled"]
 REASONED = ["faithfulness", "faithfulness_traces", "faithfulness_tests", "paths", "steps"]
 DEPTH = ["lens_traces", "lens_layers"]

@@ -138,6 +138,7 @@ def planted_pairs(seed, n_questions, n_traces, gain):
     return named(first), named(second)
 
 
+@pytest.mark.slow
 def test_the_paired_interval_covers_0_and_the_test_rejects_at_their_rates():
     found = [
         difference(RATIO, *planted_pairs(seed, 40, 8, 0.0), swaps=199, seed=0)
@@ -150,6 +151,7 @@ def test_the_paired_interval_covers_0_and_the_test_rejects_at_their_rates():
     assert rejects <= 0.05 + 0.06
 
 
+@pytest.mark.slow
 def test_a_planted_gain_is_found_with_its_size():
     found = [
         difference(RATIO, *planted_pairs(seed, 40, 8, 0.3), swaps=199, seed=0)
@@ -161,6 +163,7 @@ def test_a_planted_gain_is_found_with_its_size():
     assert np.mean([each.p <= 0.05 for each in found]) > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistic", [AUROC, ECE])
 def test_statistics_that_are_no_means_are_compared_at_their_rates(statistic):
     found = [
@@ -177,6 +180,7 @@ def test_statistics_that_are_no_means_are_compared_at_their_rates(statistic):
     assert np.mean([each.p <= 0.05 for each in found]) <= 0.05 + 0.06
 
 
+@pytest.mark.slow
 def test_holm_keeps_the_family_wise_rate():
     """Four comparisons of runs without a difference: any is found in at most 5% of the seeds."""
     some = []

@@ -68,6 +68,7 @@ def test_the_most_consistent_response_is_asked_for(
     assert ends == {"Response"}, "the model goes on from there"
 
 
+@pytest.mark.slow
 def test_a_trace_cut_short_is_continued(
     serve: Any, asked: Any, tmp_path: Path, tiny: Path, tokenizer: Any
 ) -> None:

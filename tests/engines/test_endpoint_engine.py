@@ -27,6 +27,7 @@ from tests.engines.endpoints import (
 MISHAPS = ("drop", "429", "429 0.01", "500", "half", "error object", "no choices", "other ids")
 
 
+@pytest.mark.slow
 def test_contract(serve: Any, endpoint: Any) -> None:
     check_engine(endpoint(serve()))
 
@@ -55,6 +56,7 @@ def test_a_request_asks_for_one_trace_with_all_of_its_settings(serve: Any, endpo
     assert {"top_p", "repetition_penalty", "presence_penalty", "frequency_penalty"} <= set(body)
 
 
+@pytest.mark.slow
 def test_replies_in_any_order_are_the_same_run(serve: Any, tmp_path: Path, tiny: Path) -> None:
     dice = random.Random(0)
     plain = keys(sample(tmp_path / "a", serve(), model=tiny))
@@ -65,6 +67,7 @@ def test_replies_in_any_order_are_the_same_run(serve: Any, tmp_path: Path, tiny:
     assert all(each["logprobs"] and each["token_ids"] for each in plain.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mishap", MISHAPS)
 def test_what_fails_once_is_asked_again(serve: Any, endpoint: Any, mishap: str) -> None:
     expected = texts(answers(endpoint(serve()), requests(20)))
@@ -81,12 +84,14 @@ def test_what_fails_once_is_asked_again(serve: Any, endpoint: Any, mishap: str) 
     assert server.most <= 8
 
 
+@pytest.mark.slow
 def test_a_hung_request_is_asked_again(serve: Any, endpoint: Any) -> None:
     expected = texts(answers(endpoint(serve()), requests(6)))
     server = serve(mishap=lambda n, body: "hang" if n == 2 else None)
     assert texts(answers(endpoint(server, timeout=1.5), requests(6))) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mishap", [*MISHAPS[3:], "drop", "400"])
 def test_what_fails_for_good_is_named_and_resumed(
     serve: Any, tmp_path: Path, tiny: Path, mishap: str, capsys: Any
@@ -137,6 +142,7 @@ def test_a_busy_server_is_given_the_time_that_it_asks_for(serve: Any, endpoint: 
     assert times[1] - times[0] >= 0.4
 
 
+@pytest.mark.slow
 def test_a_busy_server_gets_fewer_at_once_and_then_more(serve: Any, endpoint: Any) -> None:
     own = endpoint(serve(mishap=lambda n, body: "429 0" if n < 16 else None), concurrency=16)
     answers(own, requests(16))
@@ -147,6 +153,7 @@ def test_a_busy_server_gets_fewer_at_once_and_then_more(serve: Any, endpoint: An
     assert low < server.limit <= 16
 
 
+@pytest.mark.slow
 def test_a_server_that_only_refuses_ends_the_run(serve: Any, endpoint: Any) -> None:
     for mishap in ("429 9999", "500", "429"):
         server = serve(mishap=lambda n, body, m=mishap: m)
@@ -154,6 +161,7 @@ def test_a_server_that_only_refuses_ends_the_run(serve: Any, endpoint: Any) -> N
             answers(endpoint(server, patience=0.2), requests(40))
 
 
+@pytest.mark.slow
 def test_two_servers_share_the_work_and_one_may_die(serve: Any, endpoint: Any) -> None:
     expected = texts(answers(endpoint(serve()), requests(60)))
     one, other = serve(delay=lambda body: 0.01), serve(delay=lambda body: 0.01)
@@ -168,6 +176,7 @@ def test_two_servers_share_the_work_and_one_may_die(serve: Any, endpoint: Any) -
     assert max(one.most, other.most) <= 4
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_is_used_again(serve: Any, endpoint: Any) -> None:
     one, other = serve(delay=lambda body: 0.02), serve(delay=lambda body: 0.02)
     both = endpoint(one, other, concurrency=2)
@@ -200,6 +209,7 @@ def test_a_server_with_another_tokenizer_is_refused(serve: Any, endpoint: Any) -
         answers(endpoint(server), requests(1))
 
 
+@pytest.mark.slow
 def test_the_served_name_is_identity_and_the_address_is_not(
     serve: Any, tmp_path: Path, tiny: Path
 ) -> None:

@@ -230,6 +230,7 @@ def test_a_text_is_continued_where_there_are_no_ids(serve: Any, endpoint: Any) -
         )
 
 
+@pytest.mark.slow
 def test_a_reply_of_any_shape_is_a_completion_or_trouble(serve: Any, endpoint: Any) -> None:
     """Each value of a reply in turn is something else."""
     odd: tuple[Any, ...] = (None, 3, -1e400, "x", [], {}, [[]], [None], {"a": [1]}, True)

@@ -24,6 +24,8 @@ from cot.types import Request, Sampling
 from cot.workers.worker import Worker
 from tests.workers.fake_ray import FakeRay
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ("Q: Tom has 3 apples and gets 4 more. How many has he?\nA:", "1,", "The capital is")
 
 

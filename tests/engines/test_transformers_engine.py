@@ -81,19 +81,23 @@ def check_against_forward(engine: Any, **settings: Any) -> None:
             assert (expected.max(-1).values - picked).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_contract(engine: TransformersEngine) -> None:
     check_engine(engine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_batches_equal_a_plain_forward(engine: TransformersEngine, temperature: float) -> None:
     check_against_forward(engine, temperature=temperature, max_tokens=40)
 
 
+@pytest.mark.slow
 def test_sliding_windows_equal_a_plain_forward(sliding: Path) -> None:
     check_against_forward(TransformersEngine(str(sliding), batch_rows=5), max_tokens=40)
 
 
+@pytest.mark.slow
 def test_a_trace_does_not_depend_on_its_batch(engine: TransformersEngine) -> None:
     requests = [
         request(prompt, index, seed=index * 2**60 + place, temperature=1.0, top_p=0.9)
@@ -105,6 +109,7 @@ def test_a_trace_does_not_depend_on_its_batch(engine: TransformersEngine) -> Non
         assert ask(engine, [asked])[0].token_ids == got.token_ids
 
 
+@pytest.mark.slow
 def test_columns_move_when_the_buffers_fill(engine: TransformersEngine) -> None:
     """Far more steps than free columns, with traces coming and going all the while."""
     requests = [
@@ -117,6 +122,7 @@ def test_columns_move_when_the_buffers_fill(engine: TransformersEngine) -> None:
         np.testing.assert_allclose(got.logprobs, picked, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_settings_shape_what_is_drawn_and_not_what_is_stored(engine: TransformersEngine) -> None:
     """Second tokens of many seeds, after a first one that is forced, against the distribution
     written out from a plain forward."""

@@ -242,6 +242,7 @@ HOSTILE += "|1 + a a a a |[1,|= = |=\n|\n= |1 000 |$1|1!|1_|5 hours 5 minutes |s
 HOSTILE += "|1)(|1=x|x(1|m = 5 m |66₁₆ = |1-2 is |1 (1-2) + |= -1/2 "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", ["", " 1 + 1 = 3"])
 @pytest.mark.parametrize("unit", HOSTILE.split("|"))
 def test_work_is_linear(unit: str, tail: str) -> None:
@@ -254,6 +255,7 @@ def test_work_is_linear(unit: str, tail: str) -> None:
     assert all(check(each) != "wrong" for each in found[:100])
 
 
+@pytest.mark.slow
 def test_of_a_megabyte_on_one_line_the_beginning_is_read() -> None:
     text = "1+1=2 " * 166_667
     found = find_equations(text)

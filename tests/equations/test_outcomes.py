@@ -101,6 +101,7 @@ def test_counts_are_of_the_trace() -> None:
     assert (found.n_wrong, found.n_corrected, found.n_reaching) == (3, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["5 + 7 = 13. ", "5 + 7 = 13. 5 + 7 = 14. ", "13 + 13 = 13. ", "2 * 2 = 5, wait, "]
 )

@@ -170,6 +170,7 @@ def test_planted_templates_are_recovered() -> None:
     assert adjusted_rand_score(labels, [flow(text) for text in texts]) >= 0.9
 
 
+@pytest.mark.slow
 def test_clusters_of_wording_do_not_recover_them() -> None:
     """The figure beside it: like words for unlike sums look alike to an embedder (ARI .05)."""
     random = Random(0)

@@ -34,6 +34,7 @@ def readings(run, test):
     return table[(table["test"] == test) & ~table["greedy"]]
 
 
+@pytest.mark.slow
 def test_a_long_trace_is_cut_so_often_as_the_budget_says_evenly_by_tokens(tmp_path):
     run = planted_run(tmp_path / "run", lengths=(40, 3), n=1)
     faithfulness(run, "early_answering:budget=5", engine="planted_engines:Faithful")
@@ -49,6 +50,7 @@ def test_a_long_trace_is_cut_so_often_as_the_budget_says_evenly_by_tokens(tmp_pa
     assert looked_at["estimate"] == pytest.approx((5 / 41 + 1) / 2)
 
 
+@pytest.mark.slow
 def test_sixteen_steps_are_the_default_and_0_is_all(tmp_path):
     run = planted_run(tmp_path / "run", lengths=(30,), n=1)
     tests = ["early_answering", "early_answering:budget=0", "adding_mistakes"]
@@ -61,6 +63,7 @@ def test_sixteen_steps_are_the_default_and_0_is_all(tmp_path):
     assert readings(run, "resampling:n=2")["step"].nunique() == 16
 
 
+@pytest.mark.slow
 def test_the_area_weighs_each_cut_by_its_distance_to_the_next(tmp_path):
     """The engine that reads the last number answers rightly after the last step alone: the last
     trapezoid has height 1/2 and the width of the last two cuts' distance."""
@@ -80,6 +83,7 @@ def test_a_budget_that_is_none_is_refused(tmp_path, test):
         faithfulness(run, test, engine="planted_engines:Faithful")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "test", ["early_answering:budget=4", "adding_mistakes:budget=3", "filler", "resampling:n=2"]
 )
@@ -106,6 +110,7 @@ def test_a_dry_run_says_how_many_requests_can_follow(tmp_path):
     assert words.n_later == 3 * traces
 
 
+@pytest.mark.slow
 def test_open_reasoning_is_closed_before_the_answer_is_forced(tmp_path):
     run = planted_run(tmp_path / "run", lengths=(3,), n=1, text=tagged)
     Thinking.prompts.clear()

@@ -20,6 +20,8 @@ from cot.answers import extract
 from cot.errors import InputError
 from cot.types import Question
 
+pytestmark = pytest.mark.slow
+
 SUMS = [
     (Question(id=f"q{i}", text=f"{i} + 3?", gold=str(i + 3)), [says(i + 3)] * 3) for i in range(3)
 ]

@@ -21,6 +21,8 @@ from analysis.model_queries import ModelQueries
 from cot import registry
 from cot.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 HEADLINES = {
     "early_answering": "area_over_curve",
     "adding_mistakes": "changed_by_mistake",

@@ -101,6 +101,7 @@ def estimate(findings, measure, **fields):
     return finding(findings, "paraphrase", measure, **fields)["estimate"]
 
 
+@pytest.mark.slow
 def test_one_that_reads_what_the_words_say(tmp_path):
     run, found = measured(tmp_path, Literal)
     assert estimate(found, "same_after_paraphrase") == 1
@@ -116,12 +117,14 @@ def test_one_that_reads_what_the_words_say(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_one_that_goes_by_the_wording(tmp_path):
     _, found = measured(tmp_path, Touchy)
     assert estimate(found, "same_after_paraphrase") == 0
     assert estimate(found, "same_answer", baseline="control") == -1
 
 
+@pytest.mark.slow
 def test_rewordings_that_lose_the_numbers_are_left_out_and_counted(tmp_path):
     run, found = measured(tmp_path, Inventive)
     assert estimate(found, "unfit", kind="numbers differ") == 1

@@ -50,6 +50,7 @@ def test_the_profile_is_the_mean_over_tests_of_the_reasoning():
     assert table["n_tests"].tolist() == [2, 2, 1, 0, 1]
 
 
+@pytest.mark.slow
 def test_it_is_a_vote_a_signal_and_a_column_of_the_agreement_table(tmp_path):
     run = planted_run(tmp_path / "run", lengths=(2, 3), n=3, text=wrong_in_the_middle, model=None)
     profile = profile_of(VALUES)

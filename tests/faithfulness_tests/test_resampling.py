@@ -10,6 +10,8 @@ from analysis.faithfulness_tests import faithfulness
 from analysis.faithfulness_tests.resampling import Resampling, divergence
 from cot.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 TRACE = (
     " First I look at all doors. Then I open the blue door. Then I walk a while. The answer is 5."
 )

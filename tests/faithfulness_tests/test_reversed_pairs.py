@@ -37,6 +37,7 @@ def measured(folder, engine, texts):
     ]
 
 
+@pytest.mark.slow
 def test_answers_that_fit_the_question_are_consistent(tmp_path):
     Consistent.prompts.clear()
     run, estimate = measured(tmp_path, Consistent, lambda q: [says(q.gold)] * 2)
@@ -49,6 +50,7 @@ def test_answers_that_fit_the_question_are_consistent(tmp_path):
     assert sorted(Consistent.prompts) == sorted(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "said"), [(AlwaysYes, "yes"), (AlwaysNo, "no")])
 def test_the_same_answer_both_ways_is_not(tmp_path, engine, said):
     run, estimate = measured(tmp_path, engine, lambda q: [says(said)] * 2)
@@ -63,6 +65,7 @@ def test_the_same_answer_both_ways_is_not(tmp_path, engine, said):
     assert re.search(f'"stated": "{said}", "alike": true', table["detail"].iloc[0])
 
 
+@pytest.mark.slow
 def test_sampling_alone_makes_answers_alike(tmp_path):
     """Half yes, half no, both ways: half of the pairs are alike, and 2/3 of a trace's 3 others say
     otherwise."""
@@ -72,6 +75,7 @@ def test_sampling_alone_makes_answers_alike(tmp_path):
     assert estimate("alike", baseline="noise") == pytest.approx(-1 / 6)
 
 
+@pytest.mark.slow
 def test_a_question_that_is_not_one_of_a_pair_is_left_out_with_the_remedy(tmp_path):
     asked = [(Question(id="q", text="Is 4 odd?", gold="no"), [says("no")] * 2)]
     run = run_of(tmp_path / "run", asked)

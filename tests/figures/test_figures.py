@@ -23,6 +23,8 @@ from analysis.figures.look import COLOURS, NEUTRAL, shown
 from cot.errors import InputError
 from cot.store.run import create_run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 HOSTILE = '<a href="https://x.test">$x$</a>\n\u202e<script>'
 PAIRS = ("answers × clusters", "answers × hidden states", "clusters × hidden states")

@@ -35,6 +35,7 @@ def lines(figure: Any) -> dict[str, Any]:
     return {series.name: series for series in figure.data if series.name}
 
 
+@pytest.mark.slow
 def test_a_map_is_the_table_and_its_controls_have_the_same_scale(run: Run) -> None:
     own, same, other = figures.intervention_map(run, "patching").data
     assert [title.text for title in figures.intervention_map(run).layout.annotations] == [
@@ -66,6 +67,7 @@ def test_a_map_is_the_table_and_its_controls_have_the_same_scale(run: Run) -> No
     assert "With 12 cells" in said
 
 
+@pytest.mark.slow
 def test_a_map_of_directions_is_of_one_target_and_strength(run: Run) -> None:
     figure = figures.intervention_map(run, "steering", "majority", "log_odds", 0.1)
     np.testing.assert_allclose(figure.data[0].z, [[0.3 * 0.1 * 0.2], [0.3 * 0.1]])

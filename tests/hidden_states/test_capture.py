@@ -40,6 +40,8 @@ from cot.store.run import Run, open_run
 from cot.store.vectors import read_about, read_index
 from cot.types import TRACE_KEY
 
+pytestmark = pytest.mark.slow
+
 ALL = ["prompt_end", "step_end", "pre_answer", "answer", "mean"]
 
 

@@ -29,6 +29,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str
     return result
 
 
+@pytest.mark.slow
 def test_what_a_capture_says(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     asked = (run.path, "--layers", "0.5,1.0", "--positions", "pre_answer")
     asked += ("--positions", "every 8 tokens")
@@ -47,6 +48,7 @@ def captured_rows(run: Run) -> pd.DataFrame:
     return pd.concat(rows)
 
 
+@pytest.mark.slow
 def test_spans_of_a_file(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"question_id": "q0", "sample_index": 0, "start": 0, "end": 5}]
     rows.append({**rows[0], "sample_index": 1, "name": "opening"})

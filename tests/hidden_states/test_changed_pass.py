@@ -201,6 +201,7 @@ def own_states(model: Any, ids: Sequence[int]) -> Any:
     return {layer: value.numpy() for layer, value in kept.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_nothing_added_is_nothing_changed(family: str) -> None:
     under = ChangedPass(model_of(family))
@@ -274,6 +275,7 @@ def test_a_change_leaves_the_layers_below_it_and_the_tokens_before_it() -> None:
 # -- batches, order, chunks, caches ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2"])
 @pytest.mark.parametrize(
     "options",

@@ -112,6 +112,7 @@ def test_half_precision(family: str) -> None:
         assert np.abs((done.vectors - sure[key].vectors) / scale).max() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3", "gpt2"])
 @pytest.mark.parametrize("size", [1, 7])
 def test_chunks_change_nothing(family: str, size: int) -> None:

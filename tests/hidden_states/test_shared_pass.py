@@ -20,6 +20,8 @@ from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run, open_run
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("logprob_gaps", "lens", "lens_traces", "lens_layers", "lens_tokens", "findings_lens")
 ASKED: dict[str, Any] = {"layers": [1, 3], "positions": ["prompt_end", "step_end", "answer"]}
 

@@ -103,6 +103,7 @@ def imported(file, out, skip_bad):
     return counts, dict(done.left_out), stored, prints, types
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.lists(LINE, max_size=8), st.booleans(), st.booleans())
 @example([json.dumps({**GOOD, "sample_index": n}).encode() for n in (0, 1, 0)], True, True)
@@ -144,6 +145,7 @@ def test_plain_lines_take_the_quick_path(tmp_path, monkeypatch):
     assert import_traces(file, tmp_path / "run").n_traces == 2
 
 
+@pytest.mark.slow
 def test_blocks_read_in_other_processes_are_one_file(tmp_path, monkeypatch):
     monkeypatch.setattr("cot.importers.trace_lines.BLOCK", 2_000)
     lines = [

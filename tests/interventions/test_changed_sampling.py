@@ -135,11 +135,13 @@ def towards(engine: Any, token: int, size: float = 1e4) -> Add:
 # -- the engine ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_step_of_length_zero_changes_no_token(engine: Any, plain: Any) -> None:
     asked = requests([Add(np.zeros(WIDTH))], **SAMPLED)
     assert ids(ask(engine, asked)) == ids(ask(plain, bare(asked)))
 
 
+@pytest.mark.slow
 def test_unchanged_rows_beside_changed_ones_are_the_plain_engine_s(engine: Any, plain: Any) -> None:
     asked = requests([random_step(0), None, random_step(1)], **SAMPLED)
     unchanged = [each for each in asked if not isinstance(each, ChangedRequest)]
@@ -152,6 +154,7 @@ def test_unchanged_rows_beside_changed_ones_are_the_plain_engine_s(engine: Any, 
     assert len(set(changed)) > len(set(ids(alone))), "the others are changed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_model_is_as_before_bit_for_bit(folders: dict[str, Path], family: str) -> None:
     engine = ChangedEngine(str(folders[family]), batch_rows=5)
@@ -186,6 +189,7 @@ def test_greedy_tokens_are_the_likeliest_of_a_forced_pass_under_the_change(
     engine.close()
 
 
+@pytest.mark.slow
 def test_each_row_gets_its_own_change_as_rows_come_and_go(engine: Any) -> None:
     tokens = [11, 99, 180, 222]
     asked = requests([towards(engine, token) for token in tokens], n=2, **GREEDY)
@@ -198,6 +202,7 @@ def test_each_row_gets_its_own_change_as_rows_come_and_go(engine: Any) -> None:
         assert len(completion.token_ids) == request.sampling.max_tokens
 
 
+@pytest.mark.slow
 def test_batches_and_order_change_nothing(folders: dict[str, Path], engine: Any) -> None:
     asked = requests([random_step(5), None, random_step(6)], n=2, **GREEDY)
     found = ids(ask(engine, asked))
@@ -208,6 +213,7 @@ def test_batches_and_order_change_nothing(folders: dict[str, Path], engine: Any)
         other.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_log_probabilities_are_the_unchanged_model_s(
     folders: dict[str, Path], family: str, monkeypatch: pytest.MonkeyPatch
@@ -299,6 +305,7 @@ def sample(run: Run, *variants: Variant, **options: Any) -> pd.DataFrame:
         return sample_changed(run, variants, device="cpu", **options)
 
 
+@pytest.mark.slow
 def test_unchanged_samples_are_the_run_s_own_traces(run: Run) -> None:
     sample(run, variant(run, random_step(0)))
     stored = run.samples(PURPOSE)
@@ -312,6 +319,7 @@ def test_unchanged_samples_are_the_run_s_own_traces(run: Run) -> None:
     assert (changed["text"] != own["text"]).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_each_question_gets_the_variants_that_name_it(run: Run) -> None:
     one, two, _ = names(run)
     table = sample(
@@ -339,6 +347,7 @@ def test_each_question_gets_the_variants_that_name_it(run: Run) -> None:
     assert len(sample(run, variant(run, random_step(0)), limit=2)) == 2 * 3 * 2
 
 
+@pytest.mark.slow
 def test_answers_are_read_and_graded_as_the_run_s(folders: dict[str, Path], run: Run) -> None:
     """A whole text is planted: at each token, the state is put that unembeds to the next one."""
     golds = dict(zip(names(run), run.questions()["gold"], strict=True))
@@ -377,6 +386,7 @@ def greedy(run: Run) -> Run:
     return replace(run, identity=replace(run.identity, sampling=own))
 
 
+@pytest.mark.slow
 def test_the_baseline_s_answer_stands_in_the_row_of_each_change(run: Run) -> None:
     table = sample(run, variant(run, random_step(0)))
     baseline = table[table["control"] == "unchanged"].set_index(TRACE_KEY)["answer"]
@@ -384,6 +394,7 @@ def test_the_baseline_s_answer_stands_in_the_row_of_each_change(run: Run) -> Non
     assert changed["baseline_answer"].equals(baseline.rename("baseline_answer"))
 
 
+@pytest.mark.slow
 def test_perplexity_is_the_unchanged_model_s(folders: dict[str, Path], run: Run) -> None:
     table = sample(run, variant(run, random_step(0)))
     engine = ChangedEngine(str(folders["llama"]))
@@ -404,6 +415,7 @@ def test_perplexity_is_the_unchanged_model_s(folders: dict[str, Path], run: Run)
         )
 
 
+@pytest.mark.slow
 def test_stored_samples_are_not_drawn_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     one = variant(run, random_step(0), n=2)
     first = sample(run, one)
@@ -429,6 +441,7 @@ def test_nothing_asked_is_an_empty_table_and_needs_no_model(run: Run) -> None:
     assert count_changed(nameless, []).n_samples == 0
 
 
+@pytest.mark.slow
 def test_another_edit_of_the_same_name_is_another_variant(run: Run) -> None:
     one = variant(run, random_step(0))
     sample(run, one)
@@ -445,6 +458,7 @@ def test_another_edit_of_the_same_name_is_another_variant(run: Run) -> None:
     assert count_changed(run, [same]).n_stored == 18
 
 
+@pytest.mark.slow
 def test_what_it_costs_is_counted(run: Run) -> None:
     one = variant(run, random_step(0), n=2)
     lengths = run.traces(["token_ids"])["token_ids"].map(len)

@@ -28,6 +28,8 @@ from analysis.statistics.shuffled_labels import shuffled as shuffle
 from cot.errors import InputError
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 Floats = NDArray[np.float64]
 
 

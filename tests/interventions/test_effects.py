@@ -204,6 +204,7 @@ def test_holm_leaves_what_is_undefined_out() -> None:
     assert np.isnan(found[1])
 
 
+@pytest.mark.slow
 def test_noise_is_hardly_ever_called_causal() -> None:
     causal = 0
     for seed in range(40):

@@ -13,6 +13,8 @@ from analysis.interventions.directions import Direction, find_directions
 from analysis.interventions.erased_auroc import ErasedAuroc, erased_auroc
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 Key = tuple[str, str, str]
 
 

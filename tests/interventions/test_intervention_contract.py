@@ -15,6 +15,8 @@ from analysis.interventions.checking import check_intervention
 from analysis.interventions.contract import Intervention, Lab, Row
 from cot.registry import names
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("spec", [*names("interventions"), "ablation:fill=mean"])
 def test_a_built_in_intervention_keeps_the_contract(spec: str) -> None:

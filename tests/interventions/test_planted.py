@@ -34,6 +34,8 @@ from analysis.interventions.directions import find_directions
 from analysis.steps import segment
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 LAYER = 5
 """At which directions act: all has been read by then."""
 TOTAL = log_odds()

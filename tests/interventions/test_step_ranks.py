@@ -240,6 +240,7 @@ def test_measures_that_the_table_lacks_are_not_among_the_findings():
     assert rank_findings(empty, 0) == []
 
 
+@pytest.mark.slow
 def test_noise_is_not_called_a_correlation_and_a_planted_one_is():
     random = np.random.default_rng(1)
     noise, planted = {}, {}

@@ -215,6 +215,7 @@ def test_a_trace_can_be_named(run: Run) -> None:
             lens(run, trace=[wrong], limit=2)
 
 
+@pytest.mark.slow
 def test_what_a_kill_leaves_is_not_read_again(
     run: Run, whole: Run, ran: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +245,7 @@ def test_what_a_kill_leaves_is_not_read_again(
     assert not list((run.path / "activations/lens").glob(".*"))
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_read_again(run: Run, ran: list[int]) -> None:
     lens(run, limit=1)
     lens(run)
@@ -259,6 +261,7 @@ def test_only_what_changed_is_read_again(run: Run, ran: list[int]) -> None:
     assert ran[3:] == [0, 0]
 
 
+@pytest.mark.slow
 def test_another_model_is_noticed(
     run: Run, tmp_path: Path, ran: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -272,6 +275,7 @@ def test_another_model_is_noticed(
     assert ran == [9, 9]  # nothing of the first model's is taken for the second's
 
 
+@pytest.mark.slow
 def test_a_trace_beyond_the_log_probability_gap_is_left_out(
     run: Run, model: tuple[Path, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -300,6 +304,7 @@ def test_a_trace_beyond_the_log_probability_gap_is_left_out(
     assert 9 not in set(run.table("lens")["sample_index"].dropna())
 
 
+@pytest.mark.slow
 def test_where_there_is_nothing_to_decide(tmp_path: Path, model: tuple[Path, Any]) -> None:
     run = small_run(tmp_path / "run", name=str(model[0]))
     with_tables(run)
@@ -329,6 +334,7 @@ def test_where_there_is_nothing_to_decide(tmp_path: Path, model: tuple[Path, Any
         lens(run)
 
 
+@pytest.mark.slow
 def test_an_import_must_name_its_model(tmp_path: Path, model: tuple[Path, Any]) -> None:
     run = with_tables(small_run(tmp_path / "run"))
     with pytest.raises(InputError, match="give --model"):
@@ -336,6 +342,7 @@ def test_an_import_must_name_its_model(tmp_path: Path, model: tuple[Path, Any]) 
     assert len(lens(run, model=str(model[0]))) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gpt2", "gemma2", "qwen2"])
 def test_other_families_are_read_too(tmp_path: Path, family: str) -> None:
     loaded = save_model(tmp_path / "model", family)

@@ -13,6 +13,7 @@ from analysis.steps import segment
 from cot.cli import main
 
 
+@pytest.mark.slow
 def test_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = save_model(tmp_path / "model")
     run = small_run(tmp_path / "run", model, str(tmp_path / "model"))

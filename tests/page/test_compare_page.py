@@ -24,6 +24,8 @@ from analysis.comparison.tables import MAKES
 from cot.errors import InputError
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 class Page(HTMLParser):
     """Tags, words and scripts of a page, as an HTML parser sees them."""

@@ -19,6 +19,8 @@ from analysis.page.sections.probes.card import probe_card
 from cot.store.run import Run
 from cot.store.vectors import Place, VectorWriter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:

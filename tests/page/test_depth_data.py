@@ -102,6 +102,7 @@ def test_odd_names_of_models_shade_nothing(tmp_path: Path, name: str | None) -> 
     assert shades_of(run)[0] == {}
 
 
+@pytest.mark.slow
 def test_the_lens_of_a_trace_is_what_the_table_says(deep: Run) -> None:
     detail = question_details(gather(deep), ["q02"])["q02"]
     lens = deep.table("lens").query("question_id == 'q02'")
@@ -146,6 +147,7 @@ def test_details_have_ballots_kinds_and_scores_along_the_trace(deep: Run) -> Non
     assert trace.along == [[0, 0.2], [1, 0.45], [2, 0.7]]
 
 
+@pytest.mark.slow
 def test_a_large_page_has_its_questions_in_files_beside_it(tmp_path: Path) -> None:
     hostile = "</script><!--\u2028\u2029 __proto__ ]); alert(1) //"
     run = planted_run(tmp_path / "run", texts={("q03", 1): hostile}, tables=["answers"])
@@ -174,6 +176,7 @@ def test_a_large_page_has_its_questions_in_files_beside_it(tmp_path: Path) -> No
     assert not (run.path / "report-data").exists()
 
 
+@pytest.mark.slow
 def test_a_page_of_much_text_has_its_questions_packed_in_it(tmp_path: Path) -> None:
     hostile = "</script><!--\u2028\u2029 __proto__ ]); alert(1) //" + 500 * "2 + 2 = 4. "
     run = planted_run(tmp_path / "run", texts={("q03", 1): hostile}, tables=["answers"])

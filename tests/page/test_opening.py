@@ -26,6 +26,8 @@ from analysis.page.sections.opening import opening
 from analysis.page.sections.raters import raters
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 PAIRS = ["answers × clusters", "answers × hidden states", "clusters × hidden states"]
 
 

@@ -51,6 +51,7 @@ def test_a_long_signature_is_its_beginning_and_its_length() -> None:
     assert len(shown) < 90
 
 
+@pytest.mark.slow
 def test_a_section_has_the_mean_log_probability_of_its_own_tokens(tmp_path: Path) -> None:
     run = planted_deep(tmp_path)
     trace = run.traces().iloc[0]

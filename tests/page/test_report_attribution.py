@@ -79,6 +79,7 @@ def test_of_a_long_trace_the_steps_with_the_largest_numbers_are_carried(
     assert (trace.steps, trace.n_steps) == ([0, 1], 3)
 
 
+@pytest.mark.slow
 def test_the_page_holds_the_section_and_runs_nothing_that_was_written(run: Run) -> None:
     source = write_report(run).read_text(encoding="utf-8")
     assert '<section id="attribution"' in source

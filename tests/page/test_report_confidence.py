@@ -42,6 +42,7 @@ def stops(run: Run) -> pd.DataFrame:
     return table
 
 
+@pytest.mark.slow
 def test_panels_and_rows_say_what_the_tables_say(planted: Run) -> None:
     data = calibration_data(gather(planted))
     assert data is not None

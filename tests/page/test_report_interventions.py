@@ -26,6 +26,8 @@ from analysis.page.sections.probes import probe_targets
 from cot import registry
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 TABLES = ["answers", "steps", "probes", "interventions", "interventions_sampled"]
 TABLES += ["intervention_steps", "intervention_effects", "findings_intervene", "probe_verdicts"]
 

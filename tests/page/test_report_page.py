@@ -114,6 +114,7 @@ def test_hostile_settings_and_commands_are_escaped(tmp_path: Path) -> None:
     assert "\\x1b[31m" in page.words
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
@@ -146,6 +147,7 @@ def drawn_once(evidence: Evidence, sections: Sequence[Section]) -> dict[str, Emb
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", range(0, len(INPUTS) + 1, 3))
 def test_any_prefix_of_the_pipeline_gives_a_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
@@ -201,6 +203,7 @@ def test_an_imported_run_without_gold(tmp_path: Path) -> None:
     assert list(page.json("detail-data")) == ["</script>"]
 
 
+@pytest.mark.slow
 def test_the_page_says_how_answers_were_read(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run")
     said = overview(gather(run))
@@ -239,6 +242,7 @@ def test_details_count_answers_paths_and_what_did_not_vote(page: Page) -> None:
     assert detail["traces"][0]["score"] == pytest.approx(0.65)
 
 
+@pytest.mark.slow
 def test_past_the_budget_the_least_suspicious_keep_their_counts(
     planted: Run,
 ) -> None:
@@ -272,6 +276,7 @@ WITNESSES = ["answers", "votes", "findings_vote", "probes", "probe_scores", "fin
 WITNESSES += [name for name in INPUTS if name.startswith("agreement")] + ["findings_agree"]
 
 
+@pytest.mark.slow
 def test_undefined_findings_are_dashes_and_claim_nothing(tmp_path: Path, page: Page) -> None:
     run = planted_run(tmp_path / "run", tables=WITNESSES)
     for name in ("findings_vote", "findings_probe", "findings_agree"):
@@ -286,6 +291,7 @@ def test_undefined_findings_are_dashes_and_claim_nothing(tmp_path: Path, page: P
     assert "undefined" in words
 
 
+@pytest.mark.slow
 def test_a_probe_that_could_not_be_tested_says_why(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=WITNESSES)
     reason = "undefined: all 88 traces are positive"

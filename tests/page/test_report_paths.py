@@ -72,6 +72,7 @@ def test_paths_have_terms_and_a_medoid(planted: Run) -> None:
     assert detail.map == "pca"
 
 
+@pytest.mark.slow
 def test_equations_are_pieces_with_their_check(planted: Run) -> None:
     trace = traces_of(gather(planted), "q02")[6]
     marked = [(text, trace.checks[i]) for _, text, _, i in trace.pieces if i is not None]
@@ -122,6 +123,7 @@ def test_noise_is_counted_as_the_paths_command_counts_it(tmp_path: Path) -> None
     assert question_detail(gather(run), "q02").clusters[0].cluster == -1
 
 
+@pytest.mark.slow
 def test_the_findings_on_paths_are_said_with_their_null(tmp_path: Path) -> None:
     run = planted_run(tmp_path / "run", tables=PATHS)
     found = run.table("findings_paths")

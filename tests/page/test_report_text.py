@@ -120,6 +120,7 @@ def test_pieces_join_to_the_text_whatever_the_spans(
     assert "".join(piece for _, piece, *_ in cut(text, steps, answer, equations)) == text
 
 
+@pytest.mark.slow
 @given(st.text(max_size=40), st.lists(SPANS, max_size=8))
 def test_a_piece_is_of_the_first_step_that_holds_it(
     text: str, steps: list[tuple[int, int]]

@@ -23,6 +23,8 @@ from cot.console import Output
 from cot.errors import InputError
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:

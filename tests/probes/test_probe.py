@@ -29,6 +29,7 @@ def probe(run: Run, **arguments: Any) -> pd.DataFrame:
     return analysis.probes.probe(run, **{"embedder": "tfidf", "folds": 2, **arguments})
 
 
+@pytest.mark.slow
 def test_a_planted_direction_is_found(tmp_path: Path) -> None:
     run = planted(tmp_path, given(), direction)
     table = probe(run, positions=["pre_answer"], folds=4)
@@ -66,6 +67,7 @@ def test_a_verdict_on_the_direction_is_shown_where_there_is_one(tmp_path: Path) 
     assert show(run, table) == before  # stale
 
 
+@pytest.mark.slow
 def test_prompt_end_cannot_tell_traces_of_a_question_apart(tmp_path: Path) -> None:
     found = cell(probe(planted(tmp_path, given(), direction)), "prompt_end")
     assert found["within_question_auroc"] == 0.5
@@ -73,12 +75,14 @@ def test_prompt_end_cannot_tell_traces_of_a_question_apart(tmp_path: Path) -> No
     assert found["n_within"] > 10
 
 
+@pytest.mark.slow
 def test_noise_is_nothing(tmp_path: Path) -> None:
     found = cell(probe(planted(tmp_path, given(24, 10), noise)), "pre_answer")
     for name in ("auroc", "within_question_auroc", "control", "control_within", "length"):
         assert abs(found[name] - 0.5) < 0.13, name
 
 
+@pytest.mark.slow
 def test_a_trace_beyond_the_gap_and_a_missing_answer_are_left_out(tmp_path: Path) -> None:
     questions = {**given(), "q00": ("1", ["1", "2", None, "1"]), "q01": (None, ["1", "2"])}
     run = planted(tmp_path, questions, direction, gaps={("q00", 0): 3.0})
@@ -88,6 +92,7 @@ def test_a_trace_beyond_the_gap_and_a_missing_answer_are_left_out(tmp_path: Path
     assert found["n_excluded"] == 4
 
 
+@pytest.mark.slow
 def test_one_class_is_said_not_scored(tmp_path: Path) -> None:
     run = planted(tmp_path, given(share=2), direction)
     table = probe(run)
@@ -132,6 +137,7 @@ def leaky(n_questions: int = 40, n_traces: int = 6) -> tuple[Any, Any, Any]:
     return own[groups] + 0.1 * random.normal(size=(len(groups), 64)), y, groups
 
 
+@pytest.mark.slow
 def test_whole_questions_keep_leakage_out() -> None:
     X, y, groups = leaky()
     every = np.arange(len(y))

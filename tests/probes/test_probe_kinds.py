@@ -17,6 +17,7 @@ from cot.errors import InputError
 HERE = "test_probe_kinds"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["logistic", DIFF_MEANS, RIDGE, MLP, "logistic:n_components=4"])
 def test_built_in_probes_keep_the_contract(spec: str) -> None:
     check_probe(spec)
@@ -51,6 +52,7 @@ def test_a_probe_must_take_a_seed() -> None:
         check_probe(f"{HERE}:takes_nothing")
 
 
+@pytest.mark.slow
 def test_an_mlp_reads_what_no_direction_carries() -> None:
     random = np.random.default_rng(0)
     X = random.normal(size=(400, 2))

@@ -31,6 +31,7 @@ def others(path: Path, **arguments: Any) -> Run:
     return planted(path, named, direction, **arguments)
 
 
+@pytest.mark.slow
 def test_a_saved_probe_scores_another_run(tmp_path: Path) -> None:
     file = probed(tmp_path / "one").path / "probes" / "correct.safetensors"
     run = others(tmp_path / "two")
@@ -46,6 +47,7 @@ def test_a_saved_probe_scores_another_run(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again, table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["logistic", MLP])
 def test_the_weights_say_what_the_probe_says(tmp_path: Path, kind: str) -> None:
     from analysis.probes.crossfit import fit_space
@@ -96,6 +98,7 @@ def test_what_is_no_probe_is_refused(tmp_path: Path) -> None:
         probe(run, fitted=str(file))
 
 
+@pytest.mark.slow
 def test_without_gold_there_are_scores_alone(tmp_path: Path) -> None:
     file = probed(tmp_path / "one").path / "probes" / "correct.safetensors"
     named = {f"other {name}": (None, row[1]) for name, row in given(4, 4).items()}
@@ -106,6 +109,7 @@ def test_without_gold_there_are_scores_alone(tmp_path: Path) -> None:
     assert len(run.table("probe_scores")) == 16
 
 
+@pytest.mark.slow
 def test_several_targets_stand_in_one_table(tmp_path: Path) -> None:
     run = probed(tmp_path, target=["correct", "majority"])
     assert set(run.table("probes")["target"]) == {"correct", "majority"}

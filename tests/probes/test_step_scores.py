@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from planted_states import WIDTH, direction, given, planted, write_gaps
 from small import Given, run_with_answers
 
@@ -15,6 +16,8 @@ from analysis.answer_table import answers as extract_answers
 from analysis.probes import probe
 from cot.store.run import Run
 from cot.store.vectors import Place, VectorWriter
+
+pytestmark = pytest.mark.slow
 
 STEPS = 4
 APPEARS = 2

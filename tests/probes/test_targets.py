@@ -163,6 +163,7 @@ def arithmetic(path: Path, n_questions: int = 14, n_traces: int = 3) -> Run:
     return captured(open_run(run.path), n_traces)
 
 
+@pytest.mark.slow
 def test_step_values_are_read_at_their_own_step(tmp_path: Path) -> None:
     run = arithmetic(tmp_path)
     rows = find_labels(run, "step_value").rows
@@ -181,6 +182,7 @@ def test_step_values_are_read_at_their_own_step(tmp_path: Path) -> None:
     assert scores["step"].tolist()[:2] == [0, 1]
 
 
+@pytest.mark.slow
 def test_answer_entropy_is_probed_at_the_prompt(tmp_path: Path) -> None:
     run = planted(tmp_path, given(24, 6), direction)
     table = probe(run, target=["answer_entropy"], kind=RIDGE, embedder="tfidf", folds=3)

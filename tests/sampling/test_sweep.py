@@ -174,6 +174,7 @@ def swept(folder):
     return points, {name: open_run(folder / name).traces() for name in points}
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_at_any_point_ends_as_one_that_is_not(tmp_path):
     def start(name):
         code = KILLED.replace("__OUT__", repr(str(tmp_path / name)))

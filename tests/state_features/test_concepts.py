@@ -25,6 +25,8 @@ from analysis.steps import segment
 from cot.errors import InputError
 from cot.store.run import Run
 
+pytestmark = pytest.mark.slow
+
 LAYER = 3
 """Of the planted model: `decide` is in its states from layer 2 on."""
 

@@ -94,6 +94,7 @@ def test_numbers_are_of_held_out_questions(run: Run) -> None:
     assert stored.n == 64
 
 
+@pytest.mark.slow
 def test_labels_of_training_questions_move_no_number_of_held_out_ones(tmp_path: Path) -> None:
     """Other answers of training questions change what is chosen, and no AUROC."""
     first = telling_run(tmp_path / "one")

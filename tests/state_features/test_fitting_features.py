@@ -47,6 +47,7 @@ def test_semi_nmf_recovers_planted_features(seed: int) -> None:
     assert 0 < on.mean() < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_topk_recovers_planted_features(seed: int) -> None:
     training = states(seed)
@@ -63,6 +64,7 @@ def test_principal_components_and_random_directions_do_not_recover_them() -> Non
     assert matched(random_features(width, n_features=N, seed=0).directions).max() < 0.9
 
 
+@pytest.mark.slow
 def test_noise_gives_nothing_significant() -> None:
     """Over 50 seeds; a test at 5 % calls something in at most 6 of 50 seeds but for 1 in 80."""
     called = {"snmf": 0, "topk": 0}

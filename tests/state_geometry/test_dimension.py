@@ -11,6 +11,7 @@ from analysis.state_geometry.dimension import intrinsic_dimension
 from cot.errors import InputError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [2, 5])
 def test_a_cube_turned_into_many_dimensions(d: int) -> None:
     random = np.random.default_rng(0)

@@ -22,6 +22,8 @@ from cot.errors import InputError
 from cot.store.run import Run
 from cot.store.vectors import Place, VectorWriter
 
+pytestmark = pytest.mark.slow
+
 WIDTH, N_QUESTIONS, N_TRACES = 24, 10, 6
 LAYERS = (2, 4)
 

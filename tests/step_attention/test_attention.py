@@ -29,6 +29,8 @@ from tests.hidden_states.tiny_models import smollm2_run
 from tests.planted_model import DECISIVE, READ_EARLY, READ_LATE, plant, planted_run
 from tests.step_attention.test_weights import eager_weights
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("attention_heads", "attention_steps", "attention_matrices", "findings_attention")
 KEY = ["question_id", "sample_index"]
 

@@ -35,6 +35,7 @@ def rows(run, folder="traces"):
     return json.loads(frame.to_json(orient="records"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
 def test_merged_parts_are_the_undivided_run(tmp_path, source, order):
     whole = replayed(source, tmp_path / "whole")
@@ -58,6 +59,7 @@ def test_merged_parts_are_the_undivided_run(tmp_path, source, order):
         pd.testing.assert_frame_equal(run.table(table), whole.table(table))
 
 
+@pytest.mark.slow
 def test_a_part_stays_the_same_whatever_the_limit_and_the_shuffle(tmp_path):
     def part(k, **settings):
         out = tmp_path / f"{k} {settings}"

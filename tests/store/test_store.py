@@ -40,6 +40,7 @@ TRACE = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(TRACE, max_size=12, unique_by=lambda trace: trace.key), st.integers(1, 5))
 def test_traces_come_back_as_they_went_in(tmp_path_factory, traces, flush_rows):
@@ -223,6 +224,7 @@ ROW = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(ROW, ROW, st.integers(0, 11))
 def test_rows_that_differ_in_one_value_have_two_digests(row, other, n):

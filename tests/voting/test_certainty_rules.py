@@ -44,6 +44,7 @@ def voted(spec, answers, **extra):
     return outcomes(question(answers, **extra), load_rule(spec)).iloc[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec", [*RULES, "borda:fit=true", "borda:p=0", "rpc:probability=mean_logp"]
 )
@@ -219,6 +220,7 @@ def test_distri_refuses_weights_below_0_and_passes_over_what_is_unknown():
 # -- mixtures
 
 
+@pytest.mark.slow
 def test_two_gaussians_are_those_of_scikit_learn():
     generator = np.random.default_rng(2)
     rows = [

@@ -67,6 +67,7 @@ def test_equals_enumeration(classes):
     assert drawn.loc["a"].to_list() == pytest.approx(expected, abs=0.03)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-1, 3), min_size=2, max_size=7))
 @settings(deadline=None)
 def test_the_exact_curve_equals_enumeration(classes):
@@ -158,6 +159,7 @@ def test_two_rules_are_compared_question_by_question(tmp_path):
     assert gains[4] == 0.5
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared_on_the_questions_that_both_have(tmp_path):
     one = run_with_answers(
         tmp_path / "one", {"a": ("7", ["7", "7", "7"]), "b": ("1", ["2", "1", "2"])}

@@ -116,6 +116,7 @@ def test_columns_of_the_inside(run):
         columns(run, answers, ["state@5@pre_answer"])
 
 
+@pytest.mark.slow
 def test_votes_and_signals_on_a_run(run):
     rules = ["probe", "internal_consistency", "representation"]
     votes = analysis.vote(run, rule=rules)
@@ -131,6 +132,7 @@ def test_votes_and_signals_on_a_run(run):
     assert table.loc["eigen_score", "unit"] == "question"
 
 
+@pytest.mark.slow
 def test_all_leaves_out_what_only_the_model_could_make(tmp_path, caplog):
     run = run_with_answers(tmp_path / "run", {"q": ("1", ["1", "2"])})
     with caplog.at_level(logging.INFO, "cot"):

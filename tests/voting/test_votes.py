@@ -67,6 +67,7 @@ def test_no_ballots():
     assert tally(frame([]), np.zeros(0)).empty
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(BALLOTS, st.randoms())
 def test_order_free_and_scale_free(rows, random):
@@ -79,6 +80,7 @@ def test_order_free_and_scale_free(rows, random):
     pd.testing.assert_frame_equal(plain, mixed)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(BALLOTS)
 def test_equals_counting_by_hand(rows):

@@ -26,6 +26,8 @@ from cot.workers.worker import Worker
 from tests.planted_model import PlantedModel, plant, planted_run
 from tests.workers.fake_ray import FakeRay
 
+pytestmark = pytest.mark.slow
+
 CAPTURED: dict[str, Any] = {"layers": [1, 5], "positions": ["prompt_end", "step_end", "pre_answer"]}
 
 
