@@ -129,10 +129,10 @@ class Compared:
         return found
 
     def lacks(self, family: str, what: str, why: str, command: str = "") -> None:
-        """Note what can't be read."""
-        self.missing.append(
-            Missing(run=self.name, family=family, what=what, why=why, command=command)
-        )
+        """Note what can't be read, once."""
+        lack = Missing(run=self.name, family=family, what=what, why=why, command=command)
+        if lack not in self.missing:
+            self.missing.append(lack)
 
 
 def _command(table: str, compared: Compared) -> str:
