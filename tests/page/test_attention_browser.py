@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import Select
 
 from analysis.page import write_report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("without_figures")]
 
 
 @pytest.fixture(scope="module")

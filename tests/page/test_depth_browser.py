@@ -18,7 +18,7 @@ from analysis.figures.text import visible
 from analysis.page import write_report
 from cot.store.run import Run
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("without_figures")]
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,7 @@ def test_flow_steps_lens_and_scores_are_drawn(page: Any, report: Path) -> None:
     assert [cell.get_attribute("class").split()[0] for cell in cells] == ["under"] + ["over"] * 4
 
 
+@pytest.mark.parametrize("report", ["whole"], indirect=True)
 def test_axe_finds_nothing_serious(page: Any, report: Path) -> None:
     axe = (resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
     page.set_script_timeout(120)

@@ -15,7 +15,7 @@ from selenium.webdriver.support.ui import Select
 
 from analysis.page import write_report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("without_figures")]
 STEPS = "#feature-card .strongest li"
 
 

@@ -14,7 +14,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from analysis.exporting import as_csv
 from cot.store.run import open_run
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("without_figures")]
 
 
 def emulate(browser: Any, *, width: int = 1280, height: int = 800, scheme: str = "light") -> None:

@@ -19,7 +19,7 @@ from written import write_table
 from analysis.page import write_report
 from cot.steps import sections, segment
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("without_figures")]
 
 FILLER = "The shelf in the shop is long, and the pens on it are blue, red and green. " * 3
 HOSTILE = (
