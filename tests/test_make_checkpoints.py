@@ -76,6 +76,7 @@ def test_what_is_learnt_is_the_form_in_which_the_experiment_asks() -> None:
     assert asked.endswith(PROMPT.format(question=question.text))
 
 
+@pytest.mark.slow
 def test_the_model_learns_and_each_checkpoint_is_a_model(
     tiny: Path, experiment: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def test_equals_scikit_learn(rows):
         assert value == pytest.approx(adjusted_mutual_info_score(a, b), abs=1e-9)
 
 
+@pytest.mark.slow
 @given(LABELS, st.permutations(range(4)), st.randoms())
 def test_relabelling_and_row_order_change_nothing(rows, names, random):
     a, b = zip(*rows, strict=True)
@@ -39,6 +40,7 @@ def test_equal_partitions_agree_wholly_and_the_null_does_not():
     assert result.p == pytest.approx(1 / 501)
 
 
+@pytest.mark.slow
 def test_independent_partitions_are_nothing():
     rng = np.random.default_rng(0)
     p_values = []

@@ -28,6 +28,7 @@ def test_constant_score_is_chance_and_one_class_is_undefined():
     assert np.isnan(auroc([], []))
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=4, max_size=40).filter(
         lambda rows: 0 < sum(label for label, _ in rows) < len(rows)

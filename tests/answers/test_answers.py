@@ -245,6 +245,7 @@ def test_a_format_that_is_none(format, said):
         extract("The answer is 12.", format)
 
 
+@pytest.mark.slow
 @given(st.fractions(max_denominator=10**6).filter(lambda value: abs(value) < 10**12))
 def test_any_fraction_survives(value):
     assert canonical(str(value), "number") == str(value)

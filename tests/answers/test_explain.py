@@ -93,6 +93,7 @@ def test_an_unknown_question(run):
         explained(run, "aples")
 
 
+@pytest.mark.slow
 def test_the_command(run, capsys):
     assert main(["answers", str(run.path), "--explain", "apples"]) == 0
     shown = capsys.readouterr().out

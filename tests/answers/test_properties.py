@@ -59,6 +59,7 @@ def test_what_stands_around_a_statement_changes_nothing(format, data):
         assert text[within.start : within.end] == within.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMS)
 @given(data=st.data())
 def test_a_canonical_form_reads_as_itself(format, data):

@@ -65,6 +65,7 @@ def rich_run(folder, without=None):
     return run
 
 
+@pytest.mark.slow
 def test_numbers_and_counts_by_hand(tmp_path):
     run = run_with_answers(tmp_path, GIVEN)
     table = calibrate(run, ASKED).set_index("signal")
@@ -130,6 +131,7 @@ def test_ties_are_counted(tmp_path):
     assert table["n_tied"].to_list() == [1, 0]
 
 
+@pytest.mark.slow
 def test_surplus_traces_neither_vote_nor_count(tmp_path):
     run = run_with_answers(tmp_path, {"a": ("7", ["7", "8", "8"]), "b": ("1", ["2", "1", "1"])})
     calibrate(run, ["vote_share"])
@@ -270,6 +272,7 @@ def test_what_cannot_be_scored_is_refused(tmp_path, arguments, said):
     assert "calibration" not in run.tables()
 
 
+@pytest.mark.slow
 def test_stored_parameters_make_the_table_again(tmp_path):
     run = run_with_answers(tmp_path, GIVEN)
     first = calibrate(run, ["margin"], bins=5, seed=3)

@@ -33,6 +33,7 @@ def test_ratio_interval_is_that_of_resampled_questions():
     assert np.isnan(ratio_interval([], [])).all()
 
 
+@pytest.mark.slow
 def test_merging_levels_and_chunking_draws_hardly_move_an_interval(monkeypatch):
     y, score, question = data(n=200)
     score = score + np.random.default_rng(3).random(len(y)) * 0.1

@@ -71,6 +71,7 @@ def test_average_precision_by_hand():
     assert np.isnan(average_precision([0, 0], [1, 2]))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(ITEMS)
 def test_average_precision_is_the_precision_at_each_right_item_ties_together(items):
@@ -96,6 +97,7 @@ def test_rejection_under_ties_by_hand():
     assert found.tolist() == pytest.approx([0, (0 + 1 / 2) / 2, 1 / 3, 1 / 2])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 2)), min_size=2, max_size=6))
 def test_rejection_is_the_mean_over_all_orders_of_tied_items(items):
@@ -114,6 +116,7 @@ def test_rejection_is_the_mean_over_all_orders_of_tied_items(items):
     assert prediction_rejection_ratio(y, confidence) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(ITEMS)
 def test_a_constant_ranks_nothing(items):

@@ -42,6 +42,7 @@ def test_planted_groups_are_found_at_one_threshold_for_the_run():
     )
 
 
+@pytest.mark.slow
 @given(st.permutations(range(8)))
 def test_row_order_changes_only_the_names(order):
     X = planted(0)

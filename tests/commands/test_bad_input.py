@@ -175,6 +175,7 @@ def test_unknown_rule_format_order_and_n(capsys, made):
     refused(capsys, ["show", made, "b"], "'b'")
 
 
+@pytest.mark.slow
 def test_an_unknown_layer_and_position(capsys, made):
     model = ["--model", "smollm2-135m-instruct"]
     refused(capsys, ["capture", made, *model, "--layers", "99"], "99", "30")

@@ -32,6 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
     return at
 
 
+@pytest.mark.slow
 def test_p_true_is_the_servers_probability(
     serve: Any, asked: Any, tmp_path: Path, tiny: Path, tokenizer: Any
 ) -> None:
@@ -55,6 +56,7 @@ def test_p_true_is_the_servers_probability(
     assert len(server.asked) == ok.sum() == 5
 
 
+@pytest.mark.slow
 def test_the_most_consistent_response_is_asked_for(
     serve: Any, asked: Any, tmp_path: Path, tiny: Path, tokenizer: Any
 ) -> None:
@@ -109,6 +111,7 @@ def test_what_a_server_can_not_do_is_said(
     assert not list((run.path / "samples").glob("*/part-*"))
 
 
+@pytest.mark.slow
 def test_queries_that_fail_end_the_analysis_and_the_others_are_kept(
     serve: Any, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def chats(n: int, **settings: Any) -> list[Request]:
 # -- SGLang --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sglang_does_what_vllm_does(serve: Any, endpoint: Any) -> None:
     engine = endpoint(serve(kind="sglang"))
     for check in (*COMMON, _stops_at_strings, _scores_tokens):
@@ -94,6 +95,7 @@ def test_seeds_that_do_not_count_are_stored_as_missing(
 # -- llama.cpp -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_llama_cpp_does_most_of_what_vllm_does(serve: Any, endpoint: Any) -> None:
     engine = endpoint(serve(kind="llama.cpp"))
     for check in COMMON:

@@ -66,6 +66,7 @@ def test_a_run_and_its_page_hold_no_key(
     assert SECRET not in said()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mishap", ["400", "401", "500", "302"])
 def test_what_a_server_repeats_is_not_shown(
     serve: Any, tmp_path: Path, tiny: Path, key: str, said: Any, capsys: Any, mishap: str

@@ -189,6 +189,7 @@ def test_a_budget_that_cannot_be_meant(
         ask(engine, [request(PROMPTS[0], **settings)])
 
 
+@pytest.mark.slow
 def test_length_is_clipped_to_the_context(engine: TransformersEngine) -> None:
     n = len(engine.tokenizer(PROMPTS[0])["input_ids"])
     got = ask(engine, [request(PROMPTS[0], max_tokens=10_000)])[0]

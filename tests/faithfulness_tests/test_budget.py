@@ -99,6 +99,7 @@ def test_a_dry_run_counts_the_very_requests_that_are_asked(tmp_path, test):
     assert (after.n_requests, after.n_stored) == (before.n_requests, before.n_requests)
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_how_many_requests_can_follow(tmp_path):
     run = planted_run(tmp_path / "run", lengths=(6,), n=1)
     engine = "planted_engines:Faithful"

@@ -70,6 +70,7 @@ def test_a_difference_is_filled_where_it_is_shown_after_holm(run: Run) -> None:
     assert "Holm's p 0.003" in majority.customdata[1]
 
 
+@pytest.mark.slow
 def test_both_figures_have_a_row_for_every_run(run: Run) -> None:
     both = (figures.compared_measures(run), figures.compared_differences(run))
     assert {tuple(each.layout.yaxis.categoryarray) for each in both} == {NAMES}

@@ -77,6 +77,7 @@ def test_a_map_of_directions_is_of_one_target_and_strength(run: Run) -> None:
     assert figure.data[0].zmax == figures.interventions.LEAST_REACH  # 0.03 is next to nothing
 
 
+@pytest.mark.slow
 def test_a_cell_that_was_not_tried_is_empty_and_a_method_without_layers_has_no_map(
     tmp_path: Path, run: Run
 ) -> None:

@@ -128,6 +128,7 @@ def test_the_unchanged_trace_is_a_plain_forward(family: str) -> None:
     close(base, states(model, TRACE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_branch_is_a_plain_forward_with_a_hook(family: str) -> None:
     model, some = model_of(family), changes()
@@ -175,6 +176,7 @@ def test_several_changes_of_one_row(family: str) -> None:
         close(own, states(model, TRACE, cells, hidden))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
 def test_half_precision_is_that_of_a_plain_forward_in_half_precision(family: str) -> None:
     """Within 4 % of the largest coordinate: bfloat16 has 8 bits, and a cache sums otherwise."""

@@ -65,6 +65,7 @@ def test_states_and_log_probabilities_are_those_of_a_plain_forward(family: str) 
         np.testing.assert_allclose(ends[:, 0], states[:, length - 1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
 def test_prompts_that_begin_alike_change_nothing(family: str) -> None:
     model, some = tiny_model(family), jobs(n_questions=4)

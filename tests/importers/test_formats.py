@@ -155,6 +155,7 @@ MAKERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_import_is_found_answered_and_voted_on(tmp_path, format):
     file, options = MAKERS[format](tmp_path)

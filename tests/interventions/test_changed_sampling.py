@@ -167,6 +167,7 @@ def test_the_model_is_as_before_bit_for_bit(folders: dict[str, Path], family: st
     engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("layer", [0, 1, N_BLOCKS])
 def test_greedy_tokens_are_the_likeliest_of_a_forced_pass_under_the_change(
@@ -432,6 +433,7 @@ def test_stored_samples_are_not_drawn_again(run: Run, monkeypatch: pytest.Monkey
     pd.testing.assert_frame_equal(again, first)
 
 
+@pytest.mark.slow
 def test_nothing_asked_is_an_empty_table_and_needs_no_model(run: Run) -> None:
     nameless = replace(run, identity=replace(run.identity, model=None))
     one = sample(run, variant(run, random_step(0), n=1))

@@ -102,6 +102,7 @@ def steered(question: int, strength: float, effect: float, control: str, draw: i
     }
 
 
+@pytest.mark.slow
 def test_a_slope_is_least_squares_through_the_origin() -> None:
     """Effects -1 at -1, 3 at 1 and 4 at 2: (1 + 3 + 8) / (1 + 1 + 4) = 2."""
     doses = {-1.0: -1.0, 1.0: 3.0, 2.0: 4.0}

@@ -288,6 +288,7 @@ def scored(table, values):
     return table[["question_id", "sample_index", "step"]].assign(score=values)
 
 
+@pytest.mark.slow
 def test_a_score_is_ranked_as_the_measure_that_it_equals():
     values = {name: [[(0.1, 0.0), (2.0, 0.9), (0.3, 0.4), (0.2, 0.1)]] for name in "abcd"}
     table = importance(values)

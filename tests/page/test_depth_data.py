@@ -129,6 +129,7 @@ def test_the_lens_of_a_trace_is_what_the_table_says(deep: Run) -> None:
     assert answers[trace.latent.stated] == trace.answer == "11"
 
 
+@pytest.mark.slow
 def test_details_have_ballots_kinds_and_scores_along_the_trace(deep: Run) -> None:
     agreement = pd.DataFrame(deep.table("agreement")).assign(odd_vote="12", majority_vote="0")
     evidence = gather(deep)

@@ -103,6 +103,7 @@ def test_without_features_there_is_no_section(tmp_path: Path) -> None:
     assert feature_cards(empty) == []
 
 
+@pytest.mark.slow
 def test_what_a_model_wrote_is_text_on_the_page(run: Run) -> None:
     source = write_report(run).read_text(encoding="utf-8")
     assert 'id="features-title"' in source

@@ -65,6 +65,7 @@ def test_traces_without_a_place_are_left_out(tmp_path: Path) -> None:
     write_report(run)
 
 
+@pytest.mark.slow
 def test_paths_have_terms_and_a_medoid(planted: Run) -> None:
     detail = question_detail(gather(planted), "q03")
     named = {path.cluster: (path.medoid, path.terms) for path in detail.clusters}

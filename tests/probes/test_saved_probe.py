@@ -71,6 +71,7 @@ def test_questions_that_it_was_fitted_on_are_not_scored(tmp_path: Path) -> None:
         probe(run, fitted=str(run.path / "probes" / "correct.safetensors"))
 
 
+@pytest.mark.slow
 def test_another_model_is_refused(tmp_path: Path) -> None:
     file = probed(tmp_path / "one").path / "probes" / "correct.safetensors"
     run = others(tmp_path / "two", revision="1")
@@ -78,6 +79,7 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
         probe(run, fitted=str(file))
 
 
+@pytest.mark.slow
 def test_what_is_no_probe_is_refused(tmp_path: Path) -> None:
     file = probed(tmp_path / "one").path / "probes" / "correct.safetensors"
     run = others(tmp_path / "two")

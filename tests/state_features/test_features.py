@@ -116,6 +116,7 @@ def test_labels_of_training_questions_move_no_number_of_held_out_ones(tmp_path: 
     pd.testing.assert_frame_equal(one, other)
 
 
+@pytest.mark.slow
 def test_noise_has_no_headline(tmp_path: Path) -> None:
     run = planted(tmp_path, given(), noise)
     table = features(run, **QUICK)
@@ -144,6 +145,7 @@ def test_places_are_shares_of_states_by_label(run: Run) -> None:
     assert places["rate"].between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_stored_features_give_the_same_values_on_another_run(tmp_path: Path, run: Run) -> None:
     file = run.path / "features" / file_of("snmf:restarts=1")
     stored = load_features(file)
@@ -223,6 +225,7 @@ def test_broken_files_are_refused(tmp_path: Path, run: Run) -> None:
         load_features(file)
 
 
+@pytest.mark.slow
 def test_questions_with_a_single_state_are_left_out_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -36,6 +36,7 @@ def ways(*, more_if_wrong: float = 0.0, seed: int = 0) -> tuple[pd.DataFrame, ND
     return pd.DataFrame(rows, columns=columns), np.array(states)
 
 
+@pytest.mark.slow
 def test_nothing_planted_nothing_found() -> None:
     found = [trajectory_gap(*ways(seed=seed)) for seed in range(8)]
     assert abs(np.mean([each.value for each in found])) < 0.02
@@ -56,6 +57,7 @@ def test_a_direction_is_found_in_its_size() -> None:
     assert found.n_questions <= 30
 
 
+@pytest.mark.slow
 def test_questions_that_differ_each_its_own_way_have_no_common_one() -> None:
     covered = 0
     for seed in range(6):

@@ -163,6 +163,7 @@ def test_scores_of_heads_are_reliable_over_questions(found: Heads) -> None:
     assert 0.9 < low <= value <= high <= 1
 
 
+@pytest.mark.slow
 def test_short_traces_have_no_receiver_score_and_are_counted() -> None:
     some = heads(steps=(12, 8))
     assert some.n_short == 12  # 8 steps less the nearest four are three scores

@@ -124,6 +124,7 @@ def test_what_was_saved(tmp_path, capsys):
     assert 0 < open_ones < 6, "some stop, some don't"
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_decides_the_same(tmp_path):
     expected = counting(sample(tmp_path / "whole", adaptive="asc_beta", ahead=3))
     broken = "tests.stopping.test_online:InterruptedEngine"

@@ -28,6 +28,7 @@ SPECS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("seed", range(5))
 def test_every_rule_keeps_the_contract(spec, seed):
@@ -149,6 +150,7 @@ def test_deepconf_keeps_the_surest():
     assert top["answer"] == "1"
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([0.1, 0.2, 0.5, 0.9]), min_size=1, max_size=8), st.integers(1, 100))
 @settings(deadline=None)
 def test_deepconf_bar_is_numpys_percentile(values, keep):
