@@ -49,7 +49,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         def get(self, url: str) -> None:
             super().get(url)
             drawn = "return document.documentElement.dataset.drawing === undefined"
-            WebDriverWait(self, 30).until(lambda _: self.execute_script(drawn))
+            WebDriverWait(self, 60).until(lambda _: self.execute_script(drawn))
 
     browser = Patient(options=options, service=Service(shutil.which("chromedriver")))
     try:

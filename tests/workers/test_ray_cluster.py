@@ -31,7 +31,7 @@ from tests.hidden_states.tiny_models import save_model, small_run
 # what Ray warns of is its own
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-LONGEST = 300
+LONGEST = 600
 """Seconds of a test: one that waits for a cluster that is full or gone would wait for ever."""
 PROMPTS = ("Q: Tom has 3 apples and gets 4 more. How many has he?\nA:", "1,", "The capital is")
 
