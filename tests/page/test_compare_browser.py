@@ -60,7 +60,7 @@ def head(page: Any, name: str) -> Any:
 
 def opened(page: Any, question: str) -> list[Any]:
     """The two sides, once the question is open."""
-    WebDriverWait(page, 10).until(
+    WebDriverWait(page, 60).until(
         lambda _: f"Question {question}" in page.find_element(By.ID, "question").text
     )
     return some(page, ".side")

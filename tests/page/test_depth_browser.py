@@ -54,7 +54,7 @@ def visit(browser: Any, report: Path, fragment: str = "") -> None:
 
 
 def wait(browser: Any, true: Any) -> None:
-    WebDriverWait(browser, 10).until(lambda _: true())
+    WebDriverWait(browser, 60).until(lambda _: true())
 
 
 def shade(browser: Any) -> None:

@@ -63,7 +63,7 @@ def test_the_planted_kind_comes_first_and_its_question_opens(page: Any) -> None:
     assert panels[0].get_attribute("data-kind") == "right for the wrong reason"
     assert "5 of 8" in panels[0].text
     panels[0].find_element(By.LINK_TEXT, "q04").click()
-    WebDriverWait(page, 10).until(
+    WebDriverWait(page, 60).until(
         lambda _: "Question q04" in page.find_element(By.ID, "question").text
     )
 
@@ -87,7 +87,7 @@ def test_the_first_panel_quotes_a_false_equation_which_opens_its_trace(page: Any
     case = page.find_element(By.CSS_SELECTOR, ".cases li")
     assert "✓ 16 (8 of 8 traces); ✗ 5 of 8 that can be checked" in case.text
     case.find_element(By.LINK_TEXT, "7 + 9 = 17").click()
-    WebDriverWait(page, 10).until(
+    WebDriverWait(page, 60).until(
         lambda _: page.switch_to.active_element.text.startswith("#0 16 ✓ right")
     )
 
@@ -103,7 +103,7 @@ def test_marks_are_one_tab_stop_and_open_their_question(page: Any) -> None:
     name = focused.get_attribute("aria-label")
     focused.send_keys(Keys.ENTER)
     opened = f"Question {name.split(',')[0]}"
-    WebDriverWait(page, 10).until(lambda _: opened in page.find_element(By.ID, "question").text)
+    WebDriverWait(page, 60).until(lambda _: opened in page.find_element(By.ID, "question").text)
 
 
 def test_panels_and_chips_are_one_state(page: Any) -> None:
@@ -125,7 +125,7 @@ def test_a_table_downloads_as_export_writes_it(page: Any, report: Path, tmp_path
     )
     some(page, '#by-kind [data-download="agreement"]')[0].click()
     target = tmp_path / "agreement.csv"
-    WebDriverWait(page, 10).until(lambda _: target.exists() and target.stat().st_size)
+    WebDriverWait(page, 60).until(lambda _: target.exists() and target.stat().st_size)
     run = open_run(report.parent)
     assert target.read_text(encoding="utf-8") == as_csv(run.table("agreement"))
     names = {node.get_attribute("data-download") for node in some(page, "#methods [data-download]")}

@@ -85,7 +85,7 @@ def visit(browser: Any, report: Path, fragment: str = "#q=q02&t=0") -> None:
 
 
 def wait(browser: Any, true: Any) -> None:
-    WebDriverWait(browser, 20).until(lambda _: true())
+    WebDriverWait(browser, 60).until(lambda _: true())
 
 
 def some(browser: Any, selector: str) -> list[Any]:

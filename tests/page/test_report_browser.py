@@ -54,7 +54,7 @@ def detail(page: Any) -> str:
 def choose(page: Any, question: str) -> None:
     """Open a question; its address changes first, then the page."""
     page.find_element(By.LINK_TEXT, question).click()
-    WebDriverWait(page, 10).until(lambda _: f"Question {question}" in detail(page))
+    WebDriverWait(page, 60).until(lambda _: f"Question {question}" in detail(page))
 
 
 def press(page: Any, *keys: str) -> None:
