@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         form="text",
         shots=3,
         n=4,
-        limit=3,
+        limit=5,
         max_tokens=40,
         greedy=False,
         out=tmp_path_factory.mktemp("real") / "run",
@@ -74,7 +74,7 @@ def test_unchanged_samples_are_the_runs_own_traces(run: Run, effects: pd.DataFra
     unchanged = samples[samples["variant"].str.startswith("unchanged")]
     own = run.traces(["text"]).rename(columns={"text": "own"})
     both = unchanged.merge(own, on=["question_id", "sample_index"])
-    assert len(both) == 3
+    assert len(both) == 5
     assert both["text"].tolist() == both["own"].tolist()
     sampled = run.table("interventions_sampled")
     assert {"", "random", "shuffled", "unchanged"} == set(sampled["control"])
