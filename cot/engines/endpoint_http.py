@@ -68,10 +68,11 @@ class Connections:
     @contextmanager
     def one(self) -> Iterator[Any]:
         """A client that nobody else uses meanwhile."""
-        if not self._idle:
-            self._all.append(self._open())
-            self._idle.append(self._all[-1])
-        client = self._idle.pop()
+        if self._idle:
+            client = self._idle.pop()
+        else:
+            client = self._open()
+            self._all.append(client)
         try:
             yield client
         finally:

@@ -118,12 +118,13 @@ def plan(dataset: str, out: str | Path, settings: SampleSettings) -> Plan:
     if settings.adaptive is not None:
         adaptive = AdaptiveIdentity(rule=settings.adaptive, format=_answer_format(questions))
     own = engine.model.adapter if engine.model else None
+    rounded = engine.model.quantize if engine.model else settings.quantize
     identity = Identity(
         model=settings.model,
         revision=engine.model.checkpoint if engine.model else None,
         adapter=settings.adapter,
         adapter_revision=own.revision if own else None,
-        quantize=_quantize(settings, engine) if facts is None else None,
+        quantize=rounded if facts is None else None,
         # copies of an engine sample what it samples: one or the other may go on with the run
         engine=getattr(engine, "stands_for", name),
         dtype=engine.dtype if facts is None else None,
@@ -378,10 +379,6 @@ def matching_exemplars(questions: Sequence[Question]) -> str:
         return "multiple_choice"
     golds = [question.gold.strip().lower() for question in questions if question.gold]
     return "yes_no" if golds and set(golds) <= {"yes", "no", "true", "false"} else "arithmetic"
-
-
-def _quantize(settings: SampleSettings, engine: Engine) -> str:
-    return engine.model.quantize if engine.model else settings.quantize
 
 
 def _default_engine() -> str:

@@ -110,19 +110,18 @@ def connect(cluster: Cluster) -> None:
 
 def _start(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
     """Connect to the cluster at the address; where there is none, to one that is started here."""
-    found = address if address not in (None, "auto", "local") else None
-    if address in (None, "auto"):
-        found = _running()
-    if found is not None and _answers(found):
-        try:
-            ray.init(found, **settings)
-            return
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            if address is not None:
-                raise InputError(f"no Ray cluster answers at {address}: {error}") from None
-    elif address not in (None, "local"):
-        where = "on this machine" if address == "auto" else f"at {address}"
-        raise InputError(f"no Ray cluster answers {where}")
+    if address != "local":
+        found = _running() if address in (None, "auto") else address
+        why = ""
+        if found is not None and _answers(found):
+            try:
+                ray.init(found, **settings)
+                return
+            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+                why = f": {error}"
+        if address is not None:
+            where = "on this machine" if address == "auto" else f"at {address}"
+            raise InputError(f"no Ray cluster answers {where}{why}")
     for left in reversed(range(STARTS)):
         try:
             ray.init("local", object_store_memory=OBJECT_STORE, include_dashboard=False, **settings)

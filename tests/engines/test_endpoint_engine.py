@@ -216,6 +216,7 @@ def test_the_served_name_is_identity_and_the_address_is_not(
     run = sample(tmp_path / "run", serve(), model=tiny)
     assert (run.identity.engine, run.identity.api) == ("endpoint", "completions")
     assert (run.identity.served, run.identity.dtype) == (None, None)
+    assert run.identity.quantize is None  # a server does not say
     again = sample(tmp_path / "run", serve(), model=tiny, n=5)
     assert len(keys(again)) == 15
     other = serve(served="other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +305,15 @@ def test_the_map_follows_the_colour_scheme(chromium: Any, page: Any, report: Pat
     emulate(chromium, width=1280, height=800, scheme="dark")
     chromium.execute_async_script("setTimeout(arguments[0], 300)")
     assert not set(light) & set(chromium.execute_script(colours))
+
+
+def test_a_long_table_grows_by_so_many_rows_at_a_time(page: Any) -> None:
+    shared = (resources.files("analysis.page") / "base" / "dom.js").read_text(encoding="utf-8")
+    offered = f"""{shared}
+        const button = document.createElement("button");
+        offerMore(button, arguments[0]);
+        return [button.hidden, button.textContent, plural(arguments[0], "row")];
+    """
+    assert page.execute_script(offered, 0)[0]
+    assert page.execute_script(offered, 5000) == [False, "Show all", "5,000 rows"]
+    assert page.execute_script(offered, 99_700) == [False, "Show 5,000 more", "99,700 rows"]

@@ -89,3 +89,10 @@ def test_a_manifest_without_an_identity(tmp_path):
     path.write_text("[]")
     with pytest.raises(InputError, match=r"run\.json: no object with an identity"):
         open_run(tmp_path / "run")
+
+
+def test_a_models_name_says_how_its_weights_were_rounded() -> None:
+    named = [Identity(model="m", quantize=each).model_named for each in ("int8", "none")]
+    assert named == ["m, weights rounded to int8", "m"]
+    assert Identity(model="m").model_named == "m"
+    assert Identity().model_named is None
